@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Protobuf descriptors: FileDescriptorSets from protoc, messages derived from column lists, and .proto text for both.
+//
+// A descriptor set is untrusted input: every index, name and recursion in it is checked, errors are BR_DATA and name
+// the file and the thing. Own reading of FileDescriptorProto with protobuf-c's generated code for descriptor.proto.
+#ifndef BR_PROCESSOR_CODEC_DESCRIPTORS_H
+#define BR_PROCESSOR_CODEC_DESCRIPTORS_H
+
+#include "processor/expr/types.h"
+
+struct br_descriptors;
+struct br_message_type;
+
+enum br_wire_kind { // protobuf's field types
+    BR_PB_DOUBLE = 1,
+    BR_PB_FLOAT,
+    BR_PB_INT64,
+    BR_PB_UINT64,
+    BR_PB_INT32,
+    BR_PB_FIXED64,
+    BR_PB_FIXED32,
+    BR_PB_BOOL,
+    BR_PB_STRING,
+    BR_PB_GROUP,
+    BR_PB_MESSAGE,
+    BR_PB_BYTES,
+    BR_PB_UINT32,
+    BR_PB_ENUM,
+    BR_PB_SFIXED32,
+    BR_PB_SFIXED64,
+    BR_PB_SINT32,
+    BR_PB_SINT64,
+};
+struct br_enum_type {
+    const char *name;
+    int32_t *numbers; // in the order of the file; the first name of a number is the one that is printed
+    const char **names;
+    uint32_t count;
+};
+struct br_message_field {
+    const char *name;
+    uint32_t number;
+    enum br_wire_kind kind;
+    bool repeated;     // also maps; not readable as a column
+    bool has_presence; // absent means NULL (proto2, proto3 optional, message, oneof); else absent means the type's zero
+    int32_t oneof_index;                   // -1: none; a later member on the wire clears the earlier ones
+    const struct br_message_type *message; // MESSAGE and GROUP
+    const struct br_enum_type *enumeration;
+    struct br_slice default_value; // proto2's [default = …] as text; len 0: none
+};
+struct br_message_type {
+    const char *name;                // full: "shop.v2.Order"
+    struct br_message_field *fields; // ascending by number
+    uint32_t field_count;
+    bool derived;
+};
+
+struct br_descriptors *br_descriptors_create(void);
+void br_descriptors_destroy(struct br_descriptors **descriptors);
+// Adds the files of a serialized FileDescriptorSet (protoc --include_imports --descriptor_set_out). google.protobuf's
+// well-known types need not be in it.
+enum br_status br_descriptors_add_set(struct br_descriptors *descriptors, struct br_slice bytes, const char *origin,
+                                      struct br_error *error) BR_MUST_CHECK;
+// NULL when there is none. nearest: a hint for the error, NULL when nothing is near.
+const struct br_message_type *br_descriptors_find(const struct br_descriptors *descriptors, const char *full_name);
+const char *br_descriptors_nearest(const struct br_descriptors *descriptors, const char *full_name);
+const struct br_message_field *br_message_find_field(const struct br_message_type *message, const char *name);
+// The field at a dotted path ("order.customer.name"); BR_DATA names the first component that isn't there, with the
+// nearest name.
+enum br_status br_message_find_path(const struct br_message_type *message, const char *path,
+                                    const struct br_message_field **ret_field, struct br_error *error) BR_MUST_CHECK;
+// The SQL type that a field is read as (Timestamp, wrappers, google.type.Decimal, enum → text, uint64 → numeric …);
+// BR_UNKNOWN for a message that is no scalar, repeated fields and maps.
+enum br_type br_field_sql_type(const struct br_message_field *field);
+// May a column of `type` be read from this field? (numeric from any number, string or Decimal; bigint from int32,
+// uint32, …; timestamptz from Timestamp, or from int64 as microseconds or string as text; date from string or int32
+// days; interval from string or google.protobuf.Duration; text from string and enum.)
+bool br_field_fits(const struct br_message_field *field, enum br_type type);
+
+// A message derived from columns: proto3, field numbers in their order from 1, every scalar `optional`. boolean bool,
+// integer int32, bigint int64, numeric string (decimal text), double double, text string, bytea bytes, timestamptz
+// google.protobuf.Timestamp, date string (ISO), interval string. BR_DATA when the name is taken.
+enum br_status br_descriptors_derive(struct br_descriptors *descriptors, const char *full_name,
+                                     const char *const *names, const enum br_type *types, uint32_t count,
+                                     const struct br_message_type **ret_message, struct br_error *error) BR_MUST_CHECK;
+// A .proto file with the given messages (and the enums and messages they need that are not well-known), for `braid
+// schema export`; compiles with protoc.
+void br_descriptors_print_proto(const struct br_message_type *const *messages, const char *const *comments,
+                                uint32_t count, const char *package, struct br_buffer *out);
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bound expressions and their vectorised evaluation.
+//
+// An expression is an immutable tree over the columns of one batch, made while binding (arena of the plan). Types are
+// resolved: implicit casts are calls of their own. Evaluation gives a column; a row whose evaluation fails (overflow,
+// division by zero, bad cast) is marked in the evaluation's error list and its result is NULL; it never stops the
+// batch. CASE, COALESCE, AND, OR and NULLIF evaluate their arms only for the rows that need them, so `CASE WHEN b <> 0
+// THEN a / b END` never fails, and `b <> 0 AND a / b > 1` neither. Evaluation is a pure function of the row, `now`, and
+// nothing else. PostgreSQL is the oracle.
+#ifndef BR_PROCESSOR_EXPR_EXPR_H
+#define BR_PROCESSOR_EXPR_EXPR_H
+
+#include "base/time.h"
+#include "processor/expr/batch.h"
+
+struct br_expr;
+struct br_function; // a row of the function table (functions.c); opaque outside expr/
+
+enum br_expr_kind {
+    BR_EXPR_COLUMN,
+    BR_EXPR_CONST,
+    BR_EXPR_CALL, // strict or not, by the function
+    BR_EXPR_AND,  // arguments: 2 or more booleans
+    BR_EXPR_OR,
+    BR_EXPR_NOT,
+    BR_EXPR_IS_NULL,
+    BR_EXPR_IS_NOT_NULL,
+    BR_EXPR_IS_TRUE, // IS [NOT] TRUE / FALSE / UNKNOWN, and IS [NOT] DISTINCT FROM, are of these
+    BR_EXPR_IS_FALSE,
+    BR_EXPR_IS_DISTINCT,
+    BR_EXPR_CASE, // when, then, when, then, …, else (always there; a typed NULL constant when not written); searched
+                  // form only
+    BR_EXPR_COALESCE,
+};
+
+struct br_expr {
+    enum br_expr_kind kind;
+    enum br_type type;
+    int location;                       // byte offset in the SQL text, -1 when there is none
+    uint32_t column;                    // COLUMN
+    struct br_value value;              // CONST
+    const struct br_function *function; // CALL
+    struct br_expr **arguments;
+    uint32_t argument_count;
+    void *prepared; // CALL: per-expression data made at bind time (a compiled regular expression, a LIKE pattern);
+                    // owned by the arena's owner
+};
+
+// --- making (all in the arena)
+struct br_expr *br_expr_column(struct br_arena *arena, uint32_t column, enum br_type type, int location);
+struct br_expr *br_expr_const(struct br_arena *arena, struct br_value value,
+                              int location); // a bare string literal has type BR_UNKNOWN and its text in bytes
+struct br_expr *br_expr_of(struct br_arena *arena, enum br_expr_kind kind, enum br_type type,
+                           struct br_expr **arguments, uint32_t count, int location);
+// Resolves a function by name and argument types with PostgreSQL's rules (exact match, else implicit casts, unknown
+// literals take the other side's type) and folds constants when all arguments are. Operators go by their symbol: "+",
+// "||", "=", "~~" (LIKE), "~~*" (ILIKE), "!~~", "~",
+// "~*", "!~", … BR_DATA with PostgreSQL's wording ("function foo(text) does not exist", "operator does not exist: text
+// + integer") and the nearest name or a cast as a hint after "\nhint: ". A constant that fails (1/0) is BR_DATA too.
+enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                            int location, struct br_expr **ret_expr, struct br_error *error) BR_MUST_CHECK;
+// A cast. explicit_cast false: only what PostgreSQL casts implicitly (or by assignment when assignment is true).
+enum br_cast_context { BR_CAST_IMPLICIT, BR_CAST_ASSIGNMENT, BR_CAST_EXPLICIT };
+enum br_status br_expr_cast(struct br_arena *arena, struct br_expr *expr, enum br_type type,
+                            enum br_cast_context context, struct br_expr **ret_expr, struct br_error *error)
+    BR_MUST_CHECK;
+// The common type of CASE arms, COALESCE, NULLIF, IN lists (PostgreSQL's UNION/CASE rules); every expression is then
+// cast to it in place.
+enum br_status br_expr_unify(struct br_arena *arena, struct br_expr **exprs, uint32_t count, const char *what,
+                             enum br_type *ret_type, struct br_error *error) BR_MUST_CHECK;
+// Does it call now() or current_date?
+bool br_expr_reads_clock(const struct br_expr *expr);
+bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
+// A copy with columns renumbered: column c becomes map[c].
+struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);
+// Columns read: sets used[c].
+void br_expr_mark_columns(const struct br_expr *expr, bool *used);
+// SQL-like text for explain: (amount * 2), lower(name). names[c] is the column's.
+void br_expr_print(const struct br_expr *expr, const char *const *names, struct br_buffer *out);
+
+// --- evaluation
+struct br_row_error {
+    uint32_t row;
+    const char *message; // in the evaluation's arena: "division by zero", "integer out of range"
+};
+struct br_eval {
+    struct br_arena *arena;      // results live here
+    struct br_wall_time now;     // the epoch's clock reading
+    struct br_row_error *errors; // by first occurrence; at most one per row
+    uint32_t error_count;
+    uint64_t *failed; // bitmap of the rows in errors; NULL when there are none
+};
+// Rows of `active` only (bitmap; NULL: all). Result column has batch->row_count values; rows outside active are
+// undefined. May share the batch's arrays. Fails only with BR_FATAL (internal); errors of rows go to eval.
+enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *batch, const uint64_t *active,
+                            struct br_eval *eval, struct br_column *ret_column, struct br_error *error) BR_MUST_CHECK;
+// The rows for which a boolean expression is TRUE and did not fail, ascending, into ret_rows[BR_BATCH_ROWS]; the count
+// is returned through ret_count.
+enum br_status br_expr_filter(const struct br_expr *expr, const struct br_batch *batch, struct br_eval *eval,
+                              uint32_t *ret_rows, uint32_t *ret_count, struct br_error *error) BR_MUST_CHECK;
+// What docs/sql.md's list and `braid check`'s hints are made from: calls each(name, arguments, result) for every
+// function and operator.
+void br_function_each(void (*each)(void *context, const char *name, const char *arguments, const char *result),
+                      void *context);
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log on a NATS JetStream server or cluster (libnats). See log.h for the contract.
+//
+// Connection loss is waited out with back-off (the task goes on when the server is back); wrong credentials, a server
+// without JetStream and a server older than the floor (2.12.14 in 2.12, 2.14.4 from 2.14 on) are BR_FATAL at connect,
+// said in words.
+#ifndef BR_PROCESSOR_LOG_JETSTREAM_H
+#define BR_PROCESSOR_LOG_JETSTREAM_H
+
+#include "processor/log/log.h"
+
+struct br_connect_options {
+    const char *url; // "nats://127.0.0.1:4222", several separated by commas; NULL: that one
+    const char *creds_path, *user, *password;
+    const char *tls_ca_path, *tls_cert_path, *tls_key_path;
+    const char *name;            // shown by the server's monitoring
+    int64_t request_timeout_us;  // 0: 5 s
+    const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
+    size_t reader_queue_bytes;   // 0: 64 MiB per reader; flow control holds the server back beyond it
+    bool allow_old_server;       // skip the version floor (tests of the check itself)
+};
+
+enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,
+                                        struct br_error *error) BR_MUST_CHECK;
+
+// A private nats-server for `braid run --dev`, the demo and tests: finds the binary (PATH, then .deps/bin beside the
+// braid binary or below the working directory, then $BRAID_NATS_SERVER), starts it on a free port of 127.0.0.1 with
+// JetStream in `store_dir`, waits until it answers. It dies with this process (PR_SET_PDEATHSIG).
+struct br_private_server;
+enum br_status br_private_server_start(const char *store_dir, bool sync_always, struct br_private_server **ret_server,
+                                       struct br_error *error) BR_MUST_CHECK;
+const char *br_private_server_url(const struct br_private_server *server);
+int br_private_server_pid(const struct br_private_server *server);
+void br_private_server_stop(struct br_private_server **server); // SIGTERM, waits
+
+#endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log: what a task reads its input from and commits to. JetStream is one implementation, the simulator the other.
+//
+// L1. An append is one atomic batch on one stream: all of its messages become visible, contiguous and in order, or none
+// does. L2. The append is fenced: it lands only if the last message on the fence subject has the expected sequence (0:
+// none). A miss is told as
+//     BR_APPEND_FENCED and nothing is written.
+// L3. When the outcome of an append can't be known (lost ack, leader change, connection lost), it is BR_APPEND_UNKNOWN:
+// the caller reads the
+//     fence (br_log_last) and decides. A batch is never sent twice by the implementation itself.
+// L4. br_log_last is answered by the stream's leader.
+// L5. A reader gives the messages of one stream that match a filter, in sequence order, each once, and notices gaps by
+// itself (it
+//     starts again at the last sequence + 1); it never skips silently: when the stream no longer has the message it
+//     must read next, it fails with BR_FATAL naming the missing sequences.
+//
+// nats_* and js_* stand in processor/log/ only. A struct br_log belongs to one task thread; the implementation's own
+// threads meet it at bounded queues. Messages are borrowed until br_reader_release.
+#ifndef BR_PROCESSOR_LOG_LOG_H
+#define BR_PROCESSOR_LOG_LOG_H
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+#define BR_LOG_BATCH_MESSAGES_MAX 1000 // the server's default limit of an atomic batch
+#define BR_LOG_HEADERS_MAX 12
+
+struct br_log_header {
+    struct br_slice name; // of an outgoing message: a literal or memory that lives as long as the message
+    struct br_slice value;
+};
+
+// Incoming: everything borrowed from the reader. Outgoing (append): borrowed from the caller until br_log_append_wait
+// has returned.
+struct br_log_message {
+    struct br_slice subject;
+    struct br_slice payload;
+    const struct br_log_header *headers;
+    uint32_t header_count;
+    uint64_t sequence;             // incoming only
+    struct br_wall_time timestamp; // incoming only: when the stream stored it
+    void *raw;                     // the implementation's own
+};
+
+// Looks a header up by name (case-sensitive, as NATS has it); false when absent.
+bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value);
+
+struct br_stream_info {
+    char name[256];
+    struct br_wall_time created; // a stream made anew is another stream
+    uint64_t first_sequence, last_sequence, message_count;
+    bool allow_atomic;
+};
+
+enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };
+
+struct br_log;
+struct br_reader;
+
+struct br_output_options {
+    const char *const *subjects;
+    size_t subject_count;
+    int replicas; // 0: 1
+    bool memory;  // memory storage instead of file
+};
+
+// --- streams
+// The stream that holds `subject` (a filter, wildcards allowed). BR_FATAL: none does (names the subject, tells how to
+// make one), or several do.
+enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
+                                  struct br_error *error) BR_MUST_CHECK;
+enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
+                                  struct br_error *error) BR_MUST_CHECK; // BR_FATAL when there is no such stream
+// Makes the output stream (allow_atomic, allow_msg_ttl, allow_direct, deny_delete false) or widens the subjects of the
+// one that is there; never narrows.
+enum br_status br_log_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
+                                    struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
+// Makes an input stream when there is none that holds the subject (publish --create, --dev, tests).
+enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
+    BR_MUST_CHECK;
+// The last message on a subject, copied into `copy` (subject, headers, payload point there). *ret_found false when
+// there is none.
+enum br_status br_log_last(struct br_log *log, const char *stream, const char *subject, struct br_buffer *copy,
+                           struct br_log_message *ret_message, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
+// One message by its sequence, the same way (quarantine show).
+enum br_status br_log_get(struct br_log *log, const char *stream, uint64_t sequence, struct br_buffer *copy,
+                          struct br_log_message *ret_message, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
+
+// --- appending
+// Sends one atomic batch of count messages (1..1000; one message goes as a plain fenced publish). The last carries the
+// fence check: its own subject must have expected_sequence as its last sequence. Returns without waiting for the reply;
+// one append at a time.
+enum br_status br_log_append(struct br_log *log, const char *stream, const struct br_log_message *messages,
+                             size_t count, uint64_t expected_sequence, struct br_error *error) BR_MUST_CHECK;
+// Has the reply of the outstanding append arrived (or its time run out)? Never blocks.
+bool br_log_append_ready(struct br_log *log);
+// Waits for it. On BR_APPEND_DONE *ret_sequence is the stream sequence of the batch's last message. BR_RETRY only for
+// faults that surely left nothing behind (no connection when sending began); what is unknown is told as
+// BR_APPEND_UNKNOWN, never as an error.
+enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
+                                  struct br_error *error) BR_MUST_CHECK;
+// A plain acknowledged publish, for feeding inputs (braid publish, demo, tests): keeps up to a window of unacked
+// messages in flight; flush waits for all.
+enum br_status br_log_publish(struct br_log *log, const struct br_log_message *message, struct br_error *error)
+    BR_MUST_CHECK;
+enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) BR_MUST_CHECK;
+
+// --- reading
+// Messages with sequence >= first_sequence on `stream` that match `filter`. stop_sequence 0: for ever.
+// A first_sequence below the stream's first is BR_FATAL and names the missing range (L5), unless it is 1 or 0
+// ("beginning": whatever is there).
+enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
+                              uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
+    BR_MUST_CHECK;
+void br_reader_close(struct br_reader **reader);
+// What has been received and not consumed, as one array; grows at the end as messages arrive (call again). Never
+// blocks.
+enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
+                              struct br_error *error) BR_MUST_CHECK;
+// The first count of them are consumed: peek no longer shows them, but their memory stays until release.
+void br_reader_consume(struct br_reader *reader, size_t count);
+void br_reader_release(struct br_reader *reader);
+// True when, as far as is known here, the stream holds nothing more for this reader than peek shows.
+bool br_reader_caught_up(struct br_reader *reader);
+// Messages that the stream still holds for this reader beyond those consumed (lag); best knowledge.
+uint64_t br_reader_pending(struct br_reader *reader);
+// Blocks until a reader has something new to peek at, an append's reply is there, a request is waiting, br_log_wake was
+// called, or the timeout ends.
+void br_log_wait(struct br_log *log, int64_t timeout_us);
+// Thread: any. Ends a br_log_wait early (shutdown, another thread's request).
+void br_log_wake(struct br_log *log);
+
+// --- requests (query, status): served by the task between epochs
+struct br_request {
+    struct br_slice payload;
+    void *raw;
+};
+// Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
+// calls).
+enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
+// The next waiting request; false when there is none. Valid until answered.
+bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
+// One part of an answer; an answer is any number of parts, each at most the server's max payload (br_log_payload_max),
+// and one with last = true.
+enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
+                            struct br_error *error) BR_MUST_CHECK;
+// The other end: sends a request and hands each part to `each` until the last. BR_FATAL "no worker answers" when nobody
+// serves the subject.
+enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
+                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                              void *context, struct br_error *error) BR_MUST_CHECK;
+
+size_t br_log_payload_max(struct br_log *log);
+void br_log_close(struct br_log **log);
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log in memory, with faults, from one seed: the same contract as JetStream's (log.h), for the simulator, `braid
+// test` and unit tests.
+//
+// A br_sim is the "server": streams with subjects, sequences, timestamps from the simulated clock, atomic fenced
+// batches with the same limits. Any number of br_log connections stand on it (a task, its zombie, its successor, a
+// feeder, an observer). Everything runs in one thread; br_log_wait advances the simulated clock instead of sleeping.
+// The same seed and the same calls give the same history.
+#ifndef BR_PROCESSOR_LOG_SIMULATED_H
+#define BR_PROCESSOR_LOG_SIMULATED_H
+
+#include "processor/log/log.h"
+
+struct br_sim;
+
+// Probabilities per call, in 1/1000. All zero: a perfect log.
+struct br_sim_faults {
+    uint64_t seed;
+    uint32_t lose_ack;   // the batch lands, the outcome is BR_APPEND_UNKNOWN
+    uint32_t lose_batch; // the batch doesn't land, the outcome is BR_APPEND_UNKNOWN
+    uint32_t late_batch; // BR_APPEND_UNKNOWN, and the batch lands (if its fence still holds) some calls later: a
+                         // zombie's write
+    uint32_t delay;      // a reader shows fewer messages than there are, an append's reply takes some polls
+    uint32_t refuse;     // BR_RETRY from any call that may say so
+    uint32_t
+        crash; // any call: br_sim_crashed() becomes true and this connection's calls fail with BR_FATAL from then on
+};
+
+struct br_sim *br_sim_create(const struct br_sim_faults *faults); // NULL: no faults
+void br_sim_destroy(struct br_sim **sim);
+void br_sim_set_faults(struct br_sim *sim, const struct br_sim_faults *faults);
+// A connection. faulty false: never disturbed (feeders, observers).
+struct br_log *br_sim_connect(struct br_sim *sim, bool faulty);
+bool br_sim_crashed(const struct br_log *log);
+// Crash this connection at its n-th call from now (1: the next); 0: never. For the sweep over every crash point.
+void br_sim_crash_at(struct br_log *log, uint64_t call);
+uint64_t br_sim_calls(const struct br_log *log);
+
+const struct br_clock *br_sim_clock(struct br_sim *sim);
+void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now); // never goes back: an earlier time is ignored
+
+enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,
+                                 size_t subject_count, struct br_error *error) BR_MUST_CHECK;
+// Server faults made by hand: removes the messages with sequence < first_kept (purge); forgets the newest messages
+// (power loss); deletes one message; drops and makes the stream anew (another creation time, sequence 1).
+void br_sim_purge(struct br_sim *sim, const char *stream, uint64_t first_kept);
+void br_sim_forget_after(struct br_sim *sim, const char *stream, uint64_t last_kept);
+void br_sim_delete(struct br_sim *sim, const char *stream, uint64_t sequence);
+void br_sim_recreate(struct br_sim *sim, const char *stream);
+
+#endif

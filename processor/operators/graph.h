@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A graph of running operators, made from a plan: batches of table rows go in, changes of views come out.
+//
+// Within an epoch, br_graph_push is called any number of times, then br_graph_end_epoch once. Stateless parts and joins
+// pass rows on at once; aggregates note which groups changed and give -old +new at the end of the epoch, in topological
+// order, so that every view's changes are net per epoch. Given equal inputs in equal order, equal watermarks and clock
+// readings, the sink gets equal calls: nothing else matters. Operators know state tables (state/table.h) and batches;
+// no NATS, no RocksDB, no clock, no thread.
+#ifndef BR_PROCESSOR_OPERATORS_GRAPH_H
+#define BR_PROCESSOR_OPERATORS_GRAPH_H
+
+#include "processor/sql/plan.h"
+#include "state/table.h"
+
+struct br_graph;
+
+// What operators may know of the epoch. Made by the caller; constant but for watermark_after, which the caller fills
+// before br_graph_end_epoch.
+struct br_epoch {
+    uint64_t number;
+    struct br_wall_time now; // clock reading of the epoch
+    const struct br_event_time
+        *watermarks_before; // by table: as of the end of the previous epoch; rows of windows closed by it are late
+    const struct br_event_time *watermarks_after; // by table: windows up to here are closed at the end of this epoch
+    struct br_arena *arena;                       // lives until after the sink has seen the epoch
+};
+
+// One change of a keyed or multiset view, in canonical order (key bytes, then row bytes). Rows are of the view's
+// columns.
+struct br_change {
+    struct br_slice key; // order-preserving key bytes of the view's key (of the whole row when it has none)
+    const struct br_batch *old_batch; // NULL: the key is new
+    uint32_t old_row;
+    const struct br_batch *new_batch; // NULL: the key is gone
+    uint32_t new_row;
+    int64_t count; // how many equal rows come or go: 1 for keyed views
+};
+
+// Where the outputs go. Batches handed over live until the call returns; what br_change points at lives in
+// epoch->arena.
+struct br_sink {
+    void *context;
+    // Rows of an append-only view (all weights +1), in order of arrival; may be called many times an epoch.
+    enum br_status (*rows)(void *context, const struct br_view *view, const struct br_batch *batch,
+                           struct br_error *error);
+    // The net changes of a view that also retracts; at most once an epoch and view, not called when nothing changed.
+    enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
+                              struct br_error *error);
+    // A row came for a window that is closed. origin: the event (or BR_NO_ORIGIN: then batch/row are the row as the
+    // aggregate saw it, with node->inputs[0]'s fields).
+    enum br_status (*late)(void *context, const struct br_view *view, const struct br_node *node,
+                           const struct br_batch *batch, uint32_t row, struct br_event_time window_start,
+                           struct br_event_time window_end, int64_t late_by_us, struct br_error *error);
+    // An expression failed on a row, which is left out of the view. Called for positive weights only; its retraction
+    // fails the same way and is dropped silently.
+    enum br_status (*failed)(void *context, const struct br_view *view, const struct br_node *node,
+                             const struct br_batch *batch, uint32_t row, const char *message, struct br_error *error);
+};
+
+// Builds operators for the nodes and sinks for the views. state borrowed; its tables are opened by their numbers in the
+// plan.
+enum br_status br_graph_create(const struct br_pipeline *pipeline, struct br_state *state, const struct br_sink *sink,
+                               struct br_graph **ret_graph, struct br_error *error) BR_MUST_CHECK;
+void br_graph_destroy(struct br_graph **graph);
+
+// Rows of a table (index in the plan): decoded, gated, lifted. Append tables: weights NULL. Upsert tables: +1 upserts
+// the row, -1 deletes the row with its primary key (other columns are ignored). The batch has the table's columns;
+// those unused may lack values.
+enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struct br_batch *batch,
+                             const struct br_epoch *epoch, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_graph_end_epoch(struct br_graph *graph, const struct br_epoch *epoch, struct br_error *error)
+    BR_MUST_CHECK;
+
+// The rows of a view as of now (between epochs), all weights positive, in no promised order (callers that care sort).
+// BR_DATA when the view keeps no rows (append-only over an unstored stream): the message says so and names what to do
+// instead.
+typedef enum br_status (*br_graph_each)(void *context, const struct br_batch *batch, struct br_error *error);
+enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
+                             void *context, struct br_error *error) BR_MUST_CHECK;
+
+// Runs a bound query over the graph's views with operators of its own on a memory store; gives the result rows, sorted
+// and limited, in batches of the query's root fields (visible ones first). A failing expression is BR_DATA, as in
+// PostgreSQL.
+enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
+                              br_graph_each each, void *context, struct br_error *error) BR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQL in: parse (libpg_query), bind, plan; and what can be said about a plan (explain). pg_query_* stands in this
+// folder only.
+//
+// All errors of a file are found and reported, not just the first: each with file:line:column, the source line, a caret
+// and a hint.
+#ifndef BR_PROCESSOR_SQL_SQL_H
+#define BR_PROCESSOR_SQL_SQL_H
+
+#include "processor/sql/plan.h"
+
+struct br_diagnostic {
+    uint32_t line, column; // from 1; column counts characters
+    bool warning;
+    const char *message; // one line: what is wrong, PostgreSQL's wording where it has one
+    const char *hint;    // the way out; NULL
+};
+struct br_diagnostics {
+    const char *path, *text; // of the file
+    struct br_diagnostic *list;
+    uint32_t count, error_count;
+    struct br_arena *arena; // owned
+};
+struct br_diagnostics *br_diagnostics_create(const char *path, const char *text);
+void br_diagnostics_destroy(struct br_diagnostics **diagnostics);
+// "shop.sql:12:8: error: column "amout" does not exist", the source line, a caret line, "hint: …". json: one object a
+// line.
+void br_diagnostics_print(const struct br_diagnostics *diagnostics, bool json, struct br_buffer *out);
+
+struct br_pipeline_options {
+    const char *name; // NULL: SET braid.pipeline, else the file's name without folder and ".sql"
+    const char *const
+        *descriptor_paths; // from flags; those of SET braid.descriptors (relative to the SQL file) come on top
+    size_t descriptor_path_count;
+};
+// BR_DATA when the file has errors (they are in diagnostics); a pipeline is returned only without errors.
+enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,
+                                struct br_diagnostics *diagnostics, struct br_pipeline **ret_pipeline,
+                                struct br_error *error) BR_MUST_CHECK;
+void br_pipeline_destroy(struct br_pipeline **pipeline);
+// One SELECT (or TABLE v) over the pipeline's views.
+enum br_status br_query_bind(const struct br_pipeline *pipeline, const char *text, struct br_diagnostics *diagnostics,
+                             struct br_query **ret_query, struct br_error *error) BR_MUST_CHECK;
+void br_query_destroy(struct br_query **query);
+
+// The operator tree of every view: keys, append-only marks, windows and when they close, state tables, what joins
+// store.
+void br_explain(const struct br_pipeline *pipeline, bool json, struct br_buffer *out);
+
+const struct br_table *br_pipeline_find_table(const struct br_pipeline *pipeline, const char *name);
+const struct br_view *br_pipeline_find_view(const struct br_pipeline *pipeline, const char *name);
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A store: ordered bytes → bytes, written in atomic batches. One per task and lineage. RocksDB is one implementation, a
+// sorted map in memory the other (simulator, `braid test`, ad-hoc queries).
+//
+// What is durable: a batch is applied whole or not at all, in order; no fsync is done (RocksDB's own WAL is off or
+// unsynced; correctness comes from the log, see docs/exactly-once.md). A crash of the process keeps what was written; a
+// crash of the machine may lose a suffix of batches, never a part of one and never one before another. rocksdb_* stands
+// in store_rocksdb.c only. Not thread-safe.
+#ifndef BR_STATE_STORE_H
+#define BR_STATE_STORE_H
+
+#include "base/bytes.h"
+
+struct br_store;
+struct br_store_batch;
+struct br_store_iterator;
+
+// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when another
+// process has it open
+// ("data directory in use", names it), when the disk is full, or on corruption. cache_bytes bounds RocksDB's block
+// cache and memtables together.
+enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
+                                     struct br_error *error) BR_MUST_CHECK;
+struct br_store *br_store_create_memory(void);
+// Flushes nothing: what was written is in the store's files (or gone, for memory).
+void br_store_destroy(struct br_store **store);
+// Removes the folder of a closed RocksDB store. `set_aside` renames it to PATH.aside-<n> instead and tells the new
+// name.
+enum br_status br_store_remove(const char *path, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error)
+    BR_MUST_CHECK;
+
+// The value is appended to *value when found.
+enum br_status br_store_get(struct br_store *store, struct br_slice key, struct br_buffer *value, bool *ret_found,
+                            struct br_error *error) BR_MUST_CHECK;
+// Many point reads at once (RocksDB MultiGet): found[i] tells; values[i] borrowed from arena-like memory of the store,
+// valid until the next call on the store.
+enum br_status br_store_get_many(struct br_store *store, const struct br_slice *keys, size_t count,
+                                 struct br_slice *ret_values, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
+
+struct br_store_batch *br_store_batch_create(struct br_store *store);
+void br_store_batch_destroy(struct br_store_batch **batch);
+void br_store_batch_clear(struct br_store_batch *batch);
+void br_store_batch_put(struct br_store_batch *batch, struct br_slice key, struct br_slice value);
+void br_store_batch_delete(struct br_store_batch *batch, struct br_slice key);
+// Deletes first <= key < last.
+void br_store_batch_delete_range(struct br_store_batch *batch, struct br_slice first, struct br_slice last);
+size_t br_store_batch_size(const struct br_store_batch *batch);
+enum br_status br_store_write(struct br_store *store, struct br_store_batch *batch, struct br_error *error)
+    BR_MUST_CHECK;
+
+// Ascending over first <= key < last (last.len 0: to the end), as of the moment of creation. key and value are valid
+// until the next step.
+enum br_status br_store_scan(struct br_store *store, struct br_slice first, struct br_slice last,
+                             struct br_store_iterator **ret_iterator, struct br_error *error) BR_MUST_CHECK;
+bool br_store_iterator_next(struct br_store_iterator *iterator, struct br_slice *ret_key, struct br_slice *ret_value);
+// BR_FATAL when the scan ended early because of a read error.
+enum br_status br_store_iterator_status(const struct br_store_iterator *iterator, struct br_error *error) BR_MUST_CHECK;
+void br_store_iterator_destroy(struct br_store_iterator **iterator);
+
+// A consistent copy of the store as it is now, in a new folder (RocksDB checkpoint: hard links). Memory stores refuse
+// with BR_FATAL.
+enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) BR_MUST_CHECK;
+// Bytes of memory held (block cache, memtables, map) and bytes on disk; for status.
+void br_store_usage(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_disk);
+
+#endif
