@@ -31,11 +31,11 @@ enum br_status br_error_context(struct br_error *error, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof text)
-        length = (int)sizeof text - 1;
+    if (length < 0 || (size_t)length > sizeof text / 2)
+        length = (int)sizeof text / 2; // a context that long is cut
     size_t left = sizeof text - (size_t)length;
     int wanted = snprintf(text + length, left, ": %s", error->message);
-    cut_with_ellipsis(text + length, left, left >= 4 ? wanted : 0);
+    cut_with_ellipsis(text + length, left, wanted);
     memcpy(error->message, text, sizeof text);
     return error->status;
 }
