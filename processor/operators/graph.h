@@ -57,6 +57,11 @@ struct br_sink {
                              const struct br_batch *batch, uint32_t row, const char *message, struct br_error *error);
 };
 
+// How many state tables the operator of a node uses: the planner gives it the numbers node->state_table …
+// state_table + this - 1, and sets state_table_count to it. Upsert source 1, aggregate 2 + its aggregates, join 2,
+// others 0. Views with an emit_interval use number 65535 - view->index beside that, so nodes' numbers stay below 60000.
+uint16_t br_node_state_tables(const struct br_node *node);
+
 // Builds operators for the nodes and sinks for the views. state borrowed; its tables are opened by their numbers in the
 // plan.
 enum br_status br_graph_create(const struct br_pipeline *pipeline, struct br_state *state, const struct br_sink *sink,
