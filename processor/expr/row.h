@@ -24,8 +24,9 @@ size_t br_key_read_value(struct br_slice key, enum br_type type, struct br_arena
 void br_row_encode(const struct br_batch *batch, uint32_t row, const uint32_t *columns, uint32_t column_count,
                    struct br_buffer *out);
 // Appends one row to a batch made by br_batch_create for these types (columns 0..count-1 → batch columns
-// first_column…). Text is copied into the arena when copy_text, else points into bytes. BR_FATAL when the bytes are
-// malformed (state corruption). row_count is not changed: the caller does when the row is complete.
+// first_column…). bytes holds exactly one row. Text is copied into the arena when copy_text, else points into bytes.
+// BR_FATAL when the bytes are malformed (state corruption). row_count is not changed: the caller does when the row is
+// complete.
 enum br_status br_row_decode(struct br_slice bytes, struct br_batch *batch, uint32_t row, uint32_t first_column,
                              uint32_t column_count, struct br_arena *arena, bool copy_text, struct br_error *error)
     BR_MUST_CHECK;
