@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: Apache-2.0
+// See emit.h.
+#include "processor/emit.h"
+
+#include "processor/codec/encode.h"
+#include "processor/subject.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#define COMMIT_SLACK 65536 // bytes of a commit message that are not blocks, generously
+#define BLOCK_SLACK 1024
+#define DETAIL_SIZE_MAX 512
+
+// One output message of a view: where its subject and payload stand in the view's buffers.
+struct item {
+    size_t payload, subject;
+    uint32_t payload_len, subject_len;
+    char op;
+};
+
+// What a view gave in this epoch. records: op byte, varint length, message bytes, again and again: the body of a packed
+// block.
+struct view_output {
+    const struct br_view *view;
+    struct br_encoder *encoder;
+    struct br_buffer records, subjects, scratch;
+    struct item *items;
+    size_t item_count, item_capacity;
+    uint64_t record_count;
+    bool templated;
+    char ttl[32];
+    struct br_log_header headers[4][5]; // by op
+    XXH3_state_t *hash;
+    struct br_view_counts counts;
+};
+
+struct br_emit {
+    const struct br_pipeline *pipeline;
+    const char *lineage;
+    size_t payload_max;
+    bool silent;
+    uint64_t epoch;
+    const struct br_events *events;
+    struct br_arena *arena; // one epoch: side messages, blocks
+    struct view_output *outputs;
+    uint64_t *quarantined; // by table
+    XXH3_state_t *side_hash;
+    struct br_log_message *side; // quarantined and late events
+    size_t side_count, side_capacity;
+    struct br_log_message *messages;
+    size_t message_count, message_capacity;
+    struct br_emit_block *blocks;
+    size_t block_count;
+    uint64_t digest;
+    struct br_sink sink;
+};
+
+static const char op_letters[4] = {'U', 'D', 'I', 'R'};
+static const char *const op_names[4] = {"upsert", "delete", "insert", "remove"};
+
+static size_t op_index(char op) {
+    return op == 'U' ? 0 : op == 'D' ? 1 : op == 'I' ? 2 : 3;
+}
+
+static struct view_output *output_of(struct br_emit *emit, const struct br_view *view) {
+    return &emit->outputs[view->index];
+}
+
+// --- records
+
+static enum br_status encode_row(struct view_output *output, const struct br_batch *batch, uint32_t row, bool key_only,
+                                 struct br_buffer *out, struct br_error *error) {
+    const struct br_view *view = output->view;
+    const uint32_t *columns = key_only ? view->root->key : NULL;
+    uint32_t count = key_only ? view->root->key_count : view->row_type.column_count;
+    if (view->format == BR_FORMAT_JSON) {
+        br_json_encode_row(&view->row_type, batch, row, columns, count, out);
+        return BR_OK;
+    }
+    if (key_only)
+        return br_encoder_encode_columns(output->encoder, batch, row, columns, count, out, error);
+    return br_encoder_encode(output->encoder, batch, row, out, error);
+}
+
+// Appends one record. The length is written in front afterwards: most are short, so one byte is set aside for it and
+// the rest moves when it isn't enough.
+static enum br_status add_record(struct view_output *output, char op, const struct br_batch *batch, uint32_t row,
+                                 bool key_only, size_t *ret_payload, struct br_error *error) {
+    struct br_buffer *records = &output->records;
+    size_t start = records->len;
+    br_buffer_reserve(records, 2);
+    records->ptr[start] = (uint8_t)op;
+    records->len += 2;
+    BR_TRY(encode_row(output, batch, row, key_only, records, error));
+    size_t len = records->len - start - 2;
+    size_t prefix = br_varint_size(len);
+    if (prefix > 1) {
+        br_buffer_reserve(records, prefix);
+        memmove(records->ptr + start + 1 + prefix, records->ptr + start + 2, len);
+        records->len += prefix - 1;
+    }
+    br_varint_put(records->ptr + start + 1, len);
+    output->record_count++;
+    *ret_payload = start + 1 + prefix;
+    return BR_OK;
+}
+
+static void add_item(struct view_output *output, char op, const struct br_batch *batch, uint32_t row, size_t payload) {
+    if (output->item_count == output->item_capacity) {
+        output->item_capacity = output->item_capacity == 0 ? 1024 : output->item_capacity * 2;
+        output->items = br_realloc(output->items, output->item_capacity * sizeof *output->items);
+    }
+    struct item *item = &output->items[output->item_count++];
+    *item = (struct item){.payload = payload, .payload_len = (uint32_t)(output->records.len - payload), .op = op};
+    if (output->templated) {
+        item->subject = output->subjects.len;
+        br_subject_format(output->view->subject, &output->view->row_type, batch, row, &output->subjects);
+        item->subject_len = (uint32_t)(output->subjects.len - item->subject);
+    }
+}
+
+static enum br_status add_row(struct br_emit *emit, struct view_output *output, char op, const struct br_batch *batch,
+                              uint32_t row, struct br_error *error) {
+    size_t payload;
+    BR_TRY(add_record(output, op, batch, row, op == 'D', &payload, error));
+    if (!emit->silent && output->view->layout != BR_LAYOUT_PACKED)
+        add_item(output, op, batch, row, payload);
+    return BR_OK;
+}
+
+// --- the sink
+
+static enum br_status take_rows(void *context, const struct br_view *view, const struct br_batch *batch,
+                                struct br_error *error) {
+    struct br_emit *emit = context;
+    struct view_output *output = output_of(emit, view);
+    char op = view->root->has_key ? 'U' : 'I';
+    size_t start = output->records.len;
+    for (uint32_t r = 0; r < batch->row_count; r++)
+        BR_TRY(add_row(emit, output, op, batch, r, error));
+    output->counts.upserts += batch->row_count;
+    XXH3_64bits_update(output->hash, output->records.ptr + start, output->records.len - start);
+    if (emit->silent)
+        br_buffer_clear(&output->records);
+    return BR_OK;
+}
+
+static void hash_part(struct view_output *output, char mark, struct br_slice bytes) {
+    uint8_t head[1 + BR_VARINT_SIZE_MAX];
+    head[0] = (uint8_t)mark;
+    size_t len = 1 + br_varint_put(head + 1, bytes.len);
+    XXH3_64bits_update(output->hash, head, len);
+    XXH3_64bits_update(output->hash, bytes.ptr, bytes.len);
+}
+
+static enum br_status take_change(struct br_emit *emit, struct view_output *output, const struct br_change *change,
+                                  bool keyed, struct br_error *error) {
+    hash_part(output, 'k', change->key);
+    if (change->old_batch != NULL) {
+        br_buffer_clear(&output->scratch);
+        BR_TRY(encode_row(output, change->old_batch, change->old_row, false, &output->scratch, error));
+        hash_part(output, 'o', br_buffer_slice(&output->scratch));
+    }
+    bool gone = change->new_batch == NULL;
+    const struct br_batch *batch = gone ? change->old_batch : change->new_batch;
+    uint32_t row = gone ? change->old_row : change->new_row;
+    char op = keyed ? (gone ? 'D' : 'U') : (gone ? 'R' : 'I');
+    size_t start = output->records.len;
+    for (int64_t i = 0; i < change->count; i++)
+        BR_TRY(add_row(emit, output, op, batch, row, error));
+    hash_part(output, 'n', (struct br_slice){output->records.ptr + start, output->records.len - start});
+    if (gone)
+        output->counts.deletes += (uint64_t)change->count;
+    else
+        output->counts.upserts += (uint64_t)change->count;
+    return BR_OK;
+}
+
+static enum br_status take_changes(void *context, const struct br_view *view, const struct br_change *changes,
+                                   size_t count, struct br_error *error) {
+    struct br_emit *emit = context;
+    struct view_output *output = output_of(emit, view);
+    for (size_t i = 0; i < count; i++) {
+        BR_CHECK(changes[i].count > 0 && (changes[i].old_batch != NULL || changes[i].new_batch != NULL));
+        BR_TRY(take_change(emit, output, &changes[i], view->root->has_key, error));
+    }
+    if (emit->silent)
+        br_buffer_clear(&output->records);
+    return BR_OK;
+}
+
+// --- quarantine and late ledger
+
+// Header values can't hold line ends or control characters.
+static struct br_slice header_text(struct br_arena *arena, const char *text) {
+    size_t len = strnlen(text, DETAIL_SIZE_MAX);
+    char *copy = br_arena_strndup(arena, text, len);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)copy[i] < 0x20)
+            copy[i] = ' ';
+    return br_slice_of(copy);
+}
+
+static struct br_slice header_number(struct br_arena *arena, int64_t number) {
+    return br_slice_of(br_arena_printf(arena, "%" PRId64, number));
+}
+
+struct side_message {
+    struct br_log_header headers[BR_LOG_HEADERS_MAX];
+    uint32_t header_count;
+};
+
+static void side_header(struct side_message *side, const char *name, struct br_slice value) {
+    BR_CHECK(side->header_count < BR_LOG_HEADERS_MAX);
+    side->headers[side->header_count++] = (struct br_log_header){br_slice_of(name), value};
+}
+
+static void hash_side(struct br_emit *emit, const struct br_log_message *message, const struct side_message *side) {
+    XXH3_64bits_update(emit->side_hash, message->subject.ptr, message->subject.len);
+    for (uint32_t i = 0; i < side->header_count; i++)
+        XXH3_64bits_update(emit->side_hash, side->headers[i].value.ptr, side->headers[i].value.len);
+    XXH3_64bits_update(emit->side_hash, message->payload.ptr, message->payload.len);
+}
+
+static void add_side(struct br_emit *emit, const char *subject, struct br_slice payload, struct side_message *side) {
+    struct br_log_message message = {.subject = br_slice_of(subject),
+                                     .payload = payload,
+                                     .headers = side->headers,
+                                     .header_count = side->header_count};
+    hash_side(emit, &message, side);
+    if (emit->silent)
+        return;
+    if (emit->side_count == emit->side_capacity) {
+        emit->side_capacity = emit->side_capacity == 0 ? 64 : emit->side_capacity * 2;
+        emit->side = br_realloc(emit->side, emit->side_capacity * sizeof *emit->side);
+    }
+    message.payload = br_arena_copy(emit->arena, payload);
+    emit->side[emit->side_count++] = message;
+}
+
+// Headers and payload that tell of the event a report is about.
+static struct br_slice side_event(struct br_emit *emit, struct side_message *side, uint32_t origin) {
+    const struct br_event *event = &emit->events->list[origin];
+    struct br_slice type;
+    side_header(side, "Braid-Table", br_slice_of(event->table->name));
+    side_header(side, "Braid-Sequence", header_number(emit->arena, (int64_t)event->message->sequence));
+    if (event->message->header_count != 0 && br_log_message_header(event->message, "ce-type", &type))
+        side_header(side, "ce-type", br_arena_copy(emit->arena, type));
+    return event->payload;
+}
+
+// A row that has no event of its own is told as JSON of the fields that the node saw.
+static struct br_slice side_row(struct br_emit *emit, struct side_message *side, const struct br_node *node,
+                                const struct br_batch *batch, uint32_t row) {
+    struct br_row_type type = {.name = "row", .column_count = batch->column_count};
+    type.columns = br_arena_array(emit->arena, struct br_column_def, batch->column_count);
+    uint32_t *shown = br_arena_array(emit->arena, uint32_t, batch->column_count);
+    uint32_t count = 0;
+    for (uint32_t c = 0; c < batch->column_count; c++) {
+        const struct br_node *from = node->inputs[0];
+        type.columns[c].name = c < from->field_count && from->fields[c].name != NULL
+                                   ? from->fields[c].name
+                                   : br_arena_printf(emit->arena, "column%u", c + 1);
+        type.columns[c].type = batch->columns[c].type;
+        if (batch->columns[c].values != NULL)
+            shown[count++] = c;
+    }
+    struct br_buffer json = {0};
+    br_json_encode_row(&type, batch, row, shown, count, &json);
+    struct br_slice copy = br_arena_copy(emit->arena, br_buffer_slice(&json));
+    br_buffer_free(&json);
+    side_header(side, "Braid-Row", br_slice_of("json"));
+    return copy;
+}
+
+enum br_status br_emit_reject(struct br_emit *emit, const struct br_table *table, uint32_t origin, const char *reason,
+                              const char *detail, struct br_error *error) {
+    (void)error;
+    struct side_message *side = br_arena_new(emit->arena, struct side_message);
+    side_header(side, "Braid-Reason", header_text(emit->arena, reason));
+    side_header(side, "Braid-Detail", header_text(emit->arena, detail));
+    struct br_slice payload = side_event(emit, side, origin);
+    emit->quarantined[table->index]++;
+    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, table->name), payload,
+             side);
+    return BR_OK;
+}
+
+static enum br_status take_failed(void *context, const struct br_view *view, const struct br_node *node,
+                                  const struct br_batch *batch, uint32_t row, const char *message,
+                                  struct br_error *error) {
+    (void)error;
+    struct br_emit *emit = context;
+    struct side_message *side = br_arena_new(emit->arena, struct side_message);
+    side_header(side, "Braid-Reason", br_slice_of("expression"));
+    side_header(side, "Braid-Detail", header_text(emit->arena, message));
+    side_header(side, "Braid-View", br_slice_of(view->name));
+    uint32_t origin = br_batch_origin(batch, row);
+    struct br_slice payload =
+        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node, batch, row);
+    output_of(emit, view)->counts.failed++;
+    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, view->name), payload,
+             side);
+    return BR_OK;
+}
+
+static enum br_status take_late(void *context, const struct br_view *view, const struct br_node *node,
+                                const struct br_batch *batch, uint32_t row, struct br_event_time window_start,
+                                struct br_event_time window_end, int64_t late_by_us, struct br_error *error) {
+    (void)error;
+    struct br_emit *emit = context;
+    struct side_message *side = br_arena_new(emit->arena, struct side_message);
+    side_header(side, "Braid-Reason", br_slice_of("late"));
+    side_header(side, "Braid-View", br_slice_of(view->name));
+    side_header(side, "Braid-Window-Start", header_number(emit->arena, window_start.us));
+    side_header(side, "Braid-Window-End", header_number(emit->arena, window_end.us));
+    side_header(side, "Braid-Late-By-Us", header_number(emit->arena, late_by_us));
+    uint32_t origin = br_batch_origin(batch, row);
+    struct br_slice payload =
+        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node, batch, row);
+    output_of(emit, view)->counts.late++;
+    add_side(emit, br_arena_printf(emit->arena, "braid.%s.late.%s", emit->pipeline->name, view->name), payload, side);
+    return BR_OK;
+}
+
+// --- life
+
+static enum br_status open_output(struct br_emit *emit, struct view_output *output, const struct br_view *view,
+                                  struct br_error *error) {
+    output->view = view;
+    output->templated = strchr(view->subject, '{') != NULL;
+    output->hash = XXH3_createState();
+    const struct br_row_type *type = &view->row_type;
+    const char **paths = br_calloc(type->column_count + 1, sizeof *paths);
+    enum br_type *types = br_calloc(type->column_count + 1, sizeof *types);
+    for (uint32_t c = 0; c < type->column_count; c++) {
+        paths[c] = type->columns[c].path;
+        types[c] = type->columns[c].type;
+    }
+    enum br_status status = BR_OK;
+    if (view->format == BR_FORMAT_PROTOBUF)
+        status = br_encoder_create(type->message, paths, types, type->column_count, &output->encoder, error);
+    free(paths);
+    free(types);
+    if (view->ttl_us != 0)
+        snprintf(output->ttl, sizeof output->ttl, "%" PRId64 "s",
+                 (view->ttl_us + BR_US_PER_SECOND - 1) / BR_US_PER_SECOND);
+    (void)emit;
+    return status;
+}
+
+enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *lineage, size_t payload_max,
+                              struct br_emit **ret_emit, struct br_error *error) {
+    struct br_emit *emit = br_calloc(1, sizeof *emit);
+    emit->pipeline = pipeline;
+    emit->lineage = lineage;
+    emit->payload_max = payload_max;
+    emit->arena = br_arena_create();
+    emit->outputs = br_calloc(pipeline->view_count + 1, sizeof *emit->outputs);
+    emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
+    emit->side_hash = XXH3_createState();
+    emit->sink = (struct br_sink){emit, take_rows, take_changes, take_late, take_failed};
+    for (uint32_t i = 0; i < pipeline->view_count; i++) {
+        enum br_status status = open_output(emit, &emit->outputs[i], &pipeline->views[i], error);
+        if (status != BR_OK) {
+            br_emit_destroy(&emit);
+            return status;
+        }
+    }
+    *ret_emit = emit;
+    return BR_OK;
+}
+
+void br_emit_destroy(struct br_emit **emit_ptr) {
+    struct br_emit *emit = *emit_ptr;
+    if (emit == NULL)
+        return;
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        struct view_output *output = &emit->outputs[i];
+        br_encoder_destroy(&output->encoder);
+        br_buffer_free(&output->records);
+        br_buffer_free(&output->subjects);
+        br_buffer_free(&output->scratch);
+        free(output->items);
+        XXH3_freeState(output->hash);
+    }
+    XXH3_freeState(emit->side_hash);
+    free(emit->outputs);
+    free(emit->quarantined);
+    free(emit->side);
+    free(emit->messages);
+    br_arena_destroy(&emit->arena);
+    free(emit);
+    *emit_ptr = NULL;
+}
+
+void br_emit_set_silent(struct br_emit *emit, bool silent) {
+    emit->silent = silent;
+}
+
+void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events) {
+    emit->epoch = epoch;
+    emit->events = events;
+    emit->side_count = emit->message_count = emit->block_count = 0;
+    emit->blocks = NULL;
+    br_arena_reset(emit->arena);
+    XXH3_64bits_reset(emit->side_hash);
+    memset(emit->quarantined, 0, emit->pipeline->table_count * sizeof *emit->quarantined);
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        struct view_output *output = &emit->outputs[i];
+        br_buffer_clear(&output->records);
+        br_buffer_clear(&output->subjects);
+        output->item_count = 0;
+        output->record_count = 0;
+        output->counts = (struct br_view_counts){0};
+        XXH3_64bits_reset(output->hash);
+    }
+}
+
+const struct br_sink *br_emit_sink(struct br_emit *emit) {
+    return &emit->sink;
+}
+
+// --- laying out the epoch
+
+static struct br_log_message *add_message(struct br_emit *emit) {
+    if (emit->message_count == emit->message_capacity) {
+        emit->message_capacity = emit->message_capacity == 0 ? 1024 : emit->message_capacity * 2;
+        emit->messages = br_realloc(emit->messages, emit->message_capacity * sizeof *emit->messages);
+    }
+    struct br_log_message *message = &emit->messages[emit->message_count++];
+    *message = (struct br_log_message){0};
+    return message;
+}
+
+static uint32_t fill_headers(struct br_emit *emit, const struct view_output *output, const char *op,
+                             struct br_slice epoch, struct br_slice inputs, struct br_log_header *headers) {
+    headers[0] = (struct br_log_header){br_slice_of("Braid-Op"), br_slice_of(op)};
+    headers[1] = (struct br_log_header){br_slice_of("Braid-Epoch"), epoch};
+    headers[2] = (struct br_log_header){br_slice_of("Braid-Lineage"), br_slice_of(emit->lineage)};
+    headers[3] = (struct br_log_header){br_slice_of("Braid-Inputs"), inputs};
+    if (output->ttl[0] == '\0')
+        return 4;
+    headers[4] = (struct br_log_header){br_slice_of("Nats-TTL"), br_slice_of(output->ttl)};
+    return 5;
+}
+
+static void lay_out_items(struct br_emit *emit, struct view_output *output, struct br_slice epoch,
+                          struct br_slice inputs) {
+    uint32_t header_count = 0;
+    for (size_t op = 0; op < 4; op++)
+        header_count = fill_headers(emit, output, op_names[op], epoch, inputs, output->headers[op]);
+    struct br_slice subject = br_slice_of(output->view->subject);
+    for (size_t i = 0; i < output->item_count; i++) {
+        const struct item *item = &output->items[i];
+        struct br_log_message *message = add_message(emit);
+        message->subject =
+            output->templated ? (struct br_slice){output->subjects.ptr + item->subject, item->subject_len} : subject;
+        message->payload = (struct br_slice){output->records.ptr + item->payload, item->payload_len};
+        message->headers = output->headers[op_index(item->op)];
+        message->header_count = header_count;
+        BR_CHECK(op_letters[op_index(item->op)] == item->op);
+    }
+}
+
+// Cuts the records of a packed view into blocks of at most `limit` bytes; a single larger record is a block of its own.
+static void lay_out_blocks(struct br_emit *emit, struct view_output *output, size_t limit,
+                           struct br_emit_block **blocks, size_t *count) {
+    struct br_slice rest = br_buffer_slice(&output->records);
+    while (rest.len != 0) {
+        size_t at = 0;
+        uint32_t rows = 0;
+        while (at < rest.len) {
+            uint64_t len;
+            size_t prefix = br_varint_get(rest.ptr + at + 1, rest.ptr + rest.len, &len);
+            BR_CHECK(prefix != 0 && at + 1 + prefix + len <= rest.len);
+            if (rows != 0 && at + 1 + prefix + len > limit)
+                break;
+            at += 1 + prefix + (size_t)len;
+            rows++;
+        }
+        struct br_buffer block = {0};
+        br_packed_begin(&block, output->view->index, rows);
+        br_buffer_append(&block, rest.ptr, at);
+        br_packed_end(&block, 0);
+        struct br_emit_block *list = br_arena_array(emit->arena, struct br_emit_block, *count + 1);
+        if (*count != 0)
+            memcpy(list, *blocks, *count * sizeof *list);
+        list[(*count)++] = (struct br_emit_block){output->view, br_arena_copy(emit->arena, br_buffer_slice(&block))};
+        *blocks = list;
+        br_buffer_free(&block);
+        rest.ptr += at;
+        rest.len -= at;
+    }
+}
+
+static void lay_out_packed(struct br_emit *emit, struct view_output *output, struct br_slice epoch,
+                           struct br_slice inputs) {
+    struct br_emit_block *blocks = NULL;
+    size_t count = 0;
+    lay_out_blocks(emit, output, emit->payload_max - BLOCK_SLACK, &blocks, &count);
+    uint32_t header_count = fill_headers(emit, output, "block", epoch, inputs, output->headers[0]);
+    for (size_t i = 0; i < count; i++) {
+        struct br_log_message *message = add_message(emit);
+        message->subject = br_slice_of(output->view->subject);
+        message->payload = blocks[i].rows;
+        message->headers = output->headers[0];
+        message->header_count = header_count;
+    }
+}
+
+// All output packed and small: it rides in the commit message.
+static bool rides_in_commit(const struct br_emit *emit) {
+    size_t packed = 0;
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        if (emit->outputs[i].item_count != 0)
+            return false;
+        if (emit->outputs[i].view->layout == BR_LAYOUT_PACKED)
+            packed += emit->outputs[i].records.len + 64;
+    }
+    return packed != 0 && emit->side_count == 0 && packed + COMMIT_SLACK < emit->payload_max;
+}
+
+static void lay_out(struct br_emit *emit, const char *inputs_text) {
+    struct br_slice epoch = header_number(emit->arena, (int64_t)emit->epoch);
+    struct br_slice inputs = br_slice_of(br_arena_strdup(emit->arena, inputs_text));
+    bool rides = rides_in_commit(emit);
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        struct view_output *output = &emit->outputs[i];
+        if (output->view->layout != BR_LAYOUT_PACKED)
+            lay_out_items(emit, output, epoch, inputs);
+        else if (rides)
+            lay_out_blocks(emit, output, emit->payload_max, &emit->blocks, &emit->block_count);
+        else
+            lay_out_packed(emit, output, epoch, inputs);
+    }
+    for (size_t i = 0; i < emit->side_count; i++)
+        *add_message(emit) = emit->side[i];
+}
+
+void br_emit_finish(struct br_emit *emit, const char *inputs, uint64_t previous_digest) {
+    XXH3_state_t *chain = XXH3_createState();
+    XXH3_64bits_reset(chain);
+    XXH3_64bits_update(chain, &previous_digest, sizeof previous_digest);
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        emit->outputs[i].counts.digest = XXH3_64bits_digest(emit->outputs[i].hash);
+        XXH3_64bits_update(chain, &emit->outputs[i].counts.digest, sizeof(uint64_t));
+    }
+    uint64_t side = XXH3_64bits_digest(emit->side_hash);
+    XXH3_64bits_update(chain, &side, sizeof side);
+    emit->digest = XXH3_64bits_digest(chain);
+    XXH3_freeState(chain);
+    if (!emit->silent)
+        lay_out(emit, inputs);
+}
+
+uint64_t br_emit_digest(const struct br_emit *emit) {
+    return emit->digest;
+}
+
+const struct br_view_counts *br_emit_counts(const struct br_emit *emit, uint32_t view) {
+    return &emit->outputs[view].counts;
+}
+
+uint64_t br_emit_quarantined(const struct br_emit *emit, uint32_t table) {
+    return emit->quarantined[table];
+}
+
+uint64_t br_emit_rows(const struct br_emit *emit) {
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < emit->pipeline->view_count; i++)
+        rows += emit->outputs[i].counts.upserts + emit->outputs[i].counts.deletes;
+    return rows;
+}
+
+const struct br_log_message *br_emit_messages(const struct br_emit *emit, size_t *ret_count) {
+    *ret_count = emit->message_count;
+    return emit->messages;
+}
+
+const struct br_emit_block *br_emit_blocks(const struct br_emit *emit, size_t *ret_count) {
+    *ret_count = emit->block_count;
+    return emit->blocks;
+}

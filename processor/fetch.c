@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much of which input goes into an epoch.
+//
+// F1. Live: all inputs up to a common stream timestamp, no further than the bounds; within the epoch upsert tables go
+// first (X3). F2. An input that isn't caught up and shows nothing holds the epoch back for a moment (its next message
+// may be the oldest), but not for ever. F3. Recovering: exactly what the commit says, or an error that names what is
+// missing.
+#include "processor/task_internal.h"
+
+#include <inttypes.h>
+
+#define EPOCH_BYTES_MAX ((size_t)16 << 20)
+#define HOLD_WAIT_US 2000
+#define HOLD_TRIES_MAX 250
+#define RECORDED_WAIT_US 20000
+
+static enum br_status peek(struct br_task *task, uint32_t i, size_t *ret_count, struct br_error *error) {
+    struct task_input *input = &task->inputs[i];
+    *ret_count = 0;
+    if (input->reader == NULL)
+        return BR_OK;
+    BR_TRY(br_reader_peek(input->reader, &task->plan.first[i], ret_count, error));
+    return BR_OK;
+}
+
+// Looks at every input. *ret_limit is the stream timestamp up to which everything is known; *ret_held: some input may
+// still have something older (F2).
+static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_limit, bool *ret_held,
+                             struct br_error *error) {
+    *ret_limit = INT64_MAX;
+    *ret_held = false;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        // Asked before peeking: what arrives in between is then shown, and only makes the answer too careful.
+        bool caught_up = task->inputs[i].reader == NULL || br_reader_caught_up(task->inputs[i].reader);
+        BR_TRY(peek(task, i, &counts[i], error));
+        if (caught_up)
+            continue;
+        if (counts[i] == 0)
+            *ret_held = true;
+        else if (task->plan.first[i][counts[i] - 1].timestamp.us < *ret_limit)
+            *ret_limit = task->plan.first[i][counts[i] - 1].timestamp.us;
+    }
+    return BR_OK;
+}
+
+// The input whose next message is the oldest; upsert tables win ties because they come first in task->order.
+static int64_t oldest(const struct br_task *task, const size_t *counts, int64_t limit) {
+    int64_t best = -1;
+    int64_t best_us = INT64_MAX;
+    for (uint32_t o = 0; o < task->input_count; o++) {
+        uint32_t i = task->order[o];
+        if (task->plan.take[i] == counts[i])
+            continue;
+        int64_t at_us = task->plan.first[i][task->plan.take[i]].timestamp.us;
+        if (at_us <= limit && (best < 0 || at_us < best_us)) {
+            best = i;
+            best_us = at_us;
+        }
+    }
+    return best;
+}
+
+static void take(struct br_task *task, const size_t *counts, int64_t limit) {
+    struct epoch_plan *plan = &task->plan;
+    size_t bytes = 0;
+    for (int64_t i; (i = oldest(task, counts, limit)) >= 0;) {
+        if (plan->messages == task->epoch_limit || bytes > EPOCH_BYTES_MAX) {
+            plan->full = true;
+            return;
+        }
+        bytes += plan->first[i][plan->take[i]++].payload.len;
+        plan->messages++;
+    }
+}
+
+enum br_status task_choose(struct br_task *task, struct br_error *error) {
+    struct epoch_plan *plan = &task->plan;
+    plan->number = task->epoch + 1;
+    plan->recorded = NULL;
+    plan->messages = 0;
+    plan->full = false;
+    plan->end_of_time = task->end_of_time;
+    memset(plan->take, 0, task->input_count * sizeof *plan->take);
+    size_t *counts = task->counts;
+    int64_t limit;
+    bool held = true;
+    for (int tries = 0; held && tries < HOLD_TRIES_MAX; tries++) {
+        BR_TRY(survey(task, counts, &limit, &held, error));
+        bool any = false;
+        for (uint32_t i = 0; i < task->input_count; i++)
+            any |= counts[i] != 0;
+        if (!held || !any)
+            break;
+        br_log_wait(task->log, HOLD_WAIT_US);
+    }
+    take(task, counts, limit);
+    int64_t now_us = task->options.clock->wall(task->options.clock).us;
+    plan->clock.us = now_us > task->clock.us ? now_us : task->clock.us;
+    return BR_OK;
+}
+
+static enum br_status missing(const struct task_input *input, const Braid__V1__InputPosition *position, uint64_t epoch,
+                              uint64_t found, struct br_error *error) {
+    return br_error_set(
+        error, BR_FATAL,
+        "history has a hole: epoch %" PRIu64 " consumed %" PRIu64 " messages of table %s (stream %s, sequences %" PRIu64
+        " to %" PRIu64 "), but the stream now gives %s%" PRIu64
+        " there; messages were deleted, purged or have expired. Restore the stream, or start a new lineage",
+        epoch, position->messages, input->table->name, input->stream.name, position->first_sequence,
+        position->last_sequence, found == 0 ? "nothing up to sequence " : "sequence ",
+        found == 0 ? position->last_sequence : found);
+}
+
+// Everything up to the recorded last sequence must be there: as many messages as were consumed, from the same first to
+// the same last.
+static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid__V1__InputPosition *position,
+                                  uint64_t epoch, struct br_error *error) {
+    struct task_input *input = &task->inputs[i];
+    struct epoch_plan *plan = &task->plan;
+    plan->take[i] = 0;
+    if (position->messages == 0)
+        return BR_OK;
+    size_t count = 0;
+    for (;;) {
+        BR_TRY(peek(task, i, &count, error));
+        if (count != 0 && plan->first[i][0].sequence != position->first_sequence)
+            return missing(input, position, epoch, plan->first[i][0].sequence, error);
+        if (count >= position->messages)
+            break;
+        if (count != 0 && plan->first[i][count - 1].sequence >= position->last_sequence)
+            return missing(input, position, epoch, plan->first[i][count - 1].sequence, error);
+        if (br_reader_caught_up(input->reader)) {
+            struct br_stream_info info;
+            BR_TRY(br_log_stream_info(task->log, input->stream.name, &info, error));
+            if (info.last_sequence < position->last_sequence)
+                return br_error_set(
+                    error, BR_FATAL,
+                    "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64 " of table %s consumed up to %" PRIu64
+                    ": the server has lost acknowledged messages",
+                    input->stream.name, info.last_sequence, epoch, input->table->name, position->last_sequence);
+            BR_TRY(peek(task, i, &count, error));
+            if (count < position->messages && br_reader_caught_up(input->reader) &&
+                (count == 0 || plan->first[i][count - 1].sequence < position->last_sequence))
+                return missing(input, position, epoch, 0, error);
+        }
+        br_log_wait(task->log, RECORDED_WAIT_US);
+    }
+    plan->take[i] = (size_t)position->messages;
+    if (plan->first[i][plan->take[i] - 1].sequence != position->last_sequence)
+        return missing(input, position, epoch, plan->first[i][plan->take[i] - 1].sequence, error);
+    plan->messages += position->messages;
+    return BR_OK;
+}
+
+enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    struct epoch_plan *plan = &task->plan;
+    plan->number = commit->epoch;
+    plan->clock.us = commit->clock_us;
+    plan->recorded = commit;
+    plan->messages = 0;
+    plan->full = false;
+    plan->end_of_time = false;
+    for (uint32_t i = 0; i < task->input_count; i++)
+        BR_TRY(fetch_input(task, i, commit->inputs[i], commit->epoch, error));
+    return BR_OK;
+}

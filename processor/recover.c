@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recovery: from whatever state there is to the state of the last commit, by doing again exactly what the commits say.
+//
+// R1. The state's meta holds the commit record of the epoch it was flushed at. It is used only when the log holds the
+// same epoch with the same
+//     digest; otherwise it is ahead of the log or of another history: set aside, and rebuilt from the log (X9).
+// R2. Commits are read in order from the state's epoch on; epoch numbers must follow each other without a gap (X8).
+// R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
+// R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
+#include "processor/task_internal.h"
+
+#include "base/logging.h"
+
+#include <inttypes.h>
+
+#define RECOVER_WAIT_US 20000
+
+struct log_end {
+    bool found;
+    uint64_t sequence; // of the last commit message
+    uint64_t epoch;    // last whole epoch
+    uint32_t part, parts;
+};
+
+static enum br_status read_log_end(struct br_task *task, struct log_end *end, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message last;
+    enum br_status status;
+    while ((status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &end->found, error)) ==
+           BR_RETRY) {
+        task_back_off(task);
+        br_buffer_clear(&copy);
+    }
+    BR_TRY(status);
+    if (!end->found)
+        return BR_OK;
+    Braid__V1__Commit *commit;
+    BR_TRY(task_read_commit(task->pipeline, last.payload, &commit, error));
+    end->sequence = last.sequence;
+    end->part = commit->part;
+    end->parts = commit->parts;
+    end->epoch = commit->part == commit->parts ? commit->epoch : commit->epoch - 1;
+    if (commit->plan_hash != task->pipeline->plan_hash)
+        status = br_error_set(error, BR_FATAL,
+                              "pipeline %s has changed: the log holds epoch %" PRIu64
+                              " of another plan. Run the former SQL file, give the changed pipeline another name "
+                              "(--name), or remove the stream %s to begin anew",
+                              task->pipeline->name, commit->epoch, task->stream);
+    braid__v1__commit__free_unpacked(commit, NULL);
+    return status;
+}
+
+// --- the state's own idea of where it is
+
+static enum br_status check_streams(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const Braid__V1__InputPosition *position = commit->inputs[i];
+        const struct br_stream_info *stream = &task->inputs[i].stream;
+        if (position->stream_created_us != stream->created.us || strcmp(position->stream, stream->name) != 0)
+            return br_error_set(error, BR_FATAL,
+                                "table %s: stream %s isn't the one that epoch %" PRIu64
+                                " was read from (%s): it was deleted and made anew, or another stream holds the "
+                                "subject now. Its sequences mean other "
+                                "events; restore the stream, or remove the stream %s to begin anew",
+                                task->inputs[i].table->name, stream->name, commit->epoch, position->stream,
+                                task->stream);
+    }
+    return BR_OK;
+}
+
+static void adopt(struct br_task *task, const Braid__V1__Commit *commit) {
+    task->epoch = task->committed_epoch = commit->epoch;
+    task->digest = commit->digest;
+    task->clock.us = commit->clock_us;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
+        task->inputs[i].event_time_max.us = commit->inputs[i]->event_time_max_us;
+        task->watermarks_after[i].us = commit->inputs[i]->watermark_us;
+    }
+}
+
+static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_commit, uint64_t *ret_fence,
+                                struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) value = {0};
+    bool found;
+    *ret_commit = NULL;
+    *ret_fence = 0;
+    BR_TRY(br_state_meta_get(task->state, "pipeline", &value, &found, error));
+    if (found && !br_slice_is(br_buffer_slice(&value), task->pipeline->name))
+        return br_error_set(error, BR_FATAL,
+                            "the data directory belongs to pipeline %.*s, not to %s; give each pipeline a directory of "
+                            "its own (--data)",
+                            (int)value.len, (const char *)value.ptr, task->pipeline->name);
+    br_state_meta_put(task->state, "pipeline", br_slice_of(task->pipeline->name));
+    br_buffer_clear(&value);
+    BR_TRY(br_state_meta_get(task->state, "commit", &value, &found, error));
+    if (!found)
+        return BR_OK;
+    BR_TRY(task_read_commit(task->pipeline, br_buffer_slice(&value), ret_commit, error));
+    br_buffer_clear(&value);
+    enum br_status status = br_state_meta_get(task->state, "fence", &value, &found, error);
+    if (status == BR_OK && found && value.len == 8)
+        *ret_fence = br_be64_get(value.ptr);
+    if (status != BR_OK) {
+        braid__v1__commit__free_unpacked(*ret_commit, NULL);
+        *ret_commit = NULL;
+    }
+    return status;
+}
+
+// Does the log hold the state's epoch, at the same place with the same digest (R1)?
+static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *state_commit, uint64_t fence,
+                              bool *ret_has, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    bool found;
+    *ret_has = false;
+    enum br_status status;
+    while ((status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error)) == BR_RETRY) {
+        task_back_off(task);
+        br_buffer_clear(&copy);
+    }
+    BR_TRY(status);
+    if (!found || !br_slice_is(message.subject, task->commit_subject))
+        return BR_OK;
+    Braid__V1__Commit *commit;
+    BR_TRY(task_read_commit(task->pipeline, message.payload, &commit, error));
+    *ret_has =
+        commit->epoch == state_commit->epoch && commit->digest == state_commit->digest && commit->part == commit->parts;
+    braid__v1__commit__free_unpacked(commit, NULL);
+    return BR_OK;
+}
+
+static void tell_set_aside(const struct br_task *task, const Braid__V1__Commit *state_commit,
+                           const struct log_end *end) {
+    br_log_line(BR_LEVEL_ERROR, "local state is not what the log says: it is set aside and rebuilt from the log",
+                BR_STR("pipeline", task->pipeline->name), BR_INT("state_epoch", state_commit->epoch),
+                BR_INT("log_epoch", end->epoch));
+}
+
+// Leaves the task with a state that the log vouches for, and at its epoch (maybe 0).
+static enum br_status settle_state(struct br_task *task, const struct log_end *end, struct br_error *error) {
+    Braid__V1__Commit *commit;
+    uint64_t fence;
+    BR_TRY(read_meta(task, &commit, &fence, error));
+    if (commit == NULL)
+        return BR_OK;
+    bool usable = end->found && commit->epoch <= end->epoch && fence <= end->sequence;
+    enum br_status status = BR_OK;
+    if (commit->plan_hash != task->pipeline->plan_hash)
+        status = br_error_set(
+            error, BR_FATAL,
+            "the data directory holds pipeline %s with another plan; the SQL file has changed since (epoch %" PRIu64
+            ")",
+            task->pipeline->name, commit->epoch);
+    if (status == BR_OK && usable)
+        status = log_has(task, commit, fence, &usable, error);
+    if (status == BR_OK && usable) {
+        status = check_streams(task, commit, error);
+        adopt(task, commit);
+        task->fence = fence;
+    } else if (status == BR_OK) {
+        tell_set_aside(task, commit, end);
+        status = task_open_state(task, true, error);
+    }
+    braid__v1__commit__free_unpacked(commit, NULL);
+    return status;
+}
+
+// --- following the commits
+
+static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commit *commit, bool whole,
+                                    struct br_error *error) {
+    if (commit->epoch != task->epoch + 1)
+        return br_error_set(error, BR_FATAL,
+                            "the commits of pipeline %s have a hole: epoch %" PRIu64 " is followed by epoch %" PRIu64
+                            " in stream %s; epochs %" PRIu64 " to %" PRIu64 " are missing",
+                            task->pipeline->name, task->epoch, commit->epoch, task->stream, task->epoch + 1,
+                            commit->epoch - 1);
+    BR_TRY(check_streams(task, commit, error));
+    BR_TRY(task_fetch_recorded(task, commit, error));
+    BR_TRY(task_compute(task, whole, error));
+    if (task->digest != commit->digest)
+        return br_error_set(error, BR_FATAL,
+                            "epoch %" PRIu64 " of pipeline %s can't be repeated: its digest is %016" PRIx64
+                            ", the commit says %016" PRIx64
+                            ". State or program differ from those that wrote the log; nothing is emitted",
+                            commit->epoch, task->pipeline->name, task->digest, (uint64_t)commit->digest);
+    return BR_OK;
+}
+
+// One commit message. Parts before the last are only counted: the epoch is computed at its last part, or at the end of
+// the log (R4).
+static enum br_status follow(struct br_task *task, const struct br_log_message *message, const struct log_end *end,
+                             struct br_error *error) {
+    Braid__V1__Commit *commit;
+    BR_TRY(task_read_commit(task->pipeline, message->payload, &commit, error));
+    enum br_status status = BR_OK;
+    bool whole = commit->part == commit->parts;
+    bool at_end = message->sequence == end->sequence;
+    if (commit->plan_hash != task->pipeline->plan_hash)
+        status = br_error_set(error, BR_FATAL, "epoch %" PRIu64 " of pipeline %s was made by another plan",
+                              commit->epoch, task->pipeline->name);
+    else if (commit->epoch > task->epoch && (whole || at_end)) {
+        status = replay_commit(task, commit, whole, error);
+        task->fence = message->sequence;
+        if (status == BR_OK && whole) {
+            task->committed_epoch = commit->epoch;
+            task->totals.recovered_epochs++;
+        } else if (status == BR_OK) {
+            status = task_send(task, commit->part + 1, error);
+            if (status == BR_OK)
+                status = task_await(task, error);
+        }
+    }
+    braid__v1__commit__free_unpacked(commit, NULL);
+    return status;
+}
+
+static enum br_status follow_commits(struct br_task *task, const struct log_end *end, struct br_error *error) {
+    struct br_reader *reader = NULL;
+    enum br_status status;
+    // From the beginning means whatever is there: missing early epochs are found by their numbers (R2).
+    while ((status = br_reader_open(task->log, task->stream, task->commit_subject, task->fence + 1, end->sequence,
+                                    &reader, error)) == BR_RETRY)
+        task_back_off(task);
+    bool done = false;
+    while (status == BR_OK && !done) {
+        const struct br_log_message *messages;
+        size_t count;
+        status = br_reader_peek(reader, &messages, &count, error);
+        if (status != BR_OK)
+            break;
+        if (count == 0) {
+            br_log_wait(task->log, RECOVER_WAIT_US);
+            continue;
+        }
+        done = messages[0].sequence >= end->sequence;
+        status = follow(task, &messages[0], end, error);
+        br_reader_consume(reader, 1);
+        br_reader_release(reader);
+    }
+    br_reader_close(&reader);
+    return status;
+}
+
+enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
+    struct log_end end = {0};
+    BR_TRY(read_log_end(task, &end, error));
+    BR_TRY(settle_state(task, &end, error));
+    BR_TRY(task_open_readers(task, error));
+    if (!end.found || task->fence == end.sequence)
+        return BR_OK;
+    uint64_t from = task->epoch;
+    BR_TRY(follow_commits(task, &end, error));
+    br_log_line(BR_LEVEL_INFO, "recovered", BR_STR("pipeline", task->pipeline->name), BR_INT("state_epoch", from),
+                BR_INT("epoch", task->epoch), BR_INT("epochs_repeated", task->totals.recovered_epochs));
+    return BR_OK;
+}

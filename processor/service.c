@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a task answers between epochs: queries over its views, and status. Requests come as NATS requests on
+// braid_api.<pipeline>.query and .status.
+//
+// A query is {"sql": "SELECT …"}. The answer is JSON lines: {"columns":[{"name":…,"type":…}],"epoch":n}, then one array
+// per row, then {"rows":n}; or {"error":"…"} at the end in place of the count. It is read at an epoch boundary:
+// everything up to `epoch` is in it, nothing after.
+#include "processor/task_internal.h"
+
+#include "processor/sql/sql.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#define PART_SIZE ((size_t)256 << 10)
+#define REQUESTS_PER_TURN_MAX 64
+
+enum service { SERVICE_QUERY, SERVICE_STATUS };
+
+void br_task_service_subject(const char *pipeline, const char *what, char *subject, size_t size) {
+    snprintf(subject, size, "braid_api.%s.%s", pipeline, what);
+}
+
+enum br_status task_serve_open(struct br_task *task, struct br_error *error) {
+    char subject[300];
+    br_task_service_subject(task->pipeline->name, "query", subject, sizeof subject);
+    BR_TRY(br_log_serve(task->log, subject, error));
+    br_task_service_subject(task->pipeline->name, "status", subject, sizeof subject);
+    return br_log_serve(task->log, subject, error);
+}
+
+// --- queries
+
+struct answer {
+    struct br_task *task;
+    struct br_request *request;
+    const struct br_query *query;
+    struct br_buffer part;
+    uint64_t rows;
+};
+
+static enum br_status send_part(struct answer *answer, bool last, struct br_error *error) {
+    enum br_status status =
+        br_log_reply(answer->task->log, answer->request, br_buffer_slice(&answer->part), last, error);
+    br_buffer_clear(&answer->part);
+    return status;
+}
+
+static void put_member(struct br_buffer *out, const char *name, const char *text) {
+    br_buffer_printf(out, "\"%s\":", name);
+    br_json_append_string(br_slice_of(text), out);
+}
+
+static void put_columns(struct answer *answer) {
+    const struct br_query *query = answer->query;
+    br_buffer_append_text(&answer->part, "{\"columns\":[");
+    for (uint32_t c = 0; c < query->visible_count; c++) {
+        br_buffer_append_text(&answer->part, c == 0 ? "{" : ",{");
+        put_member(&answer->part, "name", query->root->fields[c].name);
+        br_buffer_append_byte(&answer->part, ',');
+        put_member(&answer->part, "type", br_type_name(query->root->fields[c].type));
+        br_buffer_append_byte(&answer->part, '}');
+    }
+    br_buffer_printf(&answer->part, "],\"epoch\":%" PRIu64 "}\n", answer->task->epoch);
+}
+
+static enum br_status put_rows(void *context, const struct br_batch *batch, struct br_error *error) {
+    struct answer *answer = context;
+    for (uint32_t r = 0; r < batch->row_count; r++) {
+        for (uint32_t c = 0; c < answer->query->visible_count; c++) {
+            struct br_value value = br_column_get(&batch->columns[c], r);
+            br_buffer_append_byte(&answer->part, c == 0 ? '[' : ',');
+            br_value_print_json(&value, &answer->part);
+        }
+        br_buffer_append_text(&answer->part, "]\n");
+        answer->rows++;
+        if (answer->part.len > PART_SIZE)
+            BR_TRY(send_part(answer, false, error));
+    }
+    return BR_OK;
+}
+
+static void put_error(struct answer *answer, const char *message) {
+    br_buffer_append_byte(&answer->part, '{');
+    put_member(&answer->part, "error", message);
+    br_buffer_append_text(&answer->part, "}\n");
+}
+
+static void run_query(struct answer *answer, const char *sql) {
+    struct br_task *task = answer->task;
+    struct br_diagnostics *diagnostics = br_diagnostics_create("query", sql);
+    struct br_query *query = NULL;
+    struct br_error why;
+    enum br_status status = br_query_bind(task->pipeline, sql, diagnostics, &query, &why);
+    if (status != BR_OK) {
+        struct br_buffer text = {0};
+        br_diagnostics_print(diagnostics, false, &text);
+        br_buffer_append_byte(&text, '\0');
+        put_error(answer, text.len > 1 ? (const char *)text.ptr : why.message);
+        br_buffer_free(&text);
+    } else {
+        answer->query = query;
+        put_columns(answer);
+        struct br_arena *arena = br_arena_create();
+        struct br_epoch epoch = {.number = task->epoch,
+                                 .now = task->options.clock->wall(task->options.clock),
+                                 .watermarks_before = task->watermarks_after,
+                                 .watermarks_after = task->watermarks_after,
+                                 .arena = arena};
+        status = br_graph_query(task->graph, query, &epoch, put_rows, answer, &why);
+        if (status == BR_OK)
+            br_buffer_printf(&answer->part, "{\"rows\":%" PRIu64 "}\n", answer->rows);
+        else
+            put_error(answer, why.message);
+        br_arena_destroy(&arena);
+    }
+    br_query_destroy(&query);
+    br_diagnostics_destroy(&diagnostics);
+}
+
+static void answer_query(struct answer *answer) {
+    json_error_t where;
+    json_t *request = json_loadb((const char *)answer->request->payload.ptr, answer->request->payload.len, 0, &where);
+    const char *sql = json_string_value(json_object_get(request, "sql"));
+    if (sql == NULL)
+        put_error(answer, "a query request is a JSON object with a member \"sql\"");
+    else
+        run_query(answer, sql);
+    json_decref(request);
+}
+
+// --- status
+
+void br_task_status(struct br_task *task, struct br_task_status *ret_status) {
+    *ret_status = (struct br_task_status){.epoch = task->epoch,
+                                          .committed_epoch = task->committed_epoch,
+                                          .digest = task->digest,
+                                          .messages = task->totals.messages,
+                                          .rows_out = task->totals.rows_out,
+                                          .late = task->totals.late,
+                                          .quarantined = task->totals.quarantined,
+                                          .failed = task->totals.failed,
+                                          .recovered_epochs = task->totals.recovered_epochs,
+                                          .last_commit_us = task->totals.last_commit.us,
+                                          .clock_us = task->clock.us};
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (task->inputs[i].reader != NULL)
+            ret_status->lag_messages += br_reader_pending(task->inputs[i].reader);
+    br_state_usage(task->state, &ret_status->state);
+}
+
+static void put_time(struct br_buffer *out, const char *name, int64_t us) {
+    br_buffer_printf(out, ",\"%s\":", name);
+    if (us == BR_EVENT_TIME_MIN || us == BR_EVENT_TIME_MAX) {
+        br_buffer_append_text(out, us == BR_EVENT_TIME_MIN ? "null" : "\"final\"");
+        return;
+    }
+    struct br_value value = {.type = BR_TIMESTAMPTZ, .bigint = us};
+    br_value_print_json(&value, out);
+}
+
+static void put_input(struct br_task *task, uint32_t i, struct br_buffer *out) {
+    const struct task_input *input = &task->inputs[i];
+    br_buffer_append_byte(out, '{');
+    put_member(out, "table", input->table->name);
+    br_buffer_append_byte(out, ',');
+    put_member(out, "stream", input->stream.name);
+    br_buffer_printf(out,
+                     ",\"sequence\":%" PRIu64 ",\"lag\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64
+                     ",\"quarantined\":%" PRIu64,
+                     input->last_sequence, input->reader != NULL ? br_reader_pending(input->reader) : 0,
+                     input->messages_total, input->rows_total, input->quarantined_total);
+    put_time(out, "watermark", task->watermarks_after[i].us);
+    br_buffer_append_byte(out, '}');
+}
+
+void br_task_status_json(struct br_task *task, struct br_buffer *out) {
+    struct br_task_status status;
+    br_task_status(task, &status);
+    int64_t now_us = task->options.clock->wall(task->options.clock).us;
+    double seconds = (double)(now_us - task->totals.started.us) / 1e6;
+    br_buffer_append_byte(out, '{');
+    put_member(out, "pipeline", task->pipeline->name);
+    br_buffer_append_text(out, ",\"task\":\"0\",");
+    put_member(out, "lineage", task->options.lineage);
+    br_buffer_append_byte(out, ',');
+    put_member(out, "worker", task->options.worker);
+    br_buffer_printf(out,
+                     ",\"epoch\":%" PRIu64 ",\"committed\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\",\"lag\":%" PRIu64
+                     ",\"late\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"rows_out\":%" PRIu64,
+                     status.epoch, status.committed_epoch, status.digest, status.lag_messages, status.late,
+                     status.quarantined, status.failed, status.rows_out);
+    br_buffer_printf(out, ",\"messages_per_second\":%.1f,\"rows_out_per_second\":%.1f,\"uptime_seconds\":%.1f",
+                     seconds > 0 ? (double)status.messages / seconds : 0,
+                     seconds > 0 ? (double)status.rows_out / seconds : 0, seconds);
+    put_time(out, "clock", status.clock_us == 0 ? BR_EVENT_TIME_MIN : status.clock_us);
+    put_time(out, "last_commit", status.last_commit_us == 0 ? BR_EVENT_TIME_MIN : status.last_commit_us);
+    br_buffer_printf(out,
+                     ",\"state\":{\"hot_bytes\":%" PRIu64 ",\"hot_entries\":%" PRIu64 ",\"dirty_bytes\":%" PRIu64
+                     ",\"budget_bytes\":%" PRIu64 ",\"store_memory_bytes\":%" PRIu64 ",\"store_disk_bytes\":%" PRIu64
+                     ",\"hits\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"flushes\":%" PRIu64 "}",
+                     status.state.hot_bytes, status.state.hot_entries, status.state.dirty_bytes,
+                     status.state.budget_bytes, status.state.store_memory_bytes, status.state.store_disk_bytes,
+                     status.state.hits, status.state.misses, status.state.flushes);
+    br_buffer_append_text(out, ",\"inputs\":[");
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        if (i != 0)
+            br_buffer_append_byte(out, ',');
+        put_input(task, i, out);
+    }
+    br_buffer_append_text(out, "],\"views\":[");
+    for (uint32_t v = 0; v < task->pipeline->view_count; v++) {
+        br_buffer_append_text(out, v == 0 ? "{" : ",{");
+        put_member(out, "view", task->pipeline->views[v].name);
+        br_buffer_printf(out, ",\"rows\":%" PRIu64 ",\"late\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
+                         task->totals.view_rows[v], task->totals.view_late[v], task->totals.view_failed[v]);
+    }
+    br_buffer_append_text(out, "]}");
+}
+
+enum br_status task_serve(struct br_task *task, struct br_error *error) {
+    if (!task->options.serve)
+        return BR_OK;
+    struct br_request request;
+    size_t subject;
+    for (int turn = 0; turn < REQUESTS_PER_TURN_MAX && br_log_next_request(task->log, &request, &subject); turn++) {
+        struct answer answer = {.task = task, .request = &request};
+        if (subject == SERVICE_QUERY)
+            answer_query(&answer);
+        else
+            br_task_status_json(task, &answer.part);
+        // An answer that can't be sent is the asker's loss, not the task's: it has gone, or the connection has.
+        struct br_error ignored;
+        enum br_status status = send_part(&answer, true, &ignored);
+        (void)status;
+        br_buffer_free(&answer.part);
+    }
+    (void)error;
+    return BR_OK;
+}
