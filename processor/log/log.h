@@ -107,8 +107,9 @@ enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) 
 
 // --- reading
 // Messages with sequence >= first_sequence on `stream` that match `filter`. stop_sequence 0: for ever.
-// A first_sequence below the stream's first is BR_FATAL and names the missing range (L5), unless it is 1 or 0
-// ("beginning": whatever is there).
+// A first_sequence below the stream's first (unless it is 1 or 0: "the beginning", whatever is there) or more than one
+// above its last is BR_FATAL and names the missing range (L5). A message deleted singly (by an operator, a TTL, a limit
+// per subject) is not missed: nobody can tell it from one that never matched.
 enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                               uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
     BR_MUST_CHECK;

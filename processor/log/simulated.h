@@ -6,6 +6,10 @@
 // batches with the same limits. Any number of br_log connections stand on it (a task, its zombie, its successor, a
 // feeder, an observer). Everything runs in one thread; br_log_wait advances the simulated clock instead of sleeping.
 // The same seed and the same calls give the same history.
+//
+// Stored messages have ascending timestamps that all differ: the clock's reading, or one microsecond after the previous
+// message, whichever is later. Appends are refused above 1 MiB a message (headers included), as by a server with its
+// defaults; br_log_publish takes up to 64 MiB.
 #ifndef BR_PROCESSOR_LOG_SIMULATED_H
 #define BR_PROCESSOR_LOG_SIMULATED_H
 
@@ -36,8 +40,12 @@ bool br_sim_crashed(const struct br_log *log);
 void br_sim_crash_at(struct br_log *log, uint64_t call);
 uint64_t br_sim_calls(const struct br_log *log);
 
+// Starts at 2026-01-01 00:00:00 UTC.
 const struct br_clock *br_sim_clock(struct br_sim *sim);
-void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now); // never goes back: an earlier time is ignored
+// Never goes back: an earlier time is ignored, unless nothing has been stored yet.
+void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now);
+// Called again and again while a br_log_request waits: lets the task that serves it take its steps. NULL: nothing does.
+void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *context);
 
 enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,
                                  size_t subject_count, struct br_error *error) BR_MUST_CHECK;

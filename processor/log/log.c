@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// See log.h. Checks what callers owe (our own invariants), then hands on to the implementation.
+#include "processor/log/log_internal.h"
+
+bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
+    for (uint32_t i = 0; i < message->header_count; i++) {
+        if (br_slice_is(message->headers[i].name, name)) {
+            *ret_value = message->headers[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+// --- streams
+
+enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
+                                  struct br_error *error) {
+    if (!br_subject_valid(br_slice_of(subject), true))
+        return br_error_set(error, BR_FATAL,
+                            "\"%s\" is no subject: tokens separated by dots, none empty, no blanks, \">\" only at the "
+                            "end",
+                            subject);
+    return log->ops->find_stream(log, subject, ret_info, error);
+}
+
+enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
+                                  struct br_error *error) {
+    return log->ops->stream_info(log, stream, ret_info, error);
+}
+
+enum br_status br_log_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
+                                    struct br_stream_info *ret_info, struct br_error *error) {
+    BR_CHECK(options->subject_count > 0);
+    return log->ops->ensure_output(log, stream, options, ret_info, error);
+}
+
+enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const char *subject,
+                                   struct br_error *error) {
+    return log->ops->ensure_input(log, stream, subject, error);
+}
+
+enum br_status br_log_last(struct br_log *log, const char *stream, const char *subject, struct br_buffer *copy,
+                           struct br_log_message *ret_message, bool *ret_found, struct br_error *error) {
+    return log->ops->get(log, stream, subject, 0, copy, ret_message, ret_found, error);
+}
+
+enum br_status br_log_get(struct br_log *log, const char *stream, uint64_t sequence, struct br_buffer *copy,
+                          struct br_log_message *ret_message, bool *ret_found, struct br_error *error) {
+    if (sequence == 0) { // sequences begin at 1
+        *ret_found = false;
+        return BR_OK;
+    }
+    return log->ops->get(log, stream, NULL, sequence, copy, ret_message, ret_found, error);
+}
+
+enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t next, struct br_error *error) {
+    unsigned long long first = info->first_sequence, last = info->last_sequence, wanted = next;
+    if (next > 1 && next < info->first_sequence)
+        return br_error_set(error, BR_FATAL,
+                            "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
+                            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
+                            "is there",
+                            info->name, wanted, first - 1, first);
+    if (next > info->last_sequence + 1)
+        return br_error_set(error, BR_FATAL,
+                            "stream %s has lost its newest messages: it ends at sequence %llu, but everything up to "
+                            "%llu has been read from it (did the server lose acknowledged messages?)",
+                            info->name, last, wanted - 1);
+    return BR_OK;
+}
+
+enum br_status br_log_check_same(const struct br_stream_info *info, struct br_wall_time created,
+                                 struct br_error *error) {
+    if (info->created.us == created.us)
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "stream %s was made anew while it was read: its messages are not those of before, so the "
+                        "positions in it mean nothing any more",
+                        info->name);
+}
+
+// --- appending
+
+enum br_status br_log_append(struct br_log *log, const char *stream, const struct br_log_message *messages,
+                             size_t count, uint64_t expected_sequence, struct br_error *error) {
+    BR_CHECK(!log->appending);
+    BR_CHECK(count >= 1 && count <= BR_LOG_BATCH_MESSAGES_MAX);
+    BR_TRY(log->ops->append(log, stream, messages, count, expected_sequence, error));
+    log->appending = true;
+    return BR_OK;
+}
+
+bool br_log_append_ready(struct br_log *log) {
+    BR_CHECK(log->appending);
+    return log->ops->append_ready(log);
+}
+
+enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
+                                  struct br_error *error) {
+    BR_CHECK(log->appending);
+    log->appending = false;
+    return log->ops->append_wait(log, ret_result, ret_sequence, error);
+}
+
+enum br_status br_log_publish(struct br_log *log, const struct br_log_message *message, struct br_error *error) {
+    if (!br_subject_valid(message->subject, false))
+        return br_error_set(error, BR_FATAL,
+                            "can't publish on \"%.*s\": a subject's tokens are not empty and have no blanks and no "
+                            "wildcards",
+                            (int)message->subject.len, (const char *)message->subject.ptr);
+    return log->ops->publish(log, message, error);
+}
+
+enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) {
+    return log->ops->publish_flush(log, error);
+}
+
+// --- reading
+
+enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
+                              uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
+    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, ret_reader, error);
+}
+
+void br_reader_close(struct br_reader **reader) {
+    if (*reader != NULL)
+        (*reader)->log->ops->reader_close(*reader);
+    *reader = NULL;
+}
+
+enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
+                              struct br_error *error) {
+    return reader->log->ops->reader_peek(reader, ret_messages, ret_count, error);
+}
+
+void br_reader_consume(struct br_reader *reader, size_t count) {
+    reader->log->ops->reader_consume(reader, count);
+}
+
+void br_reader_release(struct br_reader *reader) {
+    reader->log->ops->reader_release(reader);
+}
+
+bool br_reader_caught_up(struct br_reader *reader) {
+    return reader->log->ops->reader_caught_up(reader);
+}
+
+uint64_t br_reader_pending(struct br_reader *reader) {
+    return reader->log->ops->reader_pending(reader);
+}
+
+void br_log_wait(struct br_log *log, int64_t timeout_us) {
+    log->ops->wait(log, timeout_us);
+}
+
+void br_log_wake(struct br_log *log) {
+    log->ops->wake(log);
+}
+
+// --- requests
+
+enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) {
+    return log->ops->serve(log, subject, error);
+}
+
+bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index) {
+    return log->ops->next_request(log, ret_request, ret_subject_index);
+}
+
+enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
+                            struct br_error *error) {
+    return log->ops->reply(log, request, payload, last, error);
+}
+
+enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
+                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                              void *context, struct br_error *error) {
+    return log->ops->request(log, subject, payload, timeout_us, each, context, error);
+}
+
+size_t br_log_payload_max(struct br_log *log) {
+    return log->ops->payload_max(log);
+}
+
+void br_log_close(struct br_log **log) {
+    if (*log != NULL)
+        (*log)->ops->close(*log);
+    *log = NULL;
+}

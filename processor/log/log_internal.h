@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the implementations of log.h share: the table of functions that log.c dispatches through, subject matching, and
+// the window of messages that a reader shows. Included in processor/log/ only.
+#ifndef BR_PROCESSOR_LOG_LOG_INTERNAL_H
+#define BR_PROCESSOR_LOG_LOG_INTERNAL_H
+
+#include "processor/log/log.h"
+
+struct br_log_ops {
+    enum br_status (*find_stream)(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
+                                  struct br_error *error);
+    enum br_status (*stream_info)(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
+                                  struct br_error *error);
+    enum br_status (*ensure_output)(struct br_log *log, const char *stream, const struct br_output_options *options,
+                                    struct br_stream_info *ret_info, struct br_error *error);
+    enum br_status (*ensure_input)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
+    // The message by its sequence, or, when sequence is 0, the last one on the subject.
+    enum br_status (*get)(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
+                          struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
+                          struct br_error *error);
+
+    enum br_status (*append)(struct br_log *log, const char *stream, const struct br_log_message *messages,
+                             size_t count, uint64_t expected_sequence, struct br_error *error);
+    bool (*append_ready)(struct br_log *log);
+    enum br_status (*append_wait)(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
+                                  struct br_error *error);
+    enum br_status (*publish)(struct br_log *log, const struct br_log_message *message, struct br_error *error);
+    enum br_status (*publish_flush)(struct br_log *log, struct br_error *error);
+
+    enum br_status (*reader_open)(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
+                                  uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error);
+    void (*reader_close)(struct br_reader *reader);
+    enum br_status (*reader_peek)(struct br_reader *reader, const struct br_log_message **ret_messages,
+                                  size_t *ret_count, struct br_error *error);
+    void (*reader_consume)(struct br_reader *reader, size_t count);
+    void (*reader_release)(struct br_reader *reader);
+    bool (*reader_caught_up)(struct br_reader *reader);
+    uint64_t (*reader_pending)(struct br_reader *reader);
+    void (*wait)(struct br_log *log, int64_t timeout_us);
+    void (*wake)(struct br_log *log);
+
+    enum br_status (*serve)(struct br_log *log, const char *subject, struct br_error *error);
+    bool (*next_request)(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
+    enum br_status (*reply)(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
+                            struct br_error *error);
+    enum br_status (*request)(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
+                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                              void *context, struct br_error *error);
+    size_t (*payload_max)(struct br_log *log);
+    void (*close)(struct br_log *log);
+};
+
+// First member of every implementation's struct.
+struct br_log {
+    const struct br_log_ops *ops;
+    bool appending; // an append waits for its reply
+};
+struct br_reader {
+    struct br_log *log;
+};
+
+// Does the subject match the filter ("*" one token, ">" one or more at the end)? Both well-formed.
+bool br_subject_matches(struct br_slice filter, struct br_slice subject);
+// Is there any subject that both filters match?
+bool br_subject_overlaps(struct br_slice a, struct br_slice b);
+// Does `outer` match every subject that `inner` matches?
+bool br_subject_covers(struct br_slice outer, struct br_slice inner);
+// Tokens not empty, no white space, ">" only last; wildcards only when allowed.
+bool br_subject_valid(struct br_slice subject, bool wildcards);
+
+// The messages of a reader as one array: released … consumed … shown. Arrays that were outgrown stay until release, so
+// that a struct br_log_message * of an earlier peek holds as long as its message does.
+struct br_window {
+    struct br_log_message *items;
+    size_t begin;    // of what is consumed and not released
+    size_t consumed; // begin <= consumed <= end
+    size_t end;
+    size_t capacity;
+    struct br_log_message **outgrown;
+    size_t outgrown_count;
+};
+// Room for one more at the end; the caller fills it.
+struct br_log_message *br_window_push(struct br_window *window);
+static inline size_t br_window_shown(const struct br_window *window) {
+    return window->end - window->consumed;
+}
+void br_window_consume(struct br_window *window, size_t count);
+// Forgets what is consumed; `drop` (may be NULL) is called for each.
+void br_window_release(struct br_window *window, void (*drop)(void *context, struct br_log_message *message),
+                       void *context);
+void br_window_free(struct br_window *window, void (*drop)(void *context, struct br_log_message *message),
+                    void *context);
+
+// Copies a message into `copy` (headers first, then the bytes they point to); *ret points there.
+void br_log_message_copy(const struct br_log_message *message, struct br_buffer *copy, struct br_log_message *ret);
+
+// Fills error for "no stream holds subject": the words are the same on every implementation.
+enum br_status br_log_no_stream_error(const char *subject, struct br_error *error);
+// A reader that goes on at `next` needs the stream to hold it: BR_FATAL names the missing sequences when the stream
+// begins after it (unless next is 0 or 1: the beginning, whatever is there) or ends more than one before it.
+enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t next, struct br_error *error);
+// BR_FATAL when the stream was made anew since `created`.
+enum br_status br_log_check_same(const struct br_stream_info *info, struct br_wall_time created,
+                                 struct br_error *error);
+
+#endif
