@@ -2,7 +2,9 @@
 // Protobuf descriptors: FileDescriptorSets from protoc, messages derived from column lists, and .proto text for both.
 //
 // A descriptor set is untrusted input: every index, name and recursion in it is checked, errors are BR_DATA and name
-// the file and the thing. Own reading of FileDescriptorProto with protobuf-c's generated code for descriptor.proto.
+// the file and the thing. A set that is refused leaves nothing behind. A type may come again (sets that share imports)
+// when it is the same. Not read: editions, extensions. Names and types live as long as the struct br_descriptors, which
+// belongs to one thread while it is added to and may then be read by any.
 #ifndef BR_PROCESSOR_CODEC_DESCRIPTORS_H
 #define BR_PROCESSOR_CODEC_DESCRIPTORS_H
 
@@ -36,9 +38,10 @@ struct br_enum_type {
     int32_t *numbers; // in the order of the file; the first name of a number is the one that is printed
     const char **names;
     uint32_t count;
+    const char *file; // the .proto that declares it
 };
 struct br_message_field {
-    const char *name;
+    const char *name; // of a derived message: the column's name, which need not be a protobuf identifier
     uint32_t number;
     enum br_wire_kind kind;
     bool repeated;     // also maps; not readable as a column
@@ -53,6 +56,10 @@ struct br_message_type {
     struct br_message_field *fields; // ascending by number
     uint32_t field_count;
     bool derived;
+    bool map_entry;           // made by protoc for a map field
+    const char **oneof_names; // by oneof_index
+    uint32_t oneof_count;
+    const char *file; // the .proto that declares it, NULL when derived
 };
 
 struct br_descriptors *br_descriptors_create(void);
@@ -66,7 +73,8 @@ const struct br_message_type *br_descriptors_find(const struct br_descriptors *d
 const char *br_descriptors_nearest(const struct br_descriptors *descriptors, const char *full_name);
 const struct br_message_field *br_message_find_field(const struct br_message_type *message, const char *name);
 // The field at a dotted path ("order.customer.name"); BR_DATA names the first component that isn't there, with the
-// nearest name.
+// nearest name. A field whose name is the whole rest of the path (a derived message's column "a.b") goes before a
+// sub-message.
 enum br_status br_message_find_path(const struct br_message_type *message, const char *path,
                                     const struct br_message_field **ret_field, struct br_error *error) BR_MUST_CHECK;
 // The SQL type that a field is read as (Timestamp, wrappers, google.type.Decimal, enum → text, uint64 → numeric …);
