@@ -1,0 +1,1 @@
+../../../examples/nexmark/q1.sql

@@ -1,0 +1,1 @@
+../../../examples/nexmark/q3.sql

@@ -1,0 +1,1 @@
+../../../examples/nexmark/tumble.sql
