@@ -24,8 +24,8 @@ enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struc
 struct br_store *br_store_create_memory(void);
 // Flushes nothing: what was written is in the store's files (or gone, for memory).
 void br_store_destroy(struct br_store **store);
-// Removes the folder of a closed RocksDB store. `set_aside` renames it to PATH.aside-<n> instead and tells the new
-// name.
+// Removes the folder of a closed RocksDB store with all that is in it; fine when there is none. `set_aside` renames it
+// to PATH.aside-<n> instead and tells the new name.
 enum br_status br_store_remove(const char *path, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error)
     BR_MUST_CHECK;
@@ -49,8 +49,24 @@ size_t br_store_batch_size(const struct br_store_batch *batch);
 enum br_status br_store_write(struct br_store *store, struct br_store_batch *batch, struct br_error *error)
     BR_MUST_CHECK;
 
-// Ascending over first <= key < last (last.len 0: to the end), as of the moment of creation. key and value are valid
-// until the next step.
+// A run: one large atomic write whose keys come in strictly ascending order (a flush of state tables). What RocksDB
+// does with it is its affair: a small one goes through the WAL and the memtable, a large one becomes a file of its own
+// that is taken in whole, so that it needs neither a copy of itself in memory nor a memtable. Range deletes come before
+// the first put or delete and apply to what was in the store before the run. Nothing is written before commit; a run
+// that is destroyed without it never was. expected_bytes: keys and values together, an estimate.
+struct br_store_run;
+enum br_status br_store_run_begin(struct br_store *store, size_t expected_bytes, struct br_store_run **ret_run,
+                                  struct br_error *error) BR_MUST_CHECK;
+enum br_status br_store_run_delete_range(struct br_store_run *run, struct br_slice first, struct br_slice last,
+                                         struct br_error *error) BR_MUST_CHECK;
+enum br_status br_store_run_put(struct br_store_run *run, struct br_slice key, struct br_slice value,
+                                struct br_error *error) BR_MUST_CHECK;
+enum br_status br_store_run_delete(struct br_store_run *run, struct br_slice key, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_store_run_commit(struct br_store_run *run, struct br_error *error) BR_MUST_CHECK;
+void br_store_run_destroy(struct br_store_run **run);
+
+// Ascending over first <= key < last (last.len 0: to the end), as of the moment of creation (a memory store must not be
+// written while an iterator is open). key and value are valid until the next step.
 enum br_status br_store_scan(struct br_store *store, struct br_slice first, struct br_slice last,
                              struct br_store_iterator **ret_iterator, struct br_error *error) BR_MUST_CHECK;
 bool br_store_iterator_next(struct br_store_iterator *iterator, struct br_slice *ret_key, struct br_slice *ret_value);

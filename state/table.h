@@ -27,25 +27,27 @@ struct br_state;
 struct br_state_table;
 struct br_state_iterator;
 
-// A hot entry. key and value follow the rules above. Fields marked "caller" are the operator's own and are zero in a
-// new or freshly loaded entry; they are lost on eviction, which never happens within an epoch.
+// A hot entry. key and value follow the rules above; value is aligned to 8 bytes. Fields marked "caller" are the
+// operator's own and are zero in a new or freshly loaded entry; they are lost on eviction, which never happens within
+// an epoch.
 struct br_entry {
     uint8_t *value;
-    uint32_t value_len;
-    uint32_t key_len;
-    const uint8_t *key;
     uint64_t hash;
     uint64_t touched_epoch; // caller: the epoch in which the operator last noted this entry (its old value is saved
                             // elsewhere)
     void *touched;          // caller: where that note is; meaningful only when touched_epoch is the current epoch
-    uint8_t flags;          // state/ only
+    uint32_t value_len;
+    uint32_t key_len;
+    uint16_t table; // state/ only
+    uint8_t flags;  // state/ only
+    uint8_t key[];
 };
 
 // Takes the store. budget_bytes bounds the hot entries of all tables together.
 enum br_status br_state_create(struct br_store *take_store, size_t budget_bytes, struct br_state **ret_state,
                                struct br_error *error) BR_MUST_CHECK;
 void br_state_destroy(struct br_state **state); // destroys the store; unflushed changes are gone
-// A table by its stable number (1..65535, given by the plan) and name (for explain, status and errors). Made when
+// A table by its stable number (1..65534, given by the plan) and name (for explain, status and errors). Made when
 // missing.
 struct br_state_table *br_state_open_table(struct br_state *state, uint16_t number, const char *name);
 

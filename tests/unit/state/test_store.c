@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// Both kinds of store are held to the same promises; a naive sorted array is the oracle.
+#include "state/store_internal.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct br_error error;
+#define OK(expression) cr_assert_eq((expression), BR_OK, "%s", error.message)
+
+enum kind { MEMORY, ROCKSDB, KINDS };
+
+static char folder[64];
+
+static void make_folder(void) {
+    snprintf(folder, sizeof folder, "/tmp/braid-store-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+}
+
+static void remove_folder(void) {
+    OK(br_store_remove(folder, &error));
+}
+
+static struct br_store *open_store(enum kind kind) {
+    if (kind == MEMORY)
+        return br_store_create_memory();
+    struct br_store *store = NULL;
+    OK(br_store_open_rocksdb(folder, 8 << 20, &store, &error));
+    return store;
+}
+
+static struct br_slice text(const char *value) {
+    return br_slice_of(value);
+}
+
+static bool has(struct br_store *store, const char *key, const char *value) {
+    struct br_buffer got = {0};
+    bool found = false;
+    OK(br_store_get(store, text(key), &got, &found, &error));
+    bool same = found && br_slice_is(br_buffer_slice(&got), value);
+    br_buffer_free(&got);
+    return same;
+}
+
+static bool lacks(struct br_store *store, const char *key) {
+    struct br_buffer got = {0};
+    bool found = true;
+    OK(br_store_get(store, text(key), &got, &found, &error));
+    br_buffer_free(&got);
+    return !found;
+}
+
+static void write_pairs(struct br_store *store, const char *const *pairs) {
+    struct br_store_batch *batch = br_store_batch_create(store);
+    for (; pairs[0] != NULL; pairs += 2)
+        br_store_batch_put(batch, text(pairs[0]), text(pairs[1]));
+    OK(br_store_write(store, batch, &error));
+    br_store_batch_destroy(&batch);
+}
+
+Test(store, a_batch_is_applied_in_order, .init = make_folder, .fini = remove_folder) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct br_store *store = open_store(kind);
+        struct br_store_batch *batch = br_store_batch_create(store);
+        br_store_batch_put(batch, text("a"), text("1"));
+        br_store_batch_put(batch, text("b"), text("2"));
+        br_store_batch_put(batch, text("c"), text("3"));
+        br_store_batch_delete_range(batch, text("a"), text("c"));
+        br_store_batch_put(batch, text("b"), text("4"));
+        br_store_batch_delete(batch, text("c"));
+        br_store_batch_delete(batch, text("never there"));
+        br_store_batch_put(batch, text("d"), text(""));
+        cr_assert_gt(br_store_batch_size(batch), 10);
+        OK(br_store_write(store, batch, &error));
+        cr_assert(lacks(store, "a"));
+        cr_assert(has(store, "b", "4"));
+        cr_assert(lacks(store, "c"));
+        cr_assert(has(store, "d", ""));
+        br_store_batch_clear(batch);
+        OK(br_store_write(store, batch, &error));
+        br_store_batch_destroy(&batch);
+        br_store_destroy(&store);
+    }
+}
+
+Test(store, many_reads_at_once_tell_what_is_there, .init = make_folder, .fini = remove_folder) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct br_store *store = open_store(kind);
+        struct br_store_batch *batch = br_store_batch_create(store);
+        enum { N = 1000 };
+        static char names[N][8];
+        static struct br_slice keys[N], values[N];
+        static bool found[N];
+        for (int i = 0; i < N; i++) {
+            snprintf(names[i], sizeof names[i], "%04d", (i * 7) % N); // not in order
+            keys[i] = text(names[i]);
+            if ((i * 7) % N % 3 == 0)
+                br_store_batch_put(batch, keys[i], keys[i]);
+        }
+        OK(br_store_write(store, batch, &error));
+        OK(br_store_get_many(store, keys, N, values, found, &error));
+        for (int i = 0; i < N; i++) {
+            cr_assert_eq(found[i], (i * 7) % N % 3 == 0);
+            cr_assert(!found[i] || br_slice_equal(values[i], keys[i]));
+        }
+        br_store_batch_destroy(&batch);
+        br_store_destroy(&store);
+    }
+}
+
+Test(store, a_scan_gives_the_range_in_order, .init = make_folder, .fini = remove_folder) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct br_store *store = open_store(kind);
+        write_pairs(store, (const char *const[]){"b", "2", "a", "1", "d", "4", "c", "3", "ca", "x", NULL});
+        static const struct {
+            const char *first, *last, *want;
+        } cases[] = {{"", "", "a1b2c3cxd4"}, {"b", "d", "b2c3cx"}, {"bb", "", "c3cxd4"}, {"e", "", ""}, {"", "a", ""}};
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            struct br_store_iterator *iterator = NULL;
+            OK(br_store_scan(store, text(cases[i].first), text(cases[i].last), &iterator, &error));
+            struct br_buffer got = {0};
+            struct br_slice key, value;
+            while (br_store_iterator_next(iterator, &key, &value)) {
+                br_buffer_append(&got, key.ptr, 1);
+                br_buffer_append_slice(&got, value);
+            }
+            cr_assert_not(br_store_iterator_next(iterator, &key, &value));
+            OK(br_store_iterator_status(iterator, &error));
+            cr_assert(br_slice_is(br_buffer_slice(&got), cases[i].want), "case %zu: %.*s", i, (int)got.len, got.ptr);
+            br_buffer_free(&got);
+            br_store_iterator_destroy(&iterator);
+        }
+        br_store_destroy(&store);
+    }
+}
+
+Test(store, range_deletes_of_a_run_spare_its_own_puts, .init = make_folder, .fini = remove_folder) {
+    for (int way = 0; way < 3; way++) { // memory, RocksDB by batch, RocksDB by file
+        struct br_store *store = open_store(way == 0 ? MEMORY : ROCKSDB);
+        write_pairs(store, (const char *const[]){"a", "old", "b", "old", "c", "old", "x", "old", NULL});
+        if (way == 2)
+            store_rocksdb_set_run_bytes_min(store, 0);
+        struct br_store_run *run = NULL;
+        OK(br_store_run_begin(store, 100, &run, &error));
+        cr_assert_eq(run->batch == NULL, way == 2);
+        OK(br_store_run_delete_range(run, text("a"), text("d"), &error));
+        OK(br_store_run_put(run, text("b"), text("new"), &error));
+        OK(br_store_run_put(run, text("bb"), text("new"), &error));
+        OK(br_store_run_delete(run, text("x"), &error));
+        cr_assert(has(store, "a", "old"), "nothing is written before commit");
+        OK(br_store_run_commit(run, &error));
+        br_store_run_destroy(&run);
+        for (int again = 0; again < 2; again++) {
+            cr_assert(lacks(store, "a"));
+            cr_assert(has(store, "b", "new"));
+            cr_assert(has(store, "bb", "new"));
+            cr_assert(lacks(store, "c"));
+            cr_assert(lacks(store, "x"));
+            if (way == 0)
+                break;
+            br_store_destroy(&store);
+            store = open_store(ROCKSDB);
+        }
+        br_store_destroy(&store);
+        remove_folder();
+        make_folder();
+    }
+}
+
+Test(store, a_run_that_is_not_committed_never_was, .init = make_folder, .fini = remove_folder) {
+    for (int way = 0; way < 3; way++) {
+        struct br_store *store = open_store(way == 0 ? MEMORY : ROCKSDB);
+        if (way == 2)
+            store_rocksdb_set_run_bytes_min(store, 0);
+        struct br_store_run *run = NULL;
+        OK(br_store_run_begin(store, 100, &run, &error));
+        OK(br_store_run_put(run, text("b"), text("new"), &error));
+        br_store_run_destroy(&run);
+        cr_assert(lacks(store, "b"));
+        br_store_destroy(&store);
+    }
+}
+
+Test(store, what_was_written_is_there_after_reopening, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB);
+    write_pairs(store, (const char *const[]){"k", "v", NULL});
+    br_store_destroy(&store);
+    store = open_store(ROCKSDB);
+    cr_assert(has(store, "k", "v"));
+    br_store_destroy(&store);
+}
+
+Test(store, a_folder_in_use_is_refused_by_name, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB), *second = NULL;
+    cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &second, &error), BR_FATAL);
+    cr_assert_null(second);
+    cr_assert(strstr(error.message, "data directory in use") != NULL && strstr(error.message, folder) != NULL, "%s",
+              error.message);
+    br_store_destroy(&store);
+}
+
+Test(store, parents_are_made_and_a_file_in_the_way_is_named, .init = make_folder, .fini = remove_folder) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/a/b/c", folder);
+    struct br_store *store = NULL;
+    OK(br_store_open_rocksdb(path, 8 << 20, &store, &error));
+    br_store_destroy(&store);
+    snprintf(path, sizeof path, "%s/file", folder);
+    FILE *file = fopen(path, "w");
+    fclose(file);
+    cr_assert_eq(br_store_open_rocksdb(path, 8 << 20, &store, &error), BR_FATAL);
+    cr_assert(strstr(error.message, path) != NULL);
+}
+
+Test(store, damage_is_called_by_its_name, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB);
+    write_pairs(store, (const char *const[]){"k", "v", NULL});
+    br_store_destroy(&store);
+    char path[128];
+    snprintf(path, sizeof path, "%s/CURRENT", folder);
+    FILE *file = fopen(path, "w");
+    fputs("MANIFEST-999999\n", file);
+    fclose(file);
+    cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &store, &error), BR_FATAL);
+    cr_assert(strstr(error.message, "damaged") != NULL && strstr(error.message, folder) != NULL, "%s", error.message);
+}
+
+// A limit on file sizes stands for the full disk: the write fails in the same way, with another errno.
+Test(store, a_write_that_the_disk_refuses_is_an_error, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = {64 << 10, 64 << 10};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    static uint8_t big[200 << 10];
+    struct br_store_batch *batch = br_store_batch_create(store);
+    br_store_batch_put(batch, text("big"), (struct br_slice){big, sizeof big});
+    cr_assert_eq(br_store_write(store, batch, &error), BR_FATAL);
+    cr_assert(strstr(error.message, folder) != NULL, "%s", error.message);
+    br_store_batch_destroy(&batch);
+    br_store_destroy(&store);
+}
+
+Test(store, setting_aside_keeps_the_old_state_under_a_new_name, .init = make_folder, .fini = remove_folder) {
+    char path[128], aside[2][160];
+    snprintf(path, sizeof path, "%s/task", folder);
+    for (int i = 0; i < 2; i++) {
+        struct br_store *store = NULL;
+        OK(br_store_open_rocksdb(path, 8 << 20, &store, &error));
+        cr_assert(lacks(store, "k"));
+        write_pairs(store, (const char *const[]){"k", "v", NULL});
+        br_store_destroy(&store);
+        OK(br_store_set_aside(path, aside[i], sizeof aside[i], &error));
+        cr_assert_eq(access(path, F_OK), -1);
+        OK(br_store_open_rocksdb(aside[i], 8 << 20, &store, &error));
+        cr_assert(has(store, "k", "v"));
+        br_store_destroy(&store);
+    }
+    cr_assert_str_neq(aside[0], aside[1]);
+    OK(br_store_remove(path, &error)); // gone already: fine
+}
+
+Test(store, a_checkpoint_is_a_store_of_its_own, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB), *copy = NULL;
+    write_pairs(store, (const char *const[]){"k", "then", NULL});
+    char path[128];
+    snprintf(path, sizeof path, "%s-copy", folder);
+    OK(br_store_checkpoint(store, path, &error));
+    write_pairs(store, (const char *const[]){"k", "now", NULL});
+    OK(br_store_open_rocksdb(path, 8 << 20, &copy, &error));
+    cr_assert(has(copy, "k", "then"));
+    cr_assert(has(store, "k", "now"));
+    br_store_destroy(&copy);
+    OK(br_store_remove(path, &error));
+    br_store_destroy(&store);
+    store = open_store(MEMORY);
+    cr_assert_eq(br_store_checkpoint(store, path, &error), BR_FATAL);
+    br_store_destroy(&store);
+}
+
+Test(store, usage_grows_with_what_is_written, .init = make_folder, .fini = remove_folder) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct br_store *store = open_store(kind);
+        uint64_t before, after, disk;
+        br_store_usage(store, &before, &disk);
+        static uint8_t big[300 << 10];
+        struct br_store_batch *batch = br_store_batch_create(store);
+        br_store_batch_put(batch, text("big"), (struct br_slice){big, sizeof big});
+        OK(br_store_write(store, batch, &error));
+        br_store_usage(store, &after, &disk);
+        cr_assert_geq(after, before + sizeof big);
+        br_store_batch_destroy(&batch);
+        br_store_destroy(&store);
+    }
+}
