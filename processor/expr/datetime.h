@@ -4,7 +4,7 @@
 #ifndef BR_PROCESSOR_EXPR_DATETIME_H
 #define BR_PROCESSOR_EXPR_DATETIME_H
 
-#include "processor/expr/types.h"
+#include "processor/expr/numeric.h"
 
 #define BR_TIMESTAMP_MIN INT64_C(-210866803200000000) // 4714-11-24 BC
 #define BR_TIMESTAMP_END                                                                                               \
@@ -32,6 +32,8 @@ bool br_timestamptz_add(int64_t us, struct br_interval interval, int64_t *ret_us
 struct br_interval br_timestamptz_subtract(int64_t a, int64_t b); // days and time, as a - b prints in PostgreSQL
 bool br_interval_add(struct br_interval a, struct br_interval b, struct br_interval *ret);
 bool br_interval_scale(struct br_interval a, double factor, struct br_interval *ret); // interval * double precision
+bool br_interval_divide(struct br_interval a, double divisor,
+                        struct br_interval *ret); // interval / double precision; false also for a zero divisor
 int br_interval_compare(struct br_interval a, struct br_interval b); // a month is 30 days, a day 24 hours
 // An interval without months as microseconds (window sizes, delays); false when it has months or overflows.
 bool br_interval_to_us(struct br_interval interval, int64_t *ret_us);

@@ -68,13 +68,17 @@ br_type_name(enum br_type type); // as SQL prints it: "double precision", "times
 // is none of ours.
 bool br_type_from_name(const char *name, enum br_type *ret_type);
 
-// Text form, as PostgreSQL prints it with DateStyle ISO, TimeZone UTC, IntervalStyle postgres ("2026-03-01
-// 12:00:00+00").
+// Text form: what value::text gives in PostgreSQL with DateStyle ISO, TimeZone UTC, IntervalStyle postgres ("2026-03-01
+// 12:00:00+00"); so booleans are true and false, not t and f. Nothing for NULL.
 void br_value_print(const struct br_value *value, struct br_buffer *out);
 // JSON form: numbers for numerics and integers (exact), "2026-03-01T12:00:00Z" for timestamptz, "2026-03-01" for date,
 // text form for interval, base64 for bytea; doubles shortest-exact, NaN and infinities as strings.
 void br_value_print_json(const struct br_value *value, struct br_buffer *out);
 void br_json_append_string(struct br_slice text, struct br_buffer *out); // quoted and escaped
+// The shortest decimal that reads back as the same double, written as PostgreSQL does: 21, 0.1, 1e+300, Infinity, NaN.
+// Returns the length; text has BR_DOUBLE_TEXT_SIZE bytes.
+#define BR_DOUBLE_TEXT_SIZE 32
+size_t br_double_print(double value, char *text);
 // Text input as PostgreSQL reads it ('  42', '1e3', 't', '2026-03-01T12:00:00Z', '1 mon 2 days'). BR_DATA with
 // PostgreSQL's wording when it doesn't fit. Text and bytea bytes are copied into the arena.
 enum br_status br_value_parse(enum br_type type, struct br_slice text, struct br_arena *arena,
