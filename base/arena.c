@@ -15,20 +15,33 @@ struct chunk {
     _Alignas(16) uint8_t data[];
 };
 
+struct deferred {
+    struct deferred *next;
+    void (*release)(void *ptr);
+    void *ptr;
+};
+
 struct br_arena {
     uint8_t *at, *end;     // free space of the current chunk
     struct chunk *current; // the chunks before it are full; those after it (next) are free for reuse
     struct chunk *first;
     size_t footprint;
+    struct deferred *deferred; // in the arena itself
 };
 
 struct br_arena *br_arena_create(void) {
     return br_calloc(1, sizeof(struct br_arena));
 }
 
+static void release_deferred(struct br_arena *arena) {
+    for (struct deferred *deferred = br_steal(&arena->deferred); deferred != NULL; deferred = deferred->next)
+        deferred->release(deferred->ptr);
+}
+
 void br_arena_destroy(struct br_arena **arena) {
     if (*arena == NULL)
         return;
+    release_deferred(*arena);
     for (struct chunk *chunk = (*arena)->first, *next; chunk != NULL; chunk = next) {
         next = chunk->next;
         free(chunk);
@@ -44,6 +57,7 @@ static void enter(struct br_arena *arena, struct chunk *chunk) {
 }
 
 void br_arena_reset(struct br_arena *arena) {
+    release_deferred(arena);
     struct chunk **link = &arena->first;
     while (*link != NULL) {
         struct chunk *chunk = *link;
@@ -128,6 +142,12 @@ char *br_arena_printf(struct br_arena *arena, const char *format, ...) {
     vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
     return text;
+}
+
+void br_arena_defer(struct br_arena *arena, void (*release)(void *ptr), void *ptr) {
+    struct deferred *deferred = br_arena_alloc(arena, sizeof *deferred);
+    *deferred = (struct deferred){arena->deferred, release, ptr};
+    arena->deferred = deferred;
 }
 
 size_t br_arena_footprint(const struct br_arena *arena) {

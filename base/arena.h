@@ -22,6 +22,9 @@ char *br_arena_strdup(struct br_arena *arena, const char *text);
 char *br_arena_strndup(struct br_arena *arena, const char *text, size_t len);
 struct br_slice br_arena_copy(struct br_arena *arena, struct br_slice slice);
 char *br_arena_printf(struct br_arena *arena, const char *format, ...) BR_PRINTF(2, 3);
+// Calls release(ptr) when the arena is reset or destroyed, the latest first: for what an arena's data owns outside of
+// it.
+void br_arena_defer(struct br_arena *arena, void (*release)(void *ptr), void *ptr);
 // Bytes held from the system, for memory reports.
 size_t br_arena_footprint(const struct br_arena *arena);
 

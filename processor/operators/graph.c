@@ -90,8 +90,9 @@ static enum br_status create_operator(struct br_graph *graph, const struct br_no
     case BR_NODE_WINDOW:
         return br_window_create(graph, node, ret, error);
     case BR_NODE_AGGREGATE:
+        return br_aggregate_create(graph, node, ret, error);
     case BR_NODE_JOIN:
-        return br_error_set(error, BR_FATAL, "plan: node %u is of a kind that has no operator yet", node->id);
+        return br_join_create(graph, node, ret, error);
     case BR_NODE_SCAN:
         return br_input_create(graph, node, ret, error);
     }

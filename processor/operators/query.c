@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// An ad-hoc SELECT: a graph of its own over a store in memory, fed with the rows of the running graph's views.
+//
+// It is one epoch of that graph: scans push what the views hold now, aggregates give their rows at its end, and what
+// reaches the root, net, is the result. No watermark stands in its way: nothing is late and no window closes. A failing
+// expression ends the query with BR_DATA. Rows that ORDER BY leaves equal come in the order of their key bytes.
+#include "processor/operators/operator_internal.h"
+
+#include "state/keys.h"
+
+// Groups and join sides of one query. It is never flushed, so this bounds nothing but what may stay hot.
+#define QUERY_STATE_BYTES ((size_t)256 << 20)
+
+struct result_row {
+    const struct br_batch *batch;
+    uint32_t row;
+    int64_t count;
+};
+
+// The operator behind the root.
+struct result {
+    struct br_operator op;
+    struct br_change_set rows;
+    uint32_t *all_columns;
+};
+
+struct running {
+    const struct br_query *query;
+    struct br_arena *arena; // as long as the query
+    struct br_state *state;
+    struct br_graph *graph;
+    struct result *result;
+    struct br_epoch epoch;
+    struct result_row *rows;
+    size_t row_count;
+};
+
+// --- collecting
+static enum br_status collect(struct br_operator *op, uint32_t port, const struct br_batch *batch,
+                              struct br_error *error) {
+    (void)port, (void)error;
+    return br_change_set_add(&((struct result *)op)->rows, batch, op->graph->epoch->arena);
+}
+
+static void destroy_result(struct br_operator *op) {
+    struct result *result = (struct result *)op;
+    br_change_set_free(&result->rows);
+    free(result->all_columns);
+    br_operator_free(op);
+}
+
+static const struct br_operator_class result_class = {"result", collect, NULL, NULL, destroy_result};
+
+static void attach_result(struct running *running) {
+    struct br_operator *root = running->graph->operators[running->query->root->id];
+    struct result *result = br_operator_alloc(running->graph, root->node, &result_class, sizeof *result);
+    uint32_t columns = root->node->field_count;
+    result->all_columns = br_calloc(columns + 1, sizeof *result->all_columns);
+    for (uint32_t c = 0; c < columns; c++)
+        result->all_columns[c] = c;
+    result->rows = (struct br_change_set){.name = "query", .key = result->all_columns, .key_count = columns};
+    br_operator_connect(root, &result->op, 0);
+    running->result = result;
+}
+
+static enum br_status fail(void *context, const struct br_view *view, const struct br_node *node,
+                           const struct br_batch *batch, uint32_t row, const char *message, struct br_error *error) {
+    (void)context, (void)view, (void)node, (void)batch, (void)row;
+    return br_error_set(error, BR_DATA, "%s", message);
+}
+
+// --- running
+static enum br_status push_scanned(void *context, const struct br_batch *batch, struct br_error *error) {
+    return br_operator_emit(context, batch, error);
+}
+
+// Right sides of joins stand behind left ones in the plan: taken first, they are there when the left rows come.
+static enum br_status feed(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
+                           struct br_error *error) {
+    running->graph->epoch = &running->epoch;
+    for (uint32_t n = running->query->node_count; n > 0; n--) {
+        const struct br_node *node = running->query->nodes[n - 1];
+        if (node->kind == BR_NODE_SCAN)
+            BR_TRY(
+                br_graph_scan(views, node->scan.view, epoch, push_scanned, running->graph->operators[node->id], error));
+    }
+    return br_graph_end_epoch(running->graph, &running->epoch, error);
+}
+
+static struct br_event_time *no_watermarks(struct br_arena *arena, uint32_t table_count) {
+    struct br_event_time *watermarks = br_arena_alloc(arena, (table_count + 1) * sizeof *watermarks);
+    for (uint32_t t = 0; t <= table_count; t++)
+        watermarks[t].us = BR_EVENT_TIME_MIN;
+    return watermarks;
+}
+
+static enum br_status start(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
+                            struct br_error *error) {
+    struct br_sink sink = {.failed = fail};
+    const struct br_event_time *watermarks = no_watermarks(running->arena, views->pipeline->table_count);
+    running->epoch = (struct br_epoch){.number = 1,
+                                       .now = epoch->now,
+                                       .watermarks_before = watermarks,
+                                       .watermarks_after = watermarks,
+                                       .arena = running->arena};
+    BR_TRY(br_state_create(br_store_create_memory(), QUERY_STATE_BYTES, &running->state, error));
+    BR_TRY(br_graph_build(running->query->nodes, running->query->node_count, running->state, &sink, &running->graph,
+                          error));
+    attach_result(running);
+    return BR_OK;
+}
+
+// --- the result's rows
+static enum br_status net_rows(struct running *running, struct br_error *error) {
+    struct br_change *changes = NULL;
+    size_t count = 0;
+    BR_TRY(br_change_set_net(&running->result->rows, running->arena, &changes, &count, error));
+    running->rows = br_arena_alloc(running->arena, count * sizeof *running->rows);
+    for (size_t i = 0; i < count; i++) {
+        BR_CHECK(changes[i].new_batch != NULL);
+        running->rows[i] = (struct result_row){changes[i].new_batch, changes[i].new_row, changes[i].count};
+    }
+    running->row_count = count;
+    return BR_OK;
+}
+
+// One byte puts NULL before or after all values; the value's key bytes, inverted when descending, do the rest.
+static void append_sort_key(struct br_buffer *key, const struct br_sort_key *order, const struct br_batch *batch,
+                            uint32_t row) {
+    const struct br_column *column = &batch->columns[order->column];
+    bool null = column->values == NULL || br_column_is_null(column, row);
+    br_buffer_append_byte(key, !null ? 1 : order->nulls_first ? 0 : 2);
+    if (null)
+        return;
+    size_t begin = key->len;
+    br_key_append_value(key, column, row);
+    for (size_t i = begin; order->descending && i < key->len; i++)
+        key->ptr[i] = (uint8_t)~key->ptr[i];
+}
+
+static void sort_rows(struct running *running) {
+    const struct br_query *query = running->query;
+    if (query->order_count == 0)
+        return;
+    struct br_sort_item *items = br_arena_alloc(running->arena, running->row_count * sizeof *items);
+    struct result_row *sorted = br_arena_alloc(running->arena, running->row_count * sizeof *sorted);
+    struct br_buffer key = {0};
+    BR_CHECK(running->row_count <= UINT32_MAX);
+    for (size_t i = 0; i < running->row_count; i++) {
+        br_buffer_clear(&key);
+        for (uint32_t o = 0; o < query->order_count; o++)
+            append_sort_key(&key, &query->order[o], running->rows[i].batch, running->rows[i].row);
+        items[i] =
+            (struct br_sort_item){.key = br_arena_copy(running->arena, br_buffer_slice(&key)), .index = (uint32_t)i};
+    }
+    br_buffer_free(&key);
+    br_sort_items(items, running->row_count, running->arena);
+    for (size_t i = 0; i < running->row_count; i++)
+        sorted[i] = running->rows[items[i].index];
+    running->rows = sorted;
+}
+
+static enum br_status give_full(const struct br_batch *batch, br_graph_each each, void *context,
+                                struct br_error *error) {
+    return batch == NULL || batch->row_count == 0 ? BR_OK : each(context, batch, error);
+}
+
+static enum br_status give_rows(struct running *running, br_graph_each each, void *context, struct br_error *error) {
+    const struct br_query *query = running->query;
+    const struct br_operator *root = &running->result->op;
+    int64_t skip = query->offset > 0 ? query->offset : 0, left = query->limit;
+    struct br_arena *arena = root->arena;
+    struct br_batch *batch = NULL;
+    for (size_t i = 0; i < running->row_count && left != 0; i++) {
+        const struct result_row *row = &running->rows[i];
+        int64_t count = row->count <= skip ? 0 : row->count - skip;
+        skip -= row->count - count;
+        if (left >= 0 && count > left)
+            count = left;
+        left -= left >= 0 ? count : 0;
+        for (; count > 0; count--) {
+            if (batch == NULL)
+                batch = br_batch_create(arena, root->types, NULL, root->node->field_count);
+            br_batch_append_row(batch, row->batch, row->row);
+            if (batch->row_count < BR_BATCH_ROWS)
+                continue;
+            BR_TRY(each(context, batch, error));
+            br_arena_reset(arena);
+            batch = NULL;
+        }
+    }
+    return give_full(batch, each, context, error);
+}
+
+static enum br_status run(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
+                          br_graph_each each, void *context, struct br_error *error) {
+    BR_TRY(start(running, views, epoch, error));
+    BR_TRY(feed(running, views, epoch, error));
+    BR_TRY(net_rows(running, error));
+    sort_rows(running);
+    return give_rows(running, each, context, error);
+}
+
+enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
+                              br_graph_each each, void *context, struct br_error *error) {
+    struct running running = {.query = query, .arena = br_arena_create()};
+    enum br_status status = run(&running, graph, epoch, each, context, error);
+    if (running.result != NULL)
+        destroy_result(&running.result->op);
+    br_graph_destroy(&running.graph);
+    br_state_destroy(&running.state);
+    br_arena_destroy(&running.arena);
+    return status;
+}
