@@ -3,6 +3,8 @@
 PRESET ?= release
 SECONDS ?= 60
 JOBS ?= $(shell nproc)
+# How many seeds the simulation runs through.
+export BRAID_SIM_SEEDS ?= 2000
 
 build: setup
 	@cmake --preset $(PRESET) --log-level=WARNING && cmake --build --preset $(PRESET)
