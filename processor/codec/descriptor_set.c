@@ -300,7 +300,7 @@ static enum br_status read_file(struct loader *loader, struct br_slice bytes) {
         return refuse(loader,
                       "syntax \"%.*s\" isn't supported; compile the file with syntax = \"proto3\" or \"proto2\"",
                       syntax.len > 40 ? 40 : (int)syntax.len, (const char *)syntax.ptr);
-    const char *scope = br_arena_strndup(loader->arena, (const char *)package.ptr, package.len);
+    const char *scope = package.len == 0 ? "" : br_arena_strndup(loader->arena, (const char *)package.ptr, package.len);
     struct br_wire_field field;
     const char *fault = NULL;
     while (br_wire_next(&bytes, &field, &fault) && field.number != 0) {

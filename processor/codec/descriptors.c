@@ -132,6 +132,13 @@ const struct br_message_type *br_descriptors_find(const struct br_descriptors *d
     return entry == NULL ? NULL : entry->message;
 }
 
+const struct br_message_type *br_descriptors_message_at(const struct br_descriptors *descriptors, uint32_t index) {
+    for (uint32_t i = 0; i < descriptors->types.count; i++) // enums stand between them
+        if (descriptors->types.entries[i].message != NULL && index-- == 0)
+            return descriptors->types.entries[i].message;
+    return NULL;
+}
+
 static const char *last_component(const char *name) {
     const char *dot = strrchr(name, '.');
     return dot == NULL ? name : dot + 1;
@@ -185,7 +192,7 @@ static enum br_wire_kind derived_kind(enum br_type type) {
     case BR_TYPE_COUNT:
         break;
     }
-    BR_CHECK(!"a column has a type");
+    BR_CHECK(false); // a column has a type
     return BR_PB_STRING;
 }
 

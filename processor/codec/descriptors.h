@@ -71,6 +71,8 @@ enum br_status br_descriptors_add_set(struct br_descriptors *descriptors, struct
 // NULL when there is none. nearest: a hint for the error, NULL when nothing is near.
 const struct br_message_type *br_descriptors_find(const struct br_descriptors *descriptors, const char *full_name);
 const char *br_descriptors_nearest(const struct br_descriptors *descriptors, const char *full_name);
+// The messages in the order of their names; NULL past the last one.
+const struct br_message_type *br_descriptors_message_at(const struct br_descriptors *descriptors, uint32_t index);
 const struct br_message_field *br_message_find_field(const struct br_message_type *message, const char *name);
 // The field at a dotted path ("order.customer.name"); BR_DATA names the first component that isn't there, with the
 // nearest name. A field whose name is the whole rest of the path (a derived message's column "a.b") goes before a

@@ -20,6 +20,27 @@ const char *br_field_kind_text(const struct br_message_field *field) {
                                         : br_wire_kind_name(field->kind);
 }
 
+enum br_wire_type br_wire_type_of(enum br_wire_kind kind) {
+    switch (kind) {
+    case BR_PB_DOUBLE:
+    case BR_PB_FIXED64:
+    case BR_PB_SFIXED64:
+        return BR_WIRE_FIXED64;
+    case BR_PB_FLOAT:
+    case BR_PB_FIXED32:
+    case BR_PB_SFIXED32:
+        return BR_WIRE_FIXED32;
+    case BR_PB_STRING:
+    case BR_PB_BYTES:
+    case BR_PB_MESSAGE:
+        return BR_WIRE_BYTES;
+    case BR_PB_GROUP:
+        return BR_WIRE_GROUP;
+    default:
+        return BR_WIRE_VARINT;
+    }
+}
+
 enum br_type br_field_sql_type(const struct br_message_field *field) {
     if (field->repeated)
         return BR_UNKNOWN;

@@ -33,11 +33,11 @@ const uint8_t *br_wire_varint_slow(const uint8_t *at, const uint8_t *end, uint64
 // One byte inline, two to eight without a branch per byte, the rest out of line.
 static inline const uint8_t *br_wire_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value,
                                             const char **ret_fault) {
+    if (BR_LIKELY(at < end && *at < 0x80)) {
+        *ret_value = *at;
+        return at + 1;
+    }
     if (BR_LIKELY(end - at >= 8)) {
-        if (*at < 0x80) {
-            *ret_value = *at;
-            return at + 1;
-        }
         uint64_t word;
         memcpy(&word, at, sizeof word);
         uint64_t stops = ~word & BR_WIRE_HIGH_BITS;
