@@ -302,7 +302,7 @@ static bool store_number(struct run *run, const struct action *action, const str
         ((int32_t *)values)[row] = (int32_t)integer;
         return integer >= BR_PROTO_DATE_MIN && integer < BR_PROTO_DATE_END;
     default:
-        BR_CHECK(!"br_field_fits allows no other type");
+        BR_CHECK(false); // br_field_fits allows no other type
         return false;
     }
 }
@@ -360,7 +360,7 @@ static bool parse_text(enum br_type type, struct br_slice text, void *values, ui
     case BR_INTERVAL:
         return br_interval_parse(text, (struct br_interval *)values + row);
     default:
-        BR_CHECK(!"br_field_fits allows no other type");
+        BR_CHECK(false); // br_field_fits allows no other type
         return false;
     }
 }

@@ -192,7 +192,7 @@ static enum br_wire_kind derived_kind(enum br_type type) {
     case BR_TYPE_COUNT:
         break;
     }
-    BR_CHECK(!"a column has a type");
+    BR_CHECK(false); // a column has a type
     return BR_PB_STRING;
 }
 

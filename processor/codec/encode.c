@@ -118,7 +118,7 @@ static uint8_t *put_printed(uint8_t *at, const struct step *step, const struct b
         length = br_interval_print(((const struct br_interval *)column->values)[row], text);
         break;
     default:
-        BR_CHECK(!"br_field_fits allows no other type");
+        BR_CHECK(false); // br_field_fits allows no other type
     }
     BR_CHECK(length < 128); // its length is one byte
     *at = (uint8_t)length;
@@ -217,7 +217,7 @@ static const char *number_of(const struct step *step, const struct br_column *co
                    ? NULL
                    : "is no name of the enum of";
     default:
-        BR_CHECK(!"br_field_fits allows no other type");
+        BR_CHECK(false); // br_field_fits allows no other type
         return NULL;
     }
 }
