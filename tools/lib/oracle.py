@@ -9,6 +9,7 @@ import csv
 import io
 import json
 
+import rows
 import sqltext
 
 STAGING = """
@@ -105,6 +106,17 @@ END LOOP; END $braid$;
     def lines(self):
         for view in self.pipeline.views:
             yield from self.view_lines(view)
+
+
+def events_of(table, path, type_=None):
+    """The rows of a file (.jsonl or .csv, also .gz) as events of a table; empty fields of CSV are NULL."""
+    with rows.open_text(path) as file:
+        if path.removesuffix(".gz").endswith(".csv"):
+            found = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+        else:
+            found = [json.loads(line) for line in file if line.strip()]
+    for row in found:
+        yield {"table": table, "row": row, **({"type": type_} if type_ else {})}
 
 
 def render_column(column, type_):
