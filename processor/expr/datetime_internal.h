@@ -48,6 +48,8 @@ struct br_time_tokens {
     char text[BR_TIME_TEXT_MAX + 2 * BR_TIME_TOKENS_MAX];
 };
 bool br_time_tokenize(struct br_slice text, struct br_time_tokens *tokens);
+// Words after which a digit begins a token of its own ("t12:00", "5m3s"); after any other it belongs to the word.
+bool br_time_word_is_known(const char *text, size_t len);
 
 // Hours, minutes, seconds of a token such as 12:00:00.5 or (mm:ss) 03:04.5; the caller bounds the hours.
 enum br_time_parsed br_clock_parse(const char *text, int64_t *ret_hour, int *ret_minute, int *ret_second,

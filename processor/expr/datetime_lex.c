@@ -77,9 +77,11 @@ static enum br_time_token_kind take_digits(struct cursor *cursor) {
 }
 
 static enum br_time_token_kind take_letters(struct cursor *cursor) {
+    const char *word = cursor->at;
     while (is_letter(*cursor->at))
         take(cursor);
-    if (!is_separator(*cursor->at))
+    if (!is_separator(*cursor->at) &&
+        ((!is_digit(*cursor->at) && *cursor->at != '+') || br_time_word_is_known(word, (size_t)(cursor->at - word))))
         return BR_TOKEN_WORD;
     while (is_digit(*cursor->at) || is_letter(*cursor->at) || in(*cursor->at, "+-/_.:"))
         take(cursor);
@@ -127,7 +129,7 @@ static bool tokenize(struct cursor *cursor) {
         } else if (c == '+' || c == '-') {
             if (!take_signed(cursor, &kind))
                 return false;
-        } else if (c > ' ' && c < 0x7f) {
+        } else if (c > ' ' && c < 0x7f && c != '.') {
             cursor->at++; // other punctuation separates
             continue;
         } else {

@@ -134,6 +134,17 @@ static const struct word *find_word(const char *text, size_t len) {
     return NULL;
 }
 
+bool br_time_word_is_known(const char *text, size_t len) {
+    static const char *const others[] = {"d", "dow", "doy", "dst", "h", "isodow", "isoyear", "m", "mm", "s", "y"};
+    const struct word *word = find_word(text, len);
+    if (word != NULL)
+        return word->kind != ZONE;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strlen(others[i]) == len && memcmp(others[i], text, len) == 0)
+            return true;
+    return false;
+}
+
 // At most 9 digits, nothing else.
 static bool read_int(const char *text, size_t len, int *ret_value) {
     if (len == 0 || len > 9)

@@ -210,7 +210,7 @@ struct iso {
 
 // A signed decimal. *ret_digits counts the digits before the point, which tell P20260301 from P1Y.
 static enum br_time_parsed iso_number(struct iso *iso, int64_t *ret_whole, double *ret_fraction, unsigned *ret_digits) {
-    const char *first = iso->at + (*iso->at == '-' || *iso->at == '+');
+    const char *first = iso->at + (*iso->at == '-');
     *ret_digits = (unsigned)strspn(first, "0123456789");
     const char *end = first + *ret_digits;
     if (*end == '.')
