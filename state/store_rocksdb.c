@@ -206,8 +206,8 @@ static enum br_status clear_runs(const struct rocksdb_store *store, struct br_er
 // The values are appended to store->values; until get_many knows where that ends up, ptr is an offset in it.
 static void get_group(struct rocksdb_store *store, const struct br_slice *keys, size_t count, struct br_slice *values,
                       bool *found, char **native) {
-    const char *pointers[READ_GROUP];
-    size_t lengths[READ_GROUP];
+    const char *pointers[READ_GROUP] = {0};
+    size_t lengths[READ_GROUP] = {0};
     rocksdb_pinnableslice_t *pinned[READ_GROUP] = {0};
     char *natives[READ_GROUP] = {0};
     bool sorted = true;
