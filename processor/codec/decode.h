@@ -7,6 +7,11 @@
 // isn't UTF-8, or a value that doesn't fit its column (range, decimal syntax, Timestamp nanos). Unknown fields are
 // skipped. The last of several occurrences of a scalar wins, sub-messages merge, a later oneof member clears the
 // others.
+//
+// Wire types are checked of every field that the descriptor knows, wanted or not; text only where a column is made of
+// it. A string that is read as another type: '' of a field with implicit presence is NULL, as if left out. Enum numbers
+// that the descriptor doesn't know are their decimal text. proto2's defaults are not filled in: left out is NULL.
+// Several columns may read one field. A decoder is immutable: any number of threads may use it.
 #ifndef BR_PROCESSOR_CODEC_DECODE_H
 #define BR_PROCESSOR_CODEC_DECODE_H
 

@@ -375,8 +375,7 @@ static enum br_status load(struct loader *loader, struct br_descriptors *descrip
 
 enum br_status br_descriptors_add_set(struct br_descriptors *descriptors, struct br_slice bytes, const char *origin,
                                       struct br_error *error) {
-    struct br_error ignored;
-    struct loader loader = {.arena = descriptors->arena, .origin = origin, .error = error != NULL ? error : &ignored};
+    struct loader loader = {.arena = descriptors->arena, .origin = origin, .error = error};
     if (bytes.len > SET_SIZE_MAX)
         return refuse(&loader, "has %zu bytes, more than the %zu that are read", bytes.len, SET_SIZE_MAX);
     enum br_status status = load(&loader, descriptors, bytes);

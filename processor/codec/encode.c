@@ -319,8 +319,7 @@ static inline enum br_status encode(const struct br_encoder *encoder, const stru
     struct frame *frame = frames;
     size_t begin = out->len;
     uint8_t *at = br_buffer_reserve(out, encoder->fixed_bound); // C3
-    frame->any = false;
-    frame->oneofs = 0;
+    *frame = (struct frame){0};
     for (const struct step *step = encoder->steps, *end = step + encoder->step_count; step < end; step++) {
         const struct br_column *column = &batch->columns[step->column];
         const char *why = NULL;
@@ -346,6 +345,7 @@ static inline enum br_status encode(const struct br_encoder *encoder, const stru
             break;
         case PUT_CLOSE:
         case PUT_CLOSE_GROUP:
+            BR_CHECK(frame > frames);
             at = close_message(at, out->ptr, frame, step->op == PUT_CLOSE_GROUP, step);
             frame--;
             if (!frame[1].any)

@@ -2,7 +2,8 @@
 // Columns → protobuf wire bytes, JSON objects, packed blocks; and JSON objects → columns.
 //
 // Encoding is canonical: equal rows give equal bytes (fields by number, shortest varints, absent = NULL). Digests are
-// taken over them.
+// taken over them. A field with implicit presence can't tell NULL from its type's zero: both are left out. An encoder
+// is immutable: any number of threads may use it.
 #ifndef BR_PROCESSOR_CODEC_ENCODE_H
 #define BR_PROCESSOR_CODEC_ENCODE_H
 
@@ -18,7 +19,8 @@ enum br_status br_encoder_create(const struct br_message_type *message, const ch
                                  const enum br_type *types, uint32_t column_count, struct br_encoder **ret_encoder,
                                  struct br_error *error) BR_MUST_CHECK;
 void br_encoder_destroy(struct br_encoder **encoder);
-// Appends the message. BR_DATA when a value doesn't fit its field (a bigint past int32, an unknown enum name).
+// Appends the message. BR_DATA when a value doesn't fit its field (a bigint past int32, an unknown enum name, two
+// members of a oneof); nothing is appended then.
 enum br_status br_encoder_encode(const struct br_encoder *encoder, const struct br_batch *batch, uint32_t row,
                                  struct br_buffer *out, struct br_error *error) BR_MUST_CHECK;
 // Only the given columns (a delete's key).
@@ -30,7 +32,8 @@ enum br_status br_encoder_encode_columns(const struct br_encoder *encoder, const
 void br_json_encode_row(const struct br_row_type *row_type, const struct br_batch *batch, uint32_t row,
                         const uint32_t *columns, uint32_t count, struct br_buffer *out);
 // One JSON object into row `row` (missing and null members are NULL; strings are read as the column's text form;
-// numerics keep every digit). BR_DATA: not an object, an unknown member (nearest name as hint), a value that doesn't
+// numerics keep every digit; bytea is base64 or \x…; {"a":{"b":1}} is read as the member "a.b"; of two members of one
+// name the last counts). BR_DATA: not an object, an unknown member (nearest name as hint), a value that doesn't
 // fit.
 enum br_status br_json_decode_row(const struct br_row_type *row_type, struct br_slice json, struct br_batch *batch,
                                   uint32_t row, struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;

@@ -193,6 +193,7 @@ enum br_status br_message_find_path(const struct br_message_type *message, const
                                     const struct br_message_field **ret_field, struct br_error *error) {
     struct br_field_chain chain;
     BR_TRY(br_path_walk(message, path, &chain, error));
+    BR_CHECK(chain.count > 0);
     *ret_field = chain.fields[chain.count - 1];
     return BR_OK;
 }

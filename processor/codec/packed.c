@@ -53,7 +53,7 @@ static bool take_row(struct br_slice *rest, char *ret_op, struct br_slice *ret_m
 // Checks the whole block, so that br_packed_next has nothing left to refuse.
 enum br_status br_packed_open(struct br_slice block, struct br_packed_reader *reader, struct br_error *error) {
     const char *fault = NULL;
-    uint64_t digest, view, count;
+    uint64_t digest, view = 0, count = 0;
     if (block.len < MAGIC_SIZE + 2 + DIGEST_SIZE || memcmp(block.ptr, MAGIC, MAGIC_SIZE) != 0)
         return broken(error, block.len, "doesn't begin with \"" MAGIC "\": it is something else, or cut short");
     const uint8_t *end = block.ptr + block.len - DIGEST_SIZE;

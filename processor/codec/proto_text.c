@@ -50,6 +50,7 @@ static void add_import(struct printer *printer, const char *file) {
 }
 
 static void add_item(struct printer *printer, struct item item) {
+    BR_CHECK((item.message != NULL) != (item.enumeration != NULL));
     const char *file = item.message != NULL ? item.message->file : item.enumeration->file;
     if (is_imported(file)) {
         add_import(printer, file);
@@ -234,7 +235,7 @@ static void print_field(struct printer *printer, const struct br_message_field *
         br_buffer_append_text(printer->out, "repeated ");
     else if (field->oneof_index < 0 && (printer->proto2 || (plain_presence && field->kind != BR_PB_MESSAGE)))
         br_buffer_append_text(printer->out, "optional ");
-    if (field->kind == BR_PB_GROUP) {
+    if (field->kind == BR_PB_GROUP && field->message != NULL) {
         const char *dot = strrchr(field->message->name, '.');
         br_buffer_printf(printer->out, "group %s = %u {\n", dot == NULL ? field->message->name : dot + 1,
                          field->number);
