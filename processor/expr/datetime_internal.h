@@ -48,6 +48,25 @@ struct br_time_tokens {
     char text[BR_TIME_TEXT_MAX + 2 * BR_TIME_TOKENS_MAX];
 };
 bool br_time_tokenize(struct br_slice text, struct br_time_tokens *tokens);
+struct br_time_word {
+    const char *text;
+    enum {
+        BR_WORD_MONTH,
+        BR_WORD_WEEKDAY,
+        BR_WORD_ZONE,
+        BR_WORD_MERIDIEM,
+        BR_WORD_ERA,
+        BR_WORD_IGNORED,
+        BR_WORD_TIME_FOLLOWS,
+        BR_WORD_JULIAN,
+        BR_WORD_EPOCH,
+        BR_WORD_INFINITE,
+        BR_WORD_CLOCK,
+        BR_WORD_MIDNIGHT,
+    } kind;
+    int value; // the month, minutes east of UTC, 1 for PM and BC
+};
+const struct br_time_word *br_time_word_find(const char *text, size_t len); // in lower case; NULL: unknown
 // Words after which a digit begins a token of its own ("t12:00", "5m3s"); after any other it belongs to the word.
 bool br_time_word_is_known(const char *text, size_t len);
 

@@ -28,123 +28,6 @@ struct fields {
     int64_t zone_us; // east of UTC
 };
 
-static const struct word {
-    const char *text;
-    enum { MONTH, WEEKDAY, ZONE, MERIDIEM, ERA, IGNORED, TIME_FOLLOWS, JULIAN, EPOCH, INFINITE, CLOCK, MIDNIGHT } kind;
-    int value; // month, minutes east of UTC, 1 for PM and BC
-} words[] = {
-    {"jan", MONTH, 1},
-    {"january", MONTH, 1},
-    {"feb", MONTH, 2},
-    {"february", MONTH, 2},
-    {"mar", MONTH, 3},
-    {"march", MONTH, 3},
-    {"apr", MONTH, 4},
-    {"april", MONTH, 4},
-    {"may", MONTH, 5},
-    {"jun", MONTH, 6},
-    {"june", MONTH, 6},
-    {"jul", MONTH, 7},
-    {"july", MONTH, 7},
-    {"aug", MONTH, 8},
-    {"august", MONTH, 8},
-    {"sep", MONTH, 9},
-    {"sept", MONTH, 9},
-    {"september", MONTH, 9},
-    {"oct", MONTH, 10},
-    {"october", MONTH, 10},
-    {"nov", MONTH, 11},
-    {"november", MONTH, 11},
-    {"dec", MONTH, 12},
-    {"december", MONTH, 12},
-    {"sun", WEEKDAY, 0},
-    {"sunday", WEEKDAY, 0},
-    {"mon", WEEKDAY, 0},
-    {"monday", WEEKDAY, 0},
-    {"tue", WEEKDAY, 0},
-    {"tues", WEEKDAY, 0},
-    {"tuesday", WEEKDAY, 0},
-    {"wed", WEEKDAY, 0},
-    {"wednesday", WEEKDAY, 0},
-    {"weds", WEEKDAY, 0},
-    {"thu", WEEKDAY, 0},
-    {"thur", WEEKDAY, 0},
-    {"thurs", WEEKDAY, 0},
-    {"thursday", WEEKDAY, 0},
-    {"fri", WEEKDAY, 0},
-    {"friday", WEEKDAY, 0},
-    {"sat", WEEKDAY, 0},
-    {"saturday", WEEKDAY, 0},
-    {"z", ZONE, 0},
-    {"utc", ZONE, 0},
-    {"gmt", ZONE, 0},
-    {"ut", ZONE, 0},
-    {"uct", ZONE, 0},
-    {"zulu", ZONE, 0},
-    {"est", ZONE, -300},
-    {"edt", ZONE, -240},
-    {"cst", ZONE, -360},
-    {"cdt", ZONE, -300},
-    {"mst", ZONE, -420},
-    {"mdt", ZONE, -360},
-    {"pst", ZONE, -480},
-    {"pdt", ZONE, -420},
-    {"akst", ZONE, -540},
-    {"akdt", ZONE, -480},
-    {"hst", ZONE, -600},
-    {"wet", ZONE, 0},
-    {"cet", ZONE, 60},
-    {"mez", ZONE, 60},
-    {"bst", ZONE, 60},
-    {"cest", ZONE, 120},
-    {"mesz", ZONE, 120},
-    {"eet", ZONE, 120},
-    {"eest", ZONE, 180},
-    {"sast", ZONE, 120},
-    {"jst", ZONE, 540},
-    {"acst", ZONE, 570},
-    {"aest", ZONE, 600},
-    {"nzst", ZONE, 720},
-    {"nzdt", ZONE, 780},
-    {"am", MERIDIEM, 0},
-    {"pm", MERIDIEM, 1},
-    {"ad", ERA, 0},
-    {"bc", ERA, 1},
-    {"at", IGNORED, 0},
-    {"on", IGNORED, 0},
-    {"t", TIME_FOLLOWS, 0},
-    {"j", JULIAN, 0},
-    {"jd", JULIAN, 0},
-    {"julian", JULIAN, 0},
-    {"epoch", EPOCH, 0},
-    {"infinity", INFINITE, 0},
-    {"+infinity", INFINITE, 0},
-    {"-infinity", INFINITE, 0},
-    {"now", CLOCK, 0},
-    {"today", CLOCK, 0},
-    {"tomorrow", CLOCK, 0},
-    {"yesterday", CLOCK, 0},
-    {"allballs", MIDNIGHT, 0},
-};
-
-static const struct word *find_word(const char *text, size_t len) {
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strlen(words[i].text) == len && memcmp(words[i].text, text, len) == 0)
-            return &words[i];
-    return NULL;
-}
-
-bool br_time_word_is_known(const char *text, size_t len) {
-    static const char *const others[] = {"d", "dow", "doy", "dst", "h", "isodow", "isoyear", "m", "mm", "s", "y"};
-    const struct word *word = find_word(text, len);
-    if (word != NULL)
-        return word->kind != ZONE;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strlen(others[i]) == len && memcmp(others[i], text, len) == 0)
-            return true;
-    return false;
-}
-
 // At most 9 digits, nothing else.
 static bool read_int(const char *text, size_t len, int *ret_value) {
     if (len == 0 || len > 9)
@@ -274,8 +157,8 @@ static enum br_time_parsed delimited_date(struct fields *fields, const char *tex
     for (size_t i = 0; i < count; i++) {
         if (parts[i][0] >= '0' && parts[i][0] <= '9')
             continue;
-        const struct word *word = find_word(parts[i], lens[i]);
-        if (word == NULL || word->kind != MONTH || !claim(fields, HAS_MONTH))
+        const struct br_time_word *word = br_time_word_find(parts[i], lens[i]);
+        if (word == NULL || word->kind != BR_WORD_MONTH || !claim(fields, HAS_MONTH))
             return BR_TIME_SYNTAX;
         fields->month = word->value;
         fields->month_is_text = true;
@@ -352,12 +235,12 @@ static enum br_time_parsed julian_day(struct fields *fields, const char *text) {
 }
 
 static enum br_time_parsed word_token(struct fields *fields, const struct br_time_token *token, int *ret_follows) {
-    const struct word *word = find_word(token->text, token->len);
+    const struct br_time_word *word = br_time_word_find(token->text, token->len);
     if (word == NULL) // a name of a zone stands after the time
         return (fields->has & (HAS_DATE | HAS_TIME)) == (HAS_DATE | HAS_TIME) ? BR_TIME_ZONE_NAME : BR_TIME_SYNTAX;
     bool free = true;
     switch (word->kind) {
-    case MONTH:
+    case BR_WORD_MONTH:
         // "1 march 2026": a number before the month that was taken for the month is the day.
         if ((fields->has & HAS_MONTH) != 0 && !fields->month_is_text && (fields->has & HAS_DAY) == 0 &&
             fields->month >= 1 && fields->month <= 31)
@@ -367,37 +250,37 @@ static enum br_time_parsed word_token(struct fields *fields, const struct br_tim
         fields->month = word->value;
         fields->month_is_text = true;
         break;
-    case WEEKDAY:
+    case BR_WORD_WEEKDAY:
         free = claim(fields, HAS_WEEKDAY);
         break;
-    case ZONE:
+    case BR_WORD_ZONE:
         free = claim(fields, HAS_ZONE);
         fields->zone_us = word->value * BR_US_PER_MINUTE;
         break;
-    case MERIDIEM:
+    case BR_WORD_MERIDIEM:
         free = claim(fields, HAS_MERIDIEM);
         fields->afternoon = word->value != 0;
         break;
-    case ERA:
+    case BR_WORD_ERA:
         free = claim(fields, HAS_ERA);
         fields->before_christ = word->value != 0;
         break;
-    case IGNORED:
+    case BR_WORD_IGNORED:
         break;
-    case TIME_FOLLOWS:
-    case JULIAN:
+    case BR_WORD_TIME_FOLLOWS:
+    case BR_WORD_JULIAN:
         free = *ret_follows < 0;
         *ret_follows = (int)word->kind;
         break;
-    case EPOCH:
+    case BR_WORD_EPOCH:
         free = fields->has == 0 && claim(fields, HAS_EPOCH);
         break;
-    case MIDNIGHT:
+    case BR_WORD_MIDNIGHT:
         free = claim(fields, HAS_TIME | HAS_ZONE);
         break;
-    case INFINITE:
+    case BR_WORD_INFINITE:
         return BR_TIME_INFINITE;
-    case CLOCK:
+    case BR_WORD_CLOCK:
         return BR_TIME_CLOCK;
     }
     return free ? BR_TIME_PARSED : BR_TIME_SYNTAX;
@@ -420,9 +303,9 @@ static enum br_time_parsed number_token(struct fields *fields, const struct br_t
 static enum br_time_parsed one_token(struct fields *fields, const struct br_time_token *token, int *follows) {
     int expected = *follows;
     *follows = -1;
-    if (expected == (int)JULIAN)
+    if (expected == (int)BR_WORD_JULIAN)
         return token->kind == BR_TOKEN_NUMBER ? julian_day(fields, token->text) : BR_TIME_SYNTAX;
-    if (expected == (int)TIME_FOLLOWS) {
+    if (expected == (int)BR_WORD_TIME_FOLLOWS) {
         if (token->kind == BR_TOKEN_TIME)
             return clock_token(fields, token->text);
         if ((fields->has & HAS_DATE) != HAS_DATE || token->kind == BR_TOKEN_WORD || token->kind == BR_TOKEN_SIGNED)

@@ -92,6 +92,7 @@ static void read_digits(struct reader *reader, struct digits *digits) {
 }
 
 static bool read_exponent(struct reader *reader, int64_t *ret_exponent) {
+    skip_spaces(reader); // PostgreSQL leaves it to strtol
     bool negative = peek(reader) == '-';
     if (peek(reader) == '-' || peek(reader) == '+')
         reader->at++;

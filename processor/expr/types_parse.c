@@ -57,25 +57,25 @@ static enum br_status parse_boolean(struct br_slice text, struct br_value *value
     return BR_OK;
 }
 
-static enum br_status parse_whole(struct br_slice text, int64_t min, int64_t max, const char *type, int64_t *ret_value,
+// From -max - 1 to max.
+static enum br_status parse_whole(struct br_slice text, int64_t max, const char *type, int64_t *ret_value,
                                   struct br_error *error) {
     struct br_slice word = trim(text);
     size_t at = word.len > 0 && (word.ptr[0] == '-' || word.ptr[0] == '+');
     bool negative = at == 1 && word.ptr[0] == '-', overflow = false;
     if (at == word.len)
         return bad_syntax(type, text, error);
-    int64_t value = 0; // negative, so that the smallest reads
-    for (; at < word.len; at++) {
+    int64_t value = 0;                         // negative, so that the smallest reads
+    for (; at < word.len && !overflow; at++) { // what follows a number that is too large isn't looked at
         if (word.ptr[at] < '0' || word.ptr[at] > '9')
             return bad_syntax(type, text, error);
-        overflow |= __builtin_mul_overflow(value, INT64_C(10), &value) ||
-                    __builtin_sub_overflow(value, (int64_t)(word.ptr[at] - '0'), &value);
+        overflow = __builtin_mul_overflow(value, INT64_C(10), &value) ||
+                   __builtin_sub_overflow(value, (int64_t)(word.ptr[at] - '0'), &value) || value < -max - 1;
     }
-    overflow |= !negative && __builtin_sub_overflow(INT64_C(0), value, &value);
-    if (overflow || value < min || value > max)
+    if (overflow || (!negative && value < -max))
         return br_error_set(error, BR_DATA, "value \"%.*s\" is out of range for type %s", shown(text),
                             (const char *)text.ptr, type);
-    *ret_value = value;
+    *ret_value = negative ? value : -value;
     return BR_OK;
 }
 
@@ -255,11 +255,11 @@ enum br_status br_value_parse(enum br_type type, struct br_slice text, struct br
         BR_TRY(parse_boolean(text, &value, error));
         break;
     case BR_INTEGER:
-        BR_TRY(parse_whole(text, INT32_MIN, INT32_MAX, "integer", &whole, error));
+        BR_TRY(parse_whole(text, INT32_MAX, "integer", &whole, error));
         value.integer = (int32_t)whole;
         break;
     case BR_BIGINT:
-        BR_TRY(parse_whole(text, INT64_MIN, INT64_MAX, "bigint", &value.bigint, error));
+        BR_TRY(parse_whole(text, INT64_MAX, "bigint", &value.bigint, error));
         break;
     case BR_NUMERIC:
         BR_TRY(parse_numeric(text, &value, error));
