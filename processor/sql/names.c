@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQL names where others have rules: subjects of NATS, names of protobuf; and messages derived from columns.
+#include "processor/sql/sql_internal.h"
+
+#include <ctype.h>
+
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+const char *sql_subject_token(struct br_arena *arena, const char *name) {
+    char *token = br_arena_strdup(arena, name);
+    for (char *at = token; *at != '\0'; at++)
+        if (!is_word(*at) && *at != '-')
+            *at = '_';
+    return token;
+}
+
+// Letters, digits and _, not beginning with a digit; nothing left gives "column".
+const char *sql_proto_name(struct br_arena *arena, const char *name) {
+    char *proto = br_arena_printf(arena, "%s%s", isdigit((unsigned char)*name) ? "_" : "", name);
+    bool any = false;
+    for (char *at = proto; *at != '\0'; at++) {
+        if (!is_word(*at) || (unsigned char)*at >= 0x80)
+            *at = '_';
+        any |= *at != '_';
+    }
+    return any ? proto : br_arena_strdup(arena, "column");
+}
+
+const char *sql_message_name(struct sql_binder *binder, const char *name) {
+    return br_arena_printf(binder->arena, "%s.%s", sql_proto_name(binder->arena, binder->pipeline->name),
+                           sql_proto_name(binder->arena, name));
+}
+
+bool sql_check_subject(struct sql_binder *binder, const char *subject, bool filter, int location) {
+    size_t len = strlen(subject);
+    bool bad = len == 0 || subject[0] == '.' || subject[len - 1] == '.' || strstr(subject, "..") != NULL;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)subject[i];
+        bad |= c <= ' ' || c == 0x7f;
+        bad |= !filter && (c == '*' || c == '>');
+        if (!filter)
+            continue;
+        bool alone = (i == 0 || subject[i - 1] == '.') && (i + 1 == len || subject[i + 1] == '.');
+        bad |= (c == '*' || c == '>') && !alone;
+        bad |= c == '>' && i + 1 != len;
+        if (c == '{') {
+            sql_error(binder, location, "use * for the part that varies",
+                      "{…} in the subject of a table is not supported");
+            return false;
+        }
+    }
+    if (!bad)
+        return true;
+    sql_error(binder, location,
+              filter ? "tokens separated by dots, * for any token, > at the end for any rest: 'shop.orders.>'"
+                     : "tokens separated by dots, {column} for a value: 'shop.revenue.{region}'",
+              "invalid subject '%s'", subject);
+    return false;
+}
+
+// As protoc compares JSON names: without _, without case.
+static bool same_json_name(const char *a, const char *b) {
+    for (;;) {
+        a += strspn(a, "_");
+        b += strspn(b, "_");
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+            return false;
+        if (*a == '\0')
+            return true;
+        a++;
+        b++;
+    }
+}
+
+static const char *distinct_field(struct br_arena *arena, const char *const *taken, uint32_t count, const char *name) {
+    const char *candidate = name;
+    for (unsigned suffix = 2;; suffix++) {
+        bool clash = false;
+        for (uint32_t i = 0; i < count; i++)
+            clash |= same_json_name(taken[i], candidate);
+        if (!clash)
+            return candidate;
+        candidate = br_arena_printf(arena, "%s_%u", name, suffix);
+    }
+}
+
+bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type, uint32_t column_count, int location) {
+    struct br_error error;
+    const char **names = br_arena_array(binder->arena, const char *, column_count + 1);
+    enum br_type *types = br_arena_array(binder->arena, enum br_type, column_count + 1);
+    for (uint32_t i = 0; i < column_count; i++) {
+        struct br_column_def *column = &row_type->columns[i];
+        names[i] = distinct_field(binder->arena, names, i, sql_proto_name(binder->arena, column->name));
+        types[i] = column->type;
+        column->path = names[i];
+    }
+    row_type->message_name = sql_message_name(binder, row_type->name);
+    if (br_descriptors_derive(binder->descriptors, row_type->message_name, names, types, column_count,
+                              &row_type->message, &error) == BR_OK)
+        return true;
+    sql_error_of(binder, location, &error);
+    return false;
+}
+
+// --- columns from a message
+static void add_column(struct sql_binder *binder, struct br_row_type *row_type, struct br_column_def column) {
+    struct br_column_def *columns = br_arena_array(binder->arena, struct br_column_def, row_type->column_count + 1);
+    if (row_type->column_count != 0)
+        memcpy(columns, row_type->columns, row_type->column_count * sizeof *columns);
+    columns[row_type->column_count++] = column;
+    row_type->columns = columns;
+}
+
+static bool has_path(const struct br_row_type *row_type, const char *path) {
+    for (uint32_t i = 0; i < row_type->column_count; i++)
+        if (strcmp(row_type->columns[i].path, path) == 0 || strcmp(row_type->columns[i].name, path) == 0)
+            return true;
+    return false;
+}
+
+static void try_nested(struct sql_binder *binder, struct br_row_type *row_type, const char *path) {
+    const struct br_message_field *field;
+    struct br_error error;
+    if (strchr(path, '.') == NULL || has_path(row_type, path) ||
+        br_message_find_path(row_type->message, path, &field, &error) != BR_OK ||
+        br_field_sql_type(field) == BR_UNKNOWN)
+        return;
+    add_column(binder, row_type, (struct br_column_def){.name = path, .type = br_field_sql_type(field), .path = path});
+}
+
+// `o.customer.name` may be customer.name of o, or o.customer.name; whichever the message has.
+void sql_add_nested_columns(struct sql_binder *binder, struct br_row_type *row_type) {
+    for (uint32_t i = 0; i < binder->path_count; i++) {
+        try_nested(binder, row_type, binder->paths[i]);
+        const char *dot = strchr(binder->paths[i], '.');
+        if (dot != NULL)
+            try_nested(binder, row_type, dot + 1);
+    }
+}
+
+void sql_message_columns(struct sql_binder *binder, struct br_row_type *row_type, uint32_t *ret_visible) {
+    for (uint32_t i = 0; i < row_type->message->field_count; i++) {
+        const struct br_message_field *field = &row_type->message->fields[i];
+        enum br_type type = br_field_sql_type(field);
+        if (type != BR_UNKNOWN)
+            add_column(binder, row_type,
+                       (struct br_column_def){.name = field->name, .type = type, .path = field->name});
+    }
+    *ret_visible = row_type->column_count;
+    sql_add_nested_columns(binder, row_type);
+}
+
+const char *sql_column_word(enum br_wire_kind kind) {
+    static const char *const words[] = {"",        "double",   "float",    "int64",  "uint64",  "int32", "fixed64",
+                                        "fixed32", "bool",     "string",   "group",  "message", "bytes", "uint32",
+                                        "enum",    "sfixed32", "sfixed64", "sint32", "sint64"};
+    return words[kind];
+}
