@@ -289,9 +289,9 @@ static void set_numeric(struct br_results *results, struct br_column *column, ui
 }
 
 // numeric.h's division when the sum fits a numeric, as it nearly always does.
-static bool divide_by_count(const struct br_wide *sum, unsigned scale, int64_t count, struct br_numeric *ret) {
-    struct br_wide divisor = br_wide_from_int128(count);
-    return br_wide_quotient(sum, scale, &divisor, ret);
+static bool divide_by_count(const struct br_int1280 *sum, unsigned scale, int64_t count, struct br_numeric *ret) {
+    struct br_int1280 divisor = br_int1280_from_int128(count);
+    return br_int1280_quotient(sum, scale, &divisor, ret);
 }
 
 static void finish_integers(const struct br_accumulator *accumulator, struct br_results *results,
@@ -308,7 +308,7 @@ static void finish_integers(const struct br_accumulator *accumulator, struct br_
         }
         fits = br_numeric_make(block.sum, 0, &value);
         if (accumulator->aggregate->kind == BR_AGG_AVG) {
-            struct br_wide sum = br_wide_from_int128(block.sum);
+            struct br_int1280 sum = br_int1280_from_int128(block.sum);
             fits = fits ? br_numeric_divide(value, br_numeric_from_int64(block.count), &value)
                         : divide_by_count(&sum, 0, block.count, &value);
         }
@@ -325,8 +325,8 @@ static bool numeric_result(const struct br_aggregator *aggregator, const struct 
         return !average || br_numeric_divide(sum, br_numeric_from_int64(count), ret);
     }
     unsigned scale = br_scaled_largest(aggregator, accumulator->tracker, value);
-    struct br_wide wide = br_scaled_sum(aggregator, accumulator->tracker, value, scale);
-    return average ? divide_by_count(&wide, scale, count, ret) : br_wide_to_numeric(&wide, scale, ret);
+    struct br_int1280 wide = br_scaled_sum(aggregator, accumulator->tracker, value, scale);
+    return average ? divide_by_count(&wide, scale, count, ret) : br_int1280_to_numeric(&wide, scale, ret);
 }
 
 static void finish_numerics(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,

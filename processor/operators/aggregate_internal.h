@@ -15,8 +15,8 @@
 #define BR_PROCESSOR_OPERATORS_AGGREGATE_INTERNAL_H
 
 #include "processor/expr/numeric.h"
+#include "processor/operators/int1280.h"
 #include "processor/operators/operator_internal.h"
-#include "processor/operators/wide.h"
 #include "state/keys.h"
 
 struct __attribute__((packed)) br_group {
@@ -125,10 +125,10 @@ bool br_scaled_count(struct br_aggregator *aggregator, struct br_tracker tracker
                      unsigned scale, int32_t weight);
 unsigned br_scaled_largest(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value);
 // The exact sum at the largest scale.
-struct br_wide br_scaled_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
-                             unsigned scale);
-struct br_wide br_scaled_squares(const struct br_aggregator *aggregator, struct br_tracker tracker,
-                                 const uint8_t *value, unsigned scale); // at twice the scale
+struct br_int1280 br_scaled_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
+                                unsigned scale);
+struct br_int1280 br_scaled_squares(const struct br_aggregator *aggregator, struct br_tracker tracker,
+                                    const uint8_t *value, unsigned scale); // at twice the scale
 // The sum when it stands in one slot and fits a numeric.
 bool br_scaled_quick_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
                          struct br_numeric *ret);

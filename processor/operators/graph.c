@@ -214,13 +214,28 @@ enum br_status br_graph_end_epoch(struct br_graph *graph, const struct br_epoch 
     return status;
 }
 
+// Errors of the callback are its own; those of the scan say which view it was.
+struct scanning {
+    br_graph_each each;
+    void *context;
+    bool callers;
+};
+
+static enum br_status give_scanned(void *context, const struct br_batch *batch, struct br_error *error) {
+    struct scanning *scanning = context;
+    enum br_status status = scanning->each(scanning->context, batch, error);
+    scanning->callers = status != BR_OK;
+    return status;
+}
+
 enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
                              void *context, struct br_error *error) {
     BR_CHECK(view < graph->sink_count);
+    struct scanning scanning = {each, context, false};
     graph->epoch = epoch;
     struct br_operator *root = graph->sinks[view]->inputs[0];
-    enum br_status status = root->class->scan(root, each, context, error);
-    if (status != BR_OK)
+    enum br_status status = root->class->scan(root, give_scanned, &scanning, error);
+    if (status != BR_OK && !scanning.callers)
         br_error_context(error, "view %s", graph->pipeline->views[view].name);
     graph->epoch = NULL;
     return status;

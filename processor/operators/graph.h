@@ -59,7 +59,9 @@ struct br_sink {
 
 // How many state tables the operator of a node uses: the planner gives it the numbers node->state_table …
 // state_table + this - 1, and sets state_table_count to it. Upsert source 1, aggregate 2 + its aggregates, join 2,
-// others 0. Views with an emit_interval use number 65535 - view->index beside that, so nodes' numbers stay below 60000.
+// others 0. Views with an emit_interval use number BR_VIEW_TABLE_MAX - view->index beside that, so nodes' numbers stay
+// below 60000.
+#define BR_VIEW_TABLE_MAX 65534
 uint16_t br_node_state_tables(const struct br_node *node);
 
 // Builds operators for the nodes and sinks for the views. state borrowed; its tables are opened by their numbers in the

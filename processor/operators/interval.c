@@ -2,7 +2,7 @@
 // Changes of a view held back for its emit_interval: published as net changes in the first epoch whose clock reading is
 // at or past the last publication + interval.
 //
-// State (one table, 65535 - view index): "t" → the clock reading of the last publication, 8 bytes big-endian; "p" + key
+// State (one table, 65534 - view index): "t" → the clock reading of the last publication, 8 bytes big-endian; "p" + key
 // bytes (+ row bytes for a view without key) → what is pending:
 //   keyed     flags (1: published row, 2: current row), varint length of the published row, its bytes, current row's
 //   multiset  zigzag varint net count, row bytes
@@ -40,7 +40,7 @@ enum br_status br_interval_gate_create(struct br_state *state, const struct br_v
     snprintf(name, sizeof name, "view %u pending", view->index);
     gate->view = view;
     gate->keyed = view->root->has_key;
-    gate->table = br_state_open_table(state, (uint16_t)(UINT16_MAX - view->index), name);
+    gate->table = br_state_open_table(state, (uint16_t)(BR_VIEW_TABLE_MAX - view->index), name);
     gate->column_count = view->root->field_count;
     gate->types = br_calloc(gate->column_count + 1, sizeof *gate->types);
     for (uint32_t c = 0; c < gate->column_count; c++)

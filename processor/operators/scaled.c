@@ -82,7 +82,7 @@ static void add_words(uint64_t *words, uint32_t count, __int128 value) {
     }
 }
 
-static void add_wide(uint64_t *words, uint32_t count, const struct br_wide *value) {
+static void add_wide(uint64_t *words, uint32_t count, const struct br_int1280 *value) {
     uint64_t carry = value->negative ? 1 : 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t part = value->negative ? ~value->limbs[i] : value->limbs[i];
@@ -98,8 +98,8 @@ static void add_sum(struct slot *slot, __int128 coefficient, int32_t weight) {
     if (weight == 1 || weight == -1) {
         add_words(words, 3, weight < 0 ? -coefficient : coefficient);
     } else {
-        struct br_wide value = br_wide_from_int128(coefficient), factor = br_wide_from_int128(weight);
-        struct br_wide product = br_wide_multiply(&value, &factor);
+        struct br_int1280 value = br_int1280_from_int128(coefficient), factor = br_int1280_from_int128(weight);
+        struct br_int1280 product = br_int1280_multiply(&value, &factor);
         add_wide(words, 3, &product);
     }
     memcpy(slot->sum, words, sizeof words);
@@ -108,9 +108,9 @@ static void add_sum(struct slot *slot, __int128 coefficient, int32_t weight) {
 static void add_square(struct slot *slot, __int128 coefficient, int32_t weight) {
     uint64_t words[5];
     memcpy(words, slot->squares, sizeof words);
-    struct br_wide value = br_wide_from_int128(coefficient), factor = br_wide_from_int128(weight);
-    struct br_wide square = br_wide_multiply(&value, &value);
-    struct br_wide product = br_wide_multiply(&square, &factor);
+    struct br_int1280 value = br_int1280_from_int128(coefficient), factor = br_int1280_from_int128(weight);
+    struct br_int1280 square = br_int1280_multiply(&value, &value);
+    struct br_int1280 product = br_int1280_multiply(&square, &factor);
     add_wide(words, 5, &product);
     memcpy(slot->squares, words, sizeof words);
 }
@@ -148,38 +148,38 @@ unsigned br_scaled_largest(const struct br_aggregator *aggregator, struct br_tra
     return largest;
 }
 
-struct br_wide br_scaled_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
-                             unsigned scale) {
+struct br_int1280 br_scaled_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
+                                unsigned scale) {
     uint32_t capacity;
     struct slot *slots = slots_of(aggregator, tracker, value, &capacity);
-    struct br_wide total = {0};
+    struct br_int1280 total = {0};
     for (uint32_t i = 0; i < capacity; i++) {
         const struct slot *slot = slot_at(slots, tracker, i);
         if (is_free(slot, tracker))
             continue;
         uint64_t words[3];
         memcpy(words, slot->sum, sizeof words);
-        struct br_wide sum = br_wide_from_words(words, 3);
-        sum = br_wide_scale_up(&sum, scale - slot->scale);
-        total = br_wide_add(&total, &sum);
+        struct br_int1280 sum = br_int1280_from_words(words, 3);
+        sum = br_int1280_scale_up(&sum, scale - slot->scale);
+        total = br_int1280_add(&total, &sum);
     }
     return total;
 }
 
-struct br_wide br_scaled_squares(const struct br_aggregator *aggregator, struct br_tracker tracker,
-                                 const uint8_t *value, unsigned scale) {
+struct br_int1280 br_scaled_squares(const struct br_aggregator *aggregator, struct br_tracker tracker,
+                                    const uint8_t *value, unsigned scale) {
     uint32_t capacity;
     struct slot *slots = slots_of(aggregator, tracker, value, &capacity);
-    struct br_wide total = {0};
+    struct br_int1280 total = {0};
     for (uint32_t i = 0; i < capacity; i++) {
         const struct slot *slot = slot_at(slots, tracker, i);
         if (is_free(slot, tracker))
             continue;
         uint64_t words[5];
         memcpy(words, slot->squares, sizeof words);
-        struct br_wide squares = br_wide_from_words(words, 5);
-        squares = br_wide_scale_up(&squares, 2 * (scale - slot->scale));
-        total = br_wide_add(&total, &squares);
+        struct br_int1280 squares = br_int1280_from_words(words, 5);
+        squares = br_int1280_scale_up(&squares, 2 * (scale - slot->scale));
+        total = br_int1280_add(&total, &squares);
     }
     return total;
 }

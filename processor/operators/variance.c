@@ -100,38 +100,38 @@ static bool is_deviation(enum br_aggregate_kind kind) {
 }
 
 // sum at `scale`, squares at twice that.
-static bool exact_variance(enum br_aggregate_kind kind, int64_t count, const struct br_wide *sum,
-                           const struct br_wide *squares, unsigned scale, struct br_numeric *ret) {
-    struct br_wide n = br_wide_from_int128(count);
-    struct br_wide n_less_one = br_wide_from_int128((__int128)count - 1);
-    struct br_wide left = br_wide_multiply(&n, squares), right = br_wide_multiply(sum, sum);
-    struct br_wide dividend = br_wide_subtract(&left, &right);
-    struct br_wide divisor = br_wide_multiply(&n, is_sample(kind) ? &n_less_one : &n);
+static bool exact_variance(enum br_aggregate_kind kind, int64_t count, const struct br_int1280 *sum,
+                           const struct br_int1280 *squares, unsigned scale, struct br_numeric *ret) {
+    struct br_int1280 n = br_int1280_from_int128(count);
+    struct br_int1280 n_less_one = br_int1280_from_int128((__int128)count - 1);
+    struct br_int1280 left = br_int1280_multiply(&n, squares), right = br_int1280_multiply(sum, sum);
+    struct br_int1280 dividend = br_int1280_subtract(&left, &right);
+    struct br_int1280 divisor = br_int1280_multiply(&n, is_sample(kind) ? &n_less_one : &n);
     if (dividend.len == 0 || dividend.negative)
         return br_numeric_make(0, 0, ret);
-    unsigned result_scale = br_wide_quotient_scale(&dividend, 2 * scale, &divisor);
+    unsigned result_scale = br_int1280_quotient_scale(&dividend, 2 * scale, &divisor);
     if (!is_deviation(kind))
-        return br_wide_quotient(&dividend, 2 * scale, &divisor, ret);
+        return br_int1280_quotient(&dividend, 2 * scale, &divisor, ret);
     // The variance at result_scale, as PostgreSQL rounds it, then its root at the same scale, rounded half up.
-    struct br_wide variance;
+    struct br_int1280 variance;
     if (result_scale >= 2 * scale) {
-        struct br_wide scaled = br_wide_scale_up(&dividend, result_scale - 2 * scale);
-        variance = br_wide_divide(&scaled, &divisor);
+        struct br_int1280 scaled = br_int1280_scale_up(&dividend, result_scale - 2 * scale);
+        variance = br_int1280_divide(&scaled, &divisor);
     } else {
-        struct br_wide scaled = br_wide_scale_up(&divisor, 2 * scale - result_scale);
-        variance = br_wide_divide(&dividend, &scaled);
+        struct br_int1280 scaled = br_int1280_scale_up(&divisor, 2 * scale - result_scale);
+        variance = br_int1280_divide(&dividend, &scaled);
     }
-    struct br_wide radicand = br_wide_scale_up(&variance, result_scale);
-    struct br_wide root = br_wide_sqrt(&radicand);
-    struct br_wide square = br_wide_multiply(&root, &root), rest = br_wide_subtract(&radicand, &square);
-    struct br_wide one = br_wide_from_int128(1);
-    if (br_wide_compare_magnitude(&rest, &root) > 0)
-        root = br_wide_add(&root, &one);
-    return br_wide_to_numeric(&root, result_scale, ret);
+    struct br_int1280 radicand = br_int1280_scale_up(&variance, result_scale);
+    struct br_int1280 root = br_int1280_sqrt(&radicand);
+    struct br_int1280 square = br_int1280_multiply(&root, &root), rest = br_int1280_subtract(&radicand, &square);
+    struct br_int1280 one = br_int1280_from_int128(1);
+    if (br_int1280_compare_magnitude(&rest, &root) > 0)
+        root = br_int1280_add(&root, &one);
+    return br_int1280_to_numeric(&root, result_scale, ret);
 }
 
 static void set_exact(const struct br_accumulator *accumulator, struct br_results *results, struct br_column *column,
-                      uint32_t row, int64_t count, const struct br_wide *sum, const struct br_wide *squares,
+                      uint32_t row, int64_t count, const struct br_int1280 *sum, const struct br_int1280 *squares,
                       unsigned scale) {
     struct br_numeric value;
     if (!exact_variance(accumulator->aggregate->kind, count, sum, squares, scale, &value)) {
@@ -148,7 +148,7 @@ static void finish_integer(const struct br_accumulator *accumulator, struct br_r
     if (block.count < (is_sample(accumulator->aggregate->kind) ? 2 : 1))
         return;
     uint64_t words[3] = {block.squares[0], block.squares[1], block.squares[2]};
-    struct br_wide sum = br_wide_from_int128(block.sum), squares = br_wide_from_words(words, 3);
+    struct br_int1280 sum = br_int1280_from_int128(block.sum), squares = br_int1280_from_words(words, 3);
     set_exact(accumulator, results, column, row, block.count, &sum, &squares, 0);
 }
 
@@ -160,8 +160,8 @@ static void finish_numeric(const struct br_aggregator *aggregator, const struct 
     if (count < (is_sample(accumulator->aggregate->kind) ? 2 : 1))
         return;
     unsigned scale = br_scaled_largest(aggregator, accumulator->tracker, value);
-    struct br_wide sum = br_scaled_sum(aggregator, accumulator->tracker, value, scale);
-    struct br_wide squares = br_scaled_squares(aggregator, accumulator->tracker, value, scale);
+    struct br_int1280 sum = br_scaled_sum(aggregator, accumulator->tracker, value, scale);
+    struct br_int1280 squares = br_scaled_squares(aggregator, accumulator->tracker, value, scale);
     set_exact(accumulator, results, column, row, count, &sum, &squares, scale);
 }
 

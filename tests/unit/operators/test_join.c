@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joins: inner, left outer, with a residual condition, lookups, and what they keep.
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define EXPECT(text, wanted) cr_assert_str_eq((text), (wanted))
+
+static const int first_column[] = {0, -1};
+
+// l (id, k, v) and r (id, k, v), both upsert tables by id; joined on k unless told otherwise.
+struct bench {
+    struct world *world;
+    uint32_t left, right, view;
+    struct br_node *join;
+};
+
+static struct bench bench_of(bool left_outer, const char *left_keys, const char *right_keys, bool residual) {
+    struct bench bench = {.world = world_create()};
+    struct world *world = bench.world;
+    bench.left = world_table(world, "l", "iti", first_column);
+    bench.right = world_table(world, "r", "iti", first_column);
+    struct br_node *l = world_source(world, bench.left), *r = world_source(world, bench.right);
+    bench.join = world_join(world, l, r, left_keys, right_keys, left_outer);
+    if (residual)
+        bench.join->join.residual =
+            world_call(world, ">", world_column(world, bench.join, 2),
+                       world_call(world, "/", world_number(world, 100), world_column(world, bench.join, 5)));
+    bench.view = world_view(world, "v", bench.join);
+    world_start(world);
+    return bench;
+}
+
+static const char *seen(struct bench *bench) {
+    world_end_epoch(bench->world);
+    EXPECT(world_seen(bench->world, bench->view), world_scan(bench->world, bench->view));
+    return world_seen(bench->world, bench->view);
+}
+
+Test(join, inner_join_follows_both_sides) {
+    struct bench bench = bench_of(false, "1", "1", false);
+    world_push(bench.world, bench.left, 1, "1|a|10");
+    world_push(bench.world, bench.left, 1, "2||10");
+    world_push(bench.world, bench.right, 1, "7|a|70");
+    world_push(bench.world, bench.right, 1, "8||80");
+    EXPECT(seen(&bench), "1|a|10|7|a|70\n");
+    world_push(bench.world, bench.left, 1, "3|a|30");
+    world_push(bench.world, bench.right, 1, "9|a|90");
+    EXPECT(seen(&bench), "1|a|10|7|a|70\n1|a|10|9|a|90\n3|a|30|7|a|70\n3|a|30|9|a|90\n");
+    world_restart(bench.world);
+    world_push(bench.world, bench.left, 1, "1|b|10");
+    world_push(bench.world, bench.right, -1, "9||");
+    EXPECT(seen(&bench), "3|a|30|7|a|70\n");
+    world_destroy(&bench.world);
+}
+
+Test(join, left_outer_join_gives_nulls_while_nothing_matches) {
+    struct bench bench = bench_of(true, "1", "1", false);
+    world_push(bench.world, bench.left, 1, "1|a|10");
+    world_push(bench.world, bench.left, 1, "2||20");
+    EXPECT(seen(&bench), "1|a|10|||\n2||20|||\n");
+    world_push(bench.world, bench.right, 1, "7|a|70");
+    world_push(bench.world, bench.right, 1, "8||80");
+    EXPECT(seen(&bench), "1|a|10|7|a|70\n2||20|||\n");
+    world_push(bench.world, bench.right, 1, "7|a|71");
+    world_push(bench.world, bench.right, 1, "6|a|60");
+    EXPECT(seen(&bench), "1|a|10|6|a|60\n1|a|10|7|a|71\n2||20|||\n");
+    world_push(bench.world, bench.right, -1, "7||");
+    world_push(bench.world, bench.right, -1, "6||");
+    EXPECT(seen(&bench), "1|a|10|||\n2||20|||\n");
+    world_push(bench.world, bench.left, -1, "2||");
+    world_push(bench.world, bench.left, -1, "1||");
+    EXPECT(seen(&bench), "");
+    world_destroy(&bench.world);
+}
+
+Test(join, left_outer_join_with_residual_counts_matches_per_row) {
+    struct bench bench = bench_of(true, "1", "1", true); // l.v > 100 / r.v
+    world_push(bench.world, bench.left, 1, "1|a|10");
+    world_push(bench.world, bench.left, 1, "2|a|60");
+    world_push(bench.world, bench.right, 1, "7|a|2");
+    EXPECT(seen(&bench), "1|a|10|||\n2|a|60|7|a|2\n");
+    world_push(bench.world, bench.right, 1, "8|a|20");
+    EXPECT(seen(&bench), "1|a|10|8|a|20\n2|a|60|7|a|2\n2|a|60|8|a|20\n");
+    world_push(bench.world, bench.right, 1, "8|a|3");
+    world_push(bench.world, bench.right, 1, "7|a|1");
+    EXPECT(seen(&bench), "1|a|10|||\n2|a|60|8|a|3\n");
+    world_push(bench.world, bench.right, 1, "8|a|0");
+    EXPECT(seen(&bench), "1|a|10|||\n2|a|60|||\n");
+    EXPECT(relation_text(&bench.world->failed, bench.world->arena), "v: division by zero\nv: division by zero\n");
+    world_push(bench.world, bench.left, 1, "3|a|5");
+    world_push(bench.world, bench.right, 1, "8|a|50");
+    EXPECT(seen(&bench), "1|a|10|8|a|50\n2|a|60|8|a|50\n3|a|5|8|a|50\n");
+    world_destroy(&bench.world);
+}
+
+Test(join, upsert_tables_keyed_by_the_join_key_are_not_stored_twice) {
+    for (int outer = 0; outer < 2; outer++) {
+        struct bench bench = bench_of(outer != 0, "2", "0", false); // l.v = r.id
+        world_push(bench.world, bench.left, 1, "1|a|7");
+        world_push(bench.world, bench.left, 1, "2|b|7");
+        world_push(bench.world, bench.left, 1, "3|c|8");
+        world_push(bench.world, bench.right, 1, "7|x|0");
+        EXPECT(seen(&bench), outer ? "1|a|7|7|x|0\n2|b|7|7|x|0\n3|c|8|||\n" : "1|a|7|7|x|0\n2|b|7|7|x|0\n");
+        cr_assert_eq(world_stored(bench.world), 3 + 1 + 2, "%zu keys", world_stored(bench.world));
+        world_push(bench.world, bench.right, 1, "7|y|0");
+        world_push(bench.world, bench.right, 1, "8|z|0");
+        EXPECT(seen(&bench), "1|a|7|7|y|0\n2|b|7|7|y|0\n3|c|8|8|z|0\n");
+        world_push(bench.world, bench.right, -1, "7||");
+        EXPECT(seen(&bench), outer ? "1|a|7|||\n2|b|7|||\n3|c|8|8|z|0\n" : "3|c|8|8|z|0\n");
+        const char *rows[] = {"7|p|0", "7||", "7|q|0"};
+        world_push_rows(bench.world, bench.right, 3, (const int32_t[]){1, -1, 1}, rows);
+        EXPECT(seen(&bench), "1|a|7|7|q|0\n2|b|7|7|q|0\n3|c|8|8|z|0\n");
+        world_destroy(&bench.world);
+    }
+}
+
+Test(join, both_sides_keyed_by_the_join_key_share_both) {
+    struct bench bench = bench_of(true, "0", "0", false);
+    world_push(bench.world, bench.left, 1, "1|a|7");
+    world_push(bench.world, bench.right, 1, "1|x|0");
+    world_push(bench.world, bench.right, 1, "2|y|0");
+    EXPECT(seen(&bench), "1|a|7|1|x|0\n");
+    world_push(bench.world, bench.left, 1, "2|b|7");
+    world_push(bench.world, bench.left, 1, "1|a|8");
+    world_push(bench.world, bench.right, -1, "1||");
+    EXPECT(seen(&bench), "1|a|8|||\n2|b|7|2|y|0\n");
+    world_destroy(&bench.world);
+}
+
+Test(join, table_may_be_joined_with_itself) {
+    struct world *world = world_create();
+    uint32_t t = world_table(world, "t", "ii", first_column);
+    struct br_node *source = world_source(world, t);
+    uint32_t view = world_view(world, "v", world_join(world, source, source, "1", "0", false));
+    world_start(world);
+    world_push(world, t, 1, "1|1");
+    world_push(world, t, 1, "2|1");
+    world_push(world, t, 1, "3|2");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "1|1|1|1\n2|1|1|1\n3|2|2|1\n");
+    world_push(world, t, 1, "1|3");
+    world_push(world, t, -1, "2|");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "1|3|3|2\n");
+    EXPECT(world_scan(world, view), "1|3|3|2\n");
+    world_destroy(&world);
+}
+
+Test(join, weights_multiply_and_bags_hold_many_rows) {
+    struct world *world = world_create();
+    uint32_t l = world_table(world, "l", "it", NULL), r = world_table(world, "r", "it", NULL);
+    struct br_node *left = world_source(world, l), *right = world_source(world, r);
+    left->append_only = right->append_only = false;
+    struct br_node *join = world_join(world, left, right, "0", "0", true);
+    struct br_aggregate counts[] = {world_agg(join, BR_AGG_COUNT, -1), world_agg(join, BR_AGG_COUNT, 3)};
+    uint32_t view = world_view(world, "v", world_aggregate(world, join, "", counts, 2));
+    world_start(world);
+    char rows[1000][40];
+    const char *texts[1000];
+    int32_t plus[1000], minus[1000];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(rows[i], sizeof rows[i], "1|row number %d of many", i);
+        texts[i] = rows[i];
+        plus[i] = 2;
+        minus[i] = -2;
+    }
+    world_push_rows(world, l, 1000, plus, texts);
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "2000|0\n");
+    world_push(world, r, 3, "1|x");
+    world_push(world, r, 1, "1|y");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "8000|8000\n");
+    world_restart(world);
+    world_push_rows(world, l, 900, minus, texts);
+    world_push(world, r, -1, "1|x");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "600|600\n");
+    world_push(world, r, -2, "1|x");
+    world_push(world, r, -1, "1|y");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "200|0\n");
+    world_push_rows(world, l, 100, minus + 900, texts + 900);
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "0|0\n");
+    cr_assert_eq(world_stored(world), 1, "%zu keys are left", world_stored(world));
+    world_destroy(&world);
+}
+
+// --- lookups
+static struct bench lookup_of(bool left_outer, const char *left_keys, const char *right_keys) {
+    struct bench bench = {.world = world_create()};
+    struct world *world = bench.world;
+    bench.left = world_table(world, "l", "iti", NULL);
+    bench.right = world_table(world, "r", "iti", first_column);
+    struct br_node *l = world_source(world, bench.left), *r = world_source(world, bench.right);
+    bench.join = world_join(world, l, r, left_keys, right_keys, left_outer);
+    bench.join->join.lookup = true;
+    bench.join->append_only = true;
+    bench.view = world_view(world, "v", bench.join);
+    world_start(world);
+    return bench;
+}
+
+Test(join, lookup_sees_the_table_as_it_is_and_never_revises) {
+    for (int by_key = 0; by_key < 2; by_key++) {
+        struct bench bench = lookup_of(false, by_key ? "2" : "1", by_key ? "0" : "1");
+        world_push(bench.world, bench.left, 1, "1|a|7");
+        world_push(bench.world, bench.right, 1, "7|a|1");
+        world_push(bench.world, bench.left, 1, "2|a|7");
+        world_push(bench.world, bench.left, 1, "3|b|8");
+        world_push(bench.world, bench.right, 1, "7|a|2");
+        world_push(bench.world, bench.left, 1, "4|a|7");
+        world_push(bench.world, bench.right, -1, "7||");
+        world_push(bench.world, bench.left, 1, "5|a|7");
+        world_end_epoch(bench.world);
+        EXPECT(world_seen(bench.world, bench.view), "2|a|7|7|a|1\n4|a|7|7|a|2\n");
+        cr_assert(strstr(world_scan(bench.world, bench.view), "keeps no rows") != NULL);
+        world_destroy(&bench.world);
+    }
+}
+
+Test(join, lookup_left_outer_gives_nulls) {
+    struct bench bench = lookup_of(true, "1", "1");
+    world_push(bench.world, bench.right, 1, "7|a|1");
+    world_push(bench.world, bench.right, 1, "8|a|2");
+    const char *rows[] = {"1|a|0", "2|b|0", "3||0"};
+    world_push_rows(bench.world, bench.left, 3, NULL, rows);
+    world_end_epoch(bench.world);
+    EXPECT(world_seen(bench.world, bench.view), "1|a|0|7|a|1\n1|a|0|8|a|2\n2|b|0|||\n3||0|||\n");
+    world_destroy(&bench.world);
+}
