@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// braid check and braid explain: what can be said of a pipeline without running it.
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+struct arguments {
+    struct br_pipeline_arguments pipeline;
+    const char *path;
+    bool json;
+};
+
+static const struct argp_option options[] = {
+    {"json", 'j', NULL, 0, "JSON instead of text", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->pipeline;
+        return 0;
+    case 'j':
+        arguments->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->path != NULL)
+            argp_error(state, "one PIPELINE.sql, please");
+        arguments->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->path == NULL)
+            argp_error(state, "which PIPELINE.sql?");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&br_pipeline_argp, 0, NULL, 0}, {0}};
+
+int br_command_check(int argc, char **argv) {
+    static const struct argp argp = {options,
+                                     parse,
+                                     "PIPELINE.sql",
+                                     "Reports every error of a pipeline's SQL, each with its place and a way out.",
+                                     children,
+                                     NULL,
+                                     NULL};
+    struct arguments arguments = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    struct br_pipeline *pipeline = NULL;
+    int code = br_load_pipeline(arguments.path, &arguments.pipeline, arguments.json, &pipeline);
+    if (code != BR_EXIT_OK)
+        return code;
+    if (!arguments.json)
+        printf("%s: pipeline %s: %u tables, %u views, no errors\n", arguments.path, pipeline->name, pipeline->table_count,
+               pipeline->view_count);
+    br_pipeline_destroy(&pipeline);
+    return code;
+}
+
+int br_command_explain(int argc, char **argv) {
+    static const struct argp argp = {
+        options,
+        parse,
+        "PIPELINE.sql",
+        "Shows the operators of every view, their keys, what is append-only, and which state tables they keep.",
+        children,
+        NULL,
+        NULL};
+    struct arguments arguments = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    struct br_pipeline *pipeline = NULL;
+    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
+    if (code != BR_EXIT_OK)
+        return code;
+    struct br_buffer text = {0};
+    br_explain(pipeline, arguments.json, &text);
+    fwrite(text.ptr, 1, text.len, stdout);
+    br_buffer_free(&text);
+    br_pipeline_destroy(&pipeline);
+    return BR_EXIT_OK;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands of `braid` share: exit codes, options, loading a pipeline, connecting.
+//
+// Exit codes: 0 done; 1 the command's answer is "no" (errors in the SQL, rows that differ, nothing found); 2 wrong usage; 3 could not
+// be done (server, disk, data); 130 interrupted before anything was finished.
+#ifndef BR_CLI_CLI_H
+#define BR_CLI_CLI_H
+
+#include "processor/log/jetstream.h"
+#include "processor/sql/sql.h"
+
+#include <argp.h>
+
+enum br_exit { BR_EXIT_OK = 0, BR_EXIT_NO = 1, BR_EXIT_USAGE = 2, BR_EXIT_FAILED = 3, BR_EXIT_INTERRUPTED = 130 };
+
+struct br_command {
+    const char *name;
+    const char *summary;               // one line for `braid --help`
+    int (*run)(int argc, char **argv); // argv[0] is "braid NAME"
+};
+
+int br_command_check(int argc, char **argv);
+int br_command_explain(int argc, char **argv);
+int br_command_run(int argc, char **argv);
+int br_command_test(int argc, char **argv);
+int br_command_publish(int argc, char **argv);
+int br_command_tail(int argc, char **argv);
+int br_command_query(int argc, char **argv);
+int br_command_status(int argc, char **argv);
+int br_command_schema(int argc, char **argv);
+int br_command_quarantine(int argc, char **argv);
+
+// --- a pipeline file: an argp child parser for --name and --descriptors, then loading
+#define BR_DESCRIPTORS_MAX 64
+struct br_pipeline_arguments {
+    const char *name;
+    const char *descriptors[BR_DESCRIPTORS_MAX];
+    size_t descriptor_count;
+};
+extern const struct argp br_pipeline_argp; // its input is a struct br_pipeline_arguments
+// Reads and binds the file; says what is wrong on stderr (json: on stdout as JSON lines). Returns an exit code.
+int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json, struct br_pipeline **ret_pipeline);
+// The whole of a file, with a NUL behind its end; "-" is standard input. Says what is wrong on stderr.
+bool br_read_file(const char *path, struct br_buffer *content);
+
+// --- a server: an argp child parser for --server, --creds, --user, --password, --tlsca, --tlscert, --tlskey, and their environment
+// variables (NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA, NATS_CERT, NATS_KEY)
+extern const struct argp br_connect_argp; // its input is a struct br_connect_options
+void br_connect_defaults(struct br_connect_options *options, const char *name);
+// Connects; says what is wrong on stderr. NULL on failure.
+struct br_log *br_connect(const struct br_connect_options *options);
+
+// Set by SIGINT and SIGTERM once br_catch_signals has been called; a second signal ends the process at once.
+extern volatile bool br_stop_requested;
+void br_catch_signals(void);
+
+void br_complain(const char *format, ...) BR_PRINTF(1, 2); // "braid: …" on stderr
+int br_fail(const struct br_error *error);                 // complains; returns BR_EXIT_FAILED
+
+#endif
