@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the commands of `braid` share: exit codes, options, loading a pipeline, connecting.
 //
-// Exit codes: 0 done; 1 the command's answer is "no" (errors in the SQL, rows that differ, nothing found); 2 wrong usage; 3 could not
-// be done (server, disk, data); 130 interrupted before anything was finished.
+// Exit codes: 0 done; 1 the command's answer is "no" (errors in the SQL, rows that differ, nothing found); 2 wrong
+// usage; 3 could not be done (server, disk, data); 130 interrupted before anything was finished.
 #ifndef BR_CLI_CLI_H
 #define BR_CLI_CLI_H
 
@@ -39,12 +39,13 @@ struct br_pipeline_arguments {
 };
 extern const struct argp br_pipeline_argp; // its input is a struct br_pipeline_arguments
 // Reads and binds the file; says what is wrong on stderr (json: on stdout as JSON lines). Returns an exit code.
-int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json, struct br_pipeline **ret_pipeline);
+int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json,
+                     struct br_pipeline **ret_pipeline);
 // The whole of a file, with a NUL behind its end; "-" is standard input. Says what is wrong on stderr.
 bool br_read_file(const char *path, struct br_buffer *content);
 
-// --- a server: an argp child parser for --server, --creds, --user, --password, --tlsca, --tlscert, --tlskey, and their environment
-// variables (NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA, NATS_CERT, NATS_KEY)
+// --- a server: an argp child parser for --server, --creds, --user, --password, --tlsca, --tlscert, --tlskey, and their
+// environment variables (NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA, NATS_CERT, NATS_KEY)
 extern const struct argp br_connect_argp; // its input is a struct br_connect_options
 void br_connect_defaults(struct br_connect_options *options, const char *name);
 // Connects; says what is wrong on stderr. NULL on failure.

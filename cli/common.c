@@ -90,7 +90,8 @@ static error_t parse_pipeline_option(int key, char *argument, struct argp_state 
 
 const struct argp br_pipeline_argp = {pipeline_options, parse_pipeline_option, NULL, NULL, NULL, NULL, NULL};
 
-int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json, struct br_pipeline **ret_pipeline) {
+int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json,
+                     struct br_pipeline **ret_pipeline) {
     struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
     if (!br_read_file(path, &text))
         return BR_EXIT_FAILED;

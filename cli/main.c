@@ -13,7 +13,9 @@ static const struct br_command commands[] = {
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_help(FILE *out) {
-    fprintf(out, "Usage: braid COMMAND [OPTION…]\n\nA stream processor for NATS JetStream: SQL in, exactly-once views out.\n\n");
+    fprintf(
+        out,
+        "Usage: braid COMMAND [OPTION…]\n\nA stream processor for NATS JetStream: SQL in, exactly-once views out.\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\nbraid COMMAND --help tells the options of a command.\n"
