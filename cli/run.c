@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// braid run: a worker in the foreground.
+#include "base/logging.h"
+#include "cli/cli.h"
+#include "processor/input.h"
+#include "processor/worker.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+struct arguments {
+    struct br_pipeline_arguments pipeline;
+    struct br_connect_options connect;
+    const char *path, *data;
+    bool dev, json_log, memory;
+    enum br_level level;
+    size_t budget_bytes;
+    uint32_t epoch_messages;
+    int64_t epoch_time_us, progress_us;
+    int replicas;
+};
+
+enum {
+    KEY_DATA = 256,
+    KEY_DEV,
+    KEY_BUDGET,
+    KEY_ROWS,
+    KEY_TIME,
+    KEY_LEVEL,
+    KEY_LOG_JSON,
+    KEY_PROGRESS,
+    KEY_REPLICAS,
+    KEY_MEMORY
+};
+
+static const struct argp_option options[] = {
+    {"data", KEY_DATA, "DIR", 0, "Folder for state (default: <pipeline>.braid-data)", 0},
+    {"dev", KEY_DEV, NULL, 0, "Start a private nats-server and make the input streams, when no --server is given", 0},
+    {"state-memory", KEY_BUDGET, "MIB", 0, "Memory for hot state, in MiB (default 256)", 0},
+    {"epoch-rows", KEY_ROWS, "N", 0, "At most N messages an epoch (default: adaptive)", 0},
+    {"epoch-time", KEY_TIME, "MS", 0, "Keep epochs shorter than this many milliseconds (default 100)", 0},
+    {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
+    {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
+    {"log-level", KEY_LEVEL, "LEVEL", 0, "debug, info, warn or error (default info)", 0},
+    {"log-json", KEY_LOG_JSON, NULL, 0, "Log as JSON lines", 0},
+    {"progress", KEY_PROGRESS, "SECONDS", 0, "A log line of progress this often (default 10; 0: none)", 0},
+    {0},
+};
+
+static int64_t parse_number(const char *text, int64_t least, int64_t most, const char *what, struct argp_state *state) {
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || value < least || value > most)
+        argp_error(state, "%s takes a number from %lld to %lld, not '%s'", what, (long long)least, (long long)most,
+                   text);
+    return value;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->pipeline;
+        state->child_inputs[1] = &arguments->connect;
+        return 0;
+    case KEY_DATA:
+        arguments->data = argument;
+        return 0;
+    case KEY_DEV:
+        arguments->dev = true;
+        return 0;
+    case KEY_BUDGET:
+        arguments->budget_bytes = (size_t)parse_number(argument, 1, 1 << 20, "--state-memory", state) << 20;
+        return 0;
+    case KEY_ROWS:
+        arguments->epoch_messages = (uint32_t)parse_number(argument, 1, UINT32_MAX, "--epoch-rows", state);
+        return 0;
+    case KEY_TIME:
+        arguments->epoch_time_us = parse_number(argument, 1, 3600000, "--epoch-time", state) * 1000;
+        return 0;
+    case KEY_REPLICAS:
+        arguments->replicas = (int)parse_number(argument, 1, 5, "--replicas", state);
+        return 0;
+    case KEY_MEMORY:
+        arguments->memory = true;
+        return 0;
+    case KEY_LEVEL:
+        if (!br_log_level_parse(argument, &arguments->level))
+            argp_error(state, "--log-level is debug, info, warn or error, not '%s'", argument);
+        return 0;
+    case KEY_LOG_JSON:
+        arguments->json_log = true;
+        return 0;
+    case KEY_PROGRESS:
+        arguments->progress_us = parse_number(argument, 0, 86400, "--progress", state) * BR_US_PER_SECOND;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->path != NULL)
+            argp_error(state, "one PIPELINE.sql, please");
+        arguments->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->path == NULL)
+            argp_error(state, "which PIPELINE.sql?");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// A stream named IN_<table> for every table whose subject no stream holds yet.
+static enum br_status make_input_streams(struct br_log *log, const struct br_pipeline *pipeline,
+                                         struct br_error *error) {
+    for (uint32_t t = 0; t < pipeline->table_count; t++) {
+        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+        char stream[256];
+        br_input_filter(&pipeline->tables[t], &filter);
+        snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
+        BR_TRY(br_log_ensure_input(log, stream, (const char *)filter.ptr, error));
+    }
+    return BR_OK;
+}
+
+static enum br_status start_dev_server(struct arguments *arguments, struct br_private_server **ret_server,
+                                       struct br_error *error) {
+    static char store[PATH_MAX];
+    mkdir(arguments->data, 0777);
+    snprintf(store, sizeof store, "%s/nats", arguments->data);
+    BR_TRY(br_private_server_start(store, false, ret_server, error));
+    arguments->connect.url = br_private_server_url(*ret_server);
+    fprintf(stderr, "braid: private nats-server at %s; for the other commands:\n  export NATS_URL=%s\n",
+            arguments->connect.url, arguments->connect.url);
+    return BR_OK;
+}
+
+static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
+    struct br_error error;
+    struct br_private_server *server = NULL;
+    struct br_log *log = NULL;
+    bool private_server = arguments->dev && arguments->connect.url == NULL;
+    enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
+    if (status == BR_OK)
+        status = br_log_connect_jetstream(&arguments->connect, &log, &error);
+    if (status == BR_OK && arguments->dev)
+        status = make_input_streams(log, pipeline, &error);
+    if (status == BR_OK) {
+        struct br_worker_options options = {.pipeline = pipeline,
+                                            .log = log,
+                                            .data_path = arguments->data,
+                                            .state_budget_bytes = arguments->budget_bytes,
+                                            .epoch_messages = arguments->epoch_messages,
+                                            .epoch_time_us = arguments->epoch_time_us,
+                                            .output_replicas = arguments->replicas,
+                                            .output_memory = arguments->memory,
+                                            .stop = &br_stop_requested,
+                                            .progress_interval_us = arguments->progress_us};
+        status = br_worker_run(&options, &error);
+    }
+    bool interrupted = br_stop_requested && status != BR_OK && log == NULL;
+    int code = status == BR_OK ? BR_EXIT_OK : interrupted ? BR_EXIT_INTERRUPTED : br_fail(&error);
+    br_log_close(&log);
+    br_private_server_stop(&server);
+    return code;
+}
+
+int br_command_run(int argc, char **argv) {
+    static const struct argp_child children[] = {
+        {&br_pipeline_argp, 0, NULL, 0}, {&br_connect_argp, 0, "Server:", 2}, {0}};
+    static const struct argp argp = {
+        options,
+        parse,
+        "PIPELINE.sql",
+        "Runs a pipeline: reads its tables' streams, keeps its views and publishes their changes, exactly once.\vStop "
+        "it with "
+        "Ctrl-C or SIGTERM: it commits, writes its state and ends. Killed any other way it recovers from the log.",
+        children,
+        NULL,
+        NULL};
+    struct arguments arguments = {.level = BR_LEVEL_INFO, .progress_us = 10 * BR_US_PER_SECOND};
+    br_connect_defaults(&arguments.connect, "braid run");
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    br_log_configure(arguments.level, arguments.json_log);
+    struct br_pipeline *pipeline = NULL;
+    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
+    if (code != BR_EXIT_OK)
+        return code;
+    char data[PATH_MAX];
+    if (arguments.data == NULL) {
+        snprintf(data, sizeof data, "%s.braid-data", pipeline->name);
+        arguments.data = data;
+    }
+    br_catch_signals();
+    code = run_worker(&arguments, pipeline);
+    br_pipeline_destroy(&pipeline);
+    return code;
+}
