@@ -90,3 +90,144 @@ void br_row_writer_subject(const struct br_row_writer *writer, const char *subje
         if ((out->ptr[i] == '*' || out->ptr[i] == '>') && (i == start || out->ptr[i - 1] == '.'))
             out->ptr[i] = 'x';
 }
+
+// --- events
+
+struct br_event_writer {
+    const struct br_pipeline *pipeline;
+    struct br_row_writer **rows; // by table, then by version
+    uint32_t row_writer_count;
+    struct br_arena *arena;
+    struct br_buffer payload, subject;
+    struct br_log_header headers[2];
+};
+
+struct br_event_writer *br_event_writer_create(const struct br_pipeline *pipeline) {
+    struct br_event_writer *writer = br_calloc(1, sizeof *writer);
+    writer->pipeline = pipeline;
+    for (uint32_t t = 0; t < pipeline->table_count; t++)
+        writer->row_writer_count += pipeline->tables[t].version_count;
+    writer->rows = br_calloc(writer->row_writer_count + 1, sizeof(struct br_row_writer *));
+    writer->arena = br_arena_create();
+    return writer;
+}
+
+void br_event_writer_destroy(struct br_event_writer **writer) {
+    if (*writer == NULL)
+        return;
+    for (uint32_t i = 0; i < (*writer)->row_writer_count; i++)
+        br_row_writer_destroy(&(*writer)->rows[i]);
+    free((*writer)->rows);
+    br_arena_destroy(&(*writer)->arena);
+    br_buffer_free(&(*writer)->payload);
+    br_buffer_free(&(*writer)->subject);
+    free(*writer);
+    *writer = NULL;
+}
+
+enum br_status br_event_writer_rows(struct br_event_writer *writer, const struct br_table *table, uint32_t version,
+                                    struct br_row_writer **ret_rows, struct br_error *error) {
+    uint32_t slot = version;
+    for (uint32_t t = 0; t < table->index; t++)
+        slot += writer->pipeline->tables[t].version_count;
+    if (writer->rows[slot] == NULL)
+        BR_TRY(br_row_writer_create(table->versions[version].row_type, &writer->rows[slot], error));
+    *ret_rows = writer->rows[slot];
+    return BR_OK;
+}
+
+int32_t br_find_version(const struct br_table *table, struct br_slice type) {
+    for (uint32_t v = 0; v < table->version_count; v++) {
+        const struct br_version *version = &table->versions[v];
+        if (type.len == 0 || br_slice_is(type, version->message_name) || br_slice_is(type, version->row_type->name) ||
+            br_slice_is(type, version->row_type->message_name))
+            return (int32_t)v;
+    }
+    return -1;
+}
+
+// A subject for an event whose row doesn't tell the values of the template's columns.
+static void any_subject(const struct br_table *table, struct br_buffer *subject) {
+    br_subject_filter(table->subject, subject);
+    for (size_t i = 0; i < subject->len; i++)
+        if (subject->ptr[i] == '*' || subject->ptr[i] == '>')
+            subject->ptr[i] = 'x';
+}
+
+static void fill_message(struct br_event_writer *writer, const struct br_table *table, struct br_slice type,
+                         bool deletes, struct br_event_message *event) {
+    uint32_t count = 0;
+    if (type.len != 0)
+        writer->headers[count++] = (struct br_log_header){br_slice_of("ce-type"), type};
+    if (deletes)
+        writer->headers[count++] = (struct br_log_header){br_slice_of("Braid-Op"), br_slice_of("delete")};
+    event->table = table;
+    event->deletes = deletes;
+    event->message = (struct br_log_message){.subject = br_buffer_slice(&writer->subject),
+                                             .payload = br_buffer_slice(&writer->payload),
+                                             .headers = writer->headers,
+                                             .header_count = count};
+}
+
+enum br_status br_event_writer_row(struct br_event_writer *writer, const struct br_table *table, uint32_t version,
+                                   bool deletes, struct br_event_message *ret_event, struct br_error *error) {
+    struct br_row_writer *rows;
+    BR_TRY(br_event_writer_rows(writer, table, version, &rows, error));
+    br_buffer_clear(&writer->payload);
+    br_buffer_clear(&writer->subject);
+    BR_TRY(br_row_writer_append(rows, &writer->payload, error));
+    if (version == 0)
+        br_row_writer_subject(rows, table->subject, &writer->subject);
+    else
+        any_subject(table, &writer->subject);
+    ret_event->time = br_row_writer_time(rows);
+    struct br_slice type = version == 0 ? (struct br_slice){0} : br_slice_of(table->versions[version].message_name);
+    fill_message(writer, table, type, deletes, ret_event);
+    return BR_OK;
+}
+
+static enum br_status raw_event(struct br_event_writer *writer, const struct br_table *table,
+                                const struct br_event_line *line, bool deletes, struct br_event_message *ret_event,
+                                struct br_error *error) {
+    struct br_slice bytes = line->row.text; // a row of a type that nobody knows: its bytes don't matter
+    if (line->has_payload)
+        BR_TRY(br_base64_decode(br_json_string(&line->payload, writer->arena), writer->arena, &bytes, error));
+    br_buffer_clear(&writer->payload);
+    br_buffer_clear(&writer->subject);
+    br_buffer_append_slice(&writer->payload, bytes);
+    any_subject(table, &writer->subject);
+    ret_event->time.us = BR_EVENT_TIME_MIN;
+    fill_message(writer, table, br_arena_copy(writer->arena, line->type), deletes, ret_event);
+    return BR_OK;
+}
+
+static const struct br_table *find_table(const struct br_pipeline *pipeline, struct br_slice name) {
+    for (uint32_t t = 0; t < pipeline->table_count; t++)
+        if (br_slice_is(name, pipeline->tables[t].name))
+            return &pipeline->tables[t];
+    return NULL;
+}
+
+enum br_status br_event_writer_line(struct br_event_writer *writer, const struct br_event_line *line,
+                                    struct br_event_message *ret_event, struct br_error *error) {
+    br_arena_reset(writer->arena);
+    const struct br_table *table = find_table(writer->pipeline, line->table);
+    if (table == NULL)
+        return br_error_set(error, BR_DATA, "pipeline %s has no table \"%.*s\"", writer->pipeline->name,
+                            (int)line->table.len, (const char *)line->table.ptr);
+    if (line->has_row == line->has_payload)
+        return br_error_set(error, BR_DATA, "an event has a \"row\" or a \"payload\"");
+    if (line->has_payload && line->payload.kind != BR_JSON_STRING)
+        return br_error_set(error, BR_DATA, "\"payload\" is base64 in a string");
+    bool deletes = br_slice_is(line->op, "delete");
+    if (!deletes && line->op.len != 0)
+        return br_error_set(error, BR_DATA, "\"op\" is \"delete\", or left out");
+    int32_t version = br_find_version(table, line->type);
+    if (line->has_payload || version < 0)
+        return raw_event(writer, table, line, deletes, ret_event, error);
+    struct br_row_writer *rows;
+    BR_TRY(br_event_writer_rows(writer, table, (uint32_t)version, &rows, error));
+    br_row_writer_begin(rows);
+    BR_TRY(br_row_writer_read_json(rows, line->row.text, error));
+    return br_event_writer_row(writer, table, (uint32_t)version, deletes, ret_event, error);
+}

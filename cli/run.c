@@ -145,17 +145,17 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     if (status == BR_OK && arguments->dev)
         status = make_input_streams(log, pipeline, &error);
     if (status == BR_OK) {
-        struct br_worker_options options = {.pipeline = pipeline,
-                                            .log = log,
-                                            .data_path = arguments->data,
-                                            .state_budget_bytes = arguments->budget_bytes,
-                                            .epoch_messages = arguments->epoch_messages,
-                                            .epoch_time_us = arguments->epoch_time_us,
-                                            .output_replicas = arguments->replicas,
-                                            .output_memory = arguments->memory,
-                                            .stop = &br_stop_requested,
-                                            .progress_interval_us = arguments->progress_us};
-        status = br_worker_run(&options, &error);
+        struct br_worker_options worker = {.pipeline = pipeline,
+                                           .log = log,
+                                           .data_path = arguments->data,
+                                           .state_budget_bytes = arguments->budget_bytes,
+                                           .epoch_messages = arguments->epoch_messages,
+                                           .epoch_time_us = arguments->epoch_time_us,
+                                           .output_replicas = arguments->replicas,
+                                           .output_memory = arguments->memory,
+                                           .stop = &br_stop_requested,
+                                           .progress_interval_us = arguments->progress_us};
+        status = br_worker_run(&worker, &error);
     }
     bool interrupted = br_stop_requested && status != BR_OK && log == NULL;
     int code = status == BR_OK ? BR_EXIT_OK : interrupted ? BR_EXIT_INTERRUPTED : br_fail(&error);

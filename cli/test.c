@@ -36,7 +36,7 @@ struct run {
     struct br_log *feeder, *worker;
     struct br_store *store; // outlives crashes
     struct br_task *task;
-    struct br_row_writer **writers; // by table, then by version
+    struct br_event_writer *writer;
     struct br_arena *arena;
     bool clock_given;
     uint32_t starts;
@@ -96,36 +96,6 @@ static enum br_status settle(struct run *run, struct br_error *error) {
 
 // --- events
 
-static const struct br_table *find_table(const struct run *run, struct br_slice name) {
-    for (uint32_t t = 0; t < run->pipeline->table_count; t++)
-        if (br_slice_is(name, run->pipeline->tables[t].name))
-            return &run->pipeline->tables[t];
-    return NULL;
-}
-
-static const struct br_version *find_version(const struct br_table *table, struct br_slice type, uint32_t *ret_index) {
-    for (uint32_t v = 0; v < table->version_count; v++) {
-        const struct br_version *version = &table->versions[v];
-        if (type.len == 0 || br_slice_is(type, version->message_name) || br_slice_is(type, version->row_type->name) ||
-            br_slice_is(type, version->row_type->message_name)) {
-            *ret_index = v;
-            return version;
-        }
-    }
-    return NULL;
-}
-
-static enum br_status writer_for(struct run *run, const struct br_table *table, const struct br_version *version,
-                                 uint32_t index, struct br_row_writer **ret_writer, struct br_error *error) {
-    uint32_t slot = index;
-    for (uint32_t t = 0; t < table->index; t++)
-        slot += run->pipeline->tables[t].version_count;
-    if (run->writers[slot] == NULL)
-        BR_TRY(br_row_writer_create(version->row_type, &run->writers[slot], error));
-    *ret_writer = run->writers[slot];
-    return BR_OK;
-}
-
 // Without clock lines the clock follows the events, so that none is too far in the future; a microsecond an event keeps
 // their order.
 static void move_clock(struct run *run, struct br_event_time event_time) {
@@ -136,70 +106,17 @@ static void move_clock(struct run *run, struct br_event_time event_time) {
     br_sim_set_wall(run->sim, (struct br_wall_time){now_us});
 }
 
-struct event {
-    struct br_slice table, type, op;
-    struct br_json row, payload;
-    bool has_row, has_payload;
-};
-
-static enum br_status encode_event(struct run *run, const struct br_table *table, const struct event *event,
-                                   struct br_buffer *payload, struct br_buffer *subject, struct br_error *error) {
-    uint32_t index = 0;
-    const struct br_version *version = find_version(table, event->type, &index);
-    struct br_row_writer *writer;
-    BR_TRY(writer_for(run, table, version != NULL ? version : &table->versions[0], index, &writer, error));
-    br_row_writer_begin(writer);
-    if (event->has_payload) {
-        struct br_slice bytes;
-        BR_TRY(br_base64_decode(br_json_string(&event->payload, run->arena), run->arena, &bytes, error));
-        br_buffer_append_slice(payload, bytes);
-    } else if (version == NULL) {
-        br_buffer_append_slice(payload, event->row.text); // of a type that nobody knows: its bytes don't matter
-    } else {
-        BR_TRY(br_row_writer_read_json(writer, event->row.text, error));
-        BR_TRY(br_row_writer_append(writer, payload, error));
-    }
-    move_clock(run, br_row_writer_time(writer));
-    if (version != NULL && index == 0)
-        br_row_writer_subject(writer, table->subject, subject);
-    else { // columns of other versions may be called otherwise
-        br_subject_filter(table->subject, subject);
-        for (size_t i = 0; i < subject->len; i++)
-            if (subject->ptr[i] == '*' || subject->ptr[i] == '>')
-                subject->ptr[i] = 'x';
-    }
-    return BR_OK;
-}
-
-static enum br_status publish(struct run *run, const struct event *event, struct br_error *error) {
-    const struct br_table *table = find_table(run, event->table);
-    if (table == NULL)
-        return br_error_set(error, BR_DATA, "pipeline %s has no table \"%.*s\"", run->pipeline->name,
-                            (int)event->table.len, (const char *)event->table.ptr);
-    if (event->has_row == event->has_payload)
-        return br_error_set(error, BR_DATA, "an event has a \"row\" or a \"payload\"");
-    struct br_buffer BR_CLEANUP(br_buffer_free) payload = {0};
-    struct br_buffer BR_CLEANUP(br_buffer_free) subject = {0};
+static enum br_status publish(struct run *run, const struct br_event_line *line, struct br_error *error) {
+    struct br_event_message event;
+    BR_TRY(br_event_writer_line(run->writer, line, &event, error));
+    move_clock(run, event.time);
     struct br_buffer BR_CLEANUP(br_buffer_free) framed = {0};
-    BR_TRY(encode_event(run, table, event, &payload, &subject, error));
-    struct br_log_header headers[2];
-    uint32_t header_count = 0;
-    if (event->type.len != 0)
-        headers[header_count++] = (struct br_log_header){br_slice_of("ce-type"), event->type};
-    bool deletes = br_slice_is(event->op, "delete");
-    if (deletes)
-        headers[header_count++] = (struct br_log_header){br_slice_of("Braid-Op"), br_slice_of("delete")};
-    else if (event->op.len != 0 && !br_slice_is(event->op, "upsert") && !br_slice_is(event->op, "insert"))
-        return br_error_set(error, BR_DATA, "\"op\" is \"delete\", or left out");
-    if (table->layout == BR_LAYOUT_DELIMITED && !deletes) {
-        br_buffer_append_varint(&framed, payload.len);
-        br_buffer_append(&framed, payload.ptr, payload.len);
+    if (event.table->layout == BR_LAYOUT_DELIMITED && !event.deletes) {
+        br_buffer_append_varint(&framed, event.message.payload.len);
+        br_buffer_append_slice(&framed, event.message.payload);
+        event.message.payload = br_buffer_slice(&framed);
     }
-    struct br_log_message message = {.subject = br_buffer_slice(&subject),
-                                     .payload = framed.len != 0 ? br_buffer_slice(&framed) : br_buffer_slice(&payload),
-                                     .headers = headers,
-                                     .header_count = header_count};
-    return br_log_publish(run->feeder, &message, error);
+    return br_log_publish(run->feeder, &event.message, error);
 }
 
 static struct br_slice text_of(struct run *run, const struct br_json *value) {
@@ -226,7 +143,7 @@ static enum br_status end_of_time(struct run *run, const struct br_json *value, 
 static enum br_status run_line(struct run *run, struct br_slice line, struct br_error *error) {
     struct br_json object, value;
     struct br_slice name;
-    struct event event = {0};
+    struct br_event_line event = {0};
     br_arena_reset(run->arena);
     BR_TRY(br_json_parse(line, &object, error));
     if (object.kind != BR_JSON_OBJECT)
@@ -243,8 +160,6 @@ static enum br_status run_line(struct run *run, struct br_slice line, struct br_
             event.row = value;
             event.has_row = true;
         } else if (br_slice_is(name, "payload")) {
-            if (value.kind != BR_JSON_STRING)
-                return br_error_set(error, BR_DATA, "\"payload\" is base64 in a string");
             event.payload = value;
             event.has_payload = true;
         } else if (br_slice_is(name, "clock")) {
@@ -407,15 +322,13 @@ static enum br_status run_test(struct run *run, struct br_slice events, struct b
     return BR_OK;
 }
 
-static void close_run(struct run *run, uint32_t writer_count) {
+static void close_run(struct run *run) {
     br_task_destroy(&run->task);
     br_log_close(&run->worker);
     br_log_close(&run->feeder);
     br_store_destroy(&run->store);
     br_sim_destroy(&run->sim);
-    for (uint32_t w = 0; w < writer_count; w++)
-        br_row_writer_destroy(&run->writers[w]);
-    free(run->writers);
+    br_event_writer_destroy(&run->writer);
     br_arena_destroy(&run->arena);
 }
 
@@ -530,18 +443,15 @@ int br_command_test(int argc, char **argv) {
         br_pipeline_destroy(&pipeline);
         return BR_EXIT_FAILED;
     }
-    uint32_t writer_count = 0;
-    for (uint32_t t = 0; t < pipeline->table_count; t++)
-        writer_count += pipeline->tables[t].version_count;
     struct run run = {.arguments = &arguments,
                       .pipeline = pipeline,
-                      .writers = br_calloc(writer_count + 1, sizeof(struct br_row_writer *)),
+                      .writer = br_event_writer_create(pipeline),
                       .arena = br_arena_create(),
                       .line_arena = br_arena_create()};
     struct br_error error;
     enum br_status status = run_test(&run, br_buffer_slice(&events), &error);
     code = status == BR_OK ? tell(&run, &error) : br_fail(&error);
-    close_run(&run, writer_count);
+    close_run(&run);
     free(run.lines.list);
     br_arena_destroy(&run.line_arena);
     br_pipeline_destroy(&pipeline);

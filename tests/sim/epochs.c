@@ -10,6 +10,7 @@
 //   - commits are consecutive, parts are whole and in order, positions cover the input exactly once (X3, X6);
 //   - a fresh task on an empty store follows the commits undisturbed: every digest agrees (X7, X11).
 // A failing seed prints itself: `sim_epochs SEED` runs it alone. BRAID_SIM_SEEDS says how many to run (default 300).
+#define _GNU_SOURCE // memmem
 #include "base/logging.h"
 #include "braid/v1/commit.pb-c.h"
 #include "cli/events.h"

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+// braid query and braid status: questions to a running worker, over NATS requests.
+#include "base/json.h"
+#include "cli/cli.h"
+#include "processor/task.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST_TIMEOUT_US (30 * BR_US_PER_SECOND)
+#define COLUMNS_MAX 1664
+
+enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
+
+struct arguments {
+    struct br_pipeline_arguments pipeline;
+    struct br_connect_options connect;
+    const char *words[2];
+    int word_count;
+    enum form form;
+    bool form_given;
+    double watch;
+};
+
+// --- the worker's answer: JSON lines, gathered as they come
+
+static enum br_status gather(void *context, struct br_slice part, struct br_error *error) {
+    (void)error;
+    br_buffer_append_slice(context, part);
+    return BR_OK;
+}
+
+// A pipeline by its name, or by its SQL file, which says the name.
+static int pipeline_name(const struct arguments *arguments, const char *word, char *name, size_t size) {
+    size_t len = strlen(word);
+    if (len <= 4 || strcmp(word + len - 4, ".sql") != 0) {
+        snprintf(name, size, "%s", word);
+        return BR_EXIT_OK;
+    }
+    struct br_pipeline *pipeline = NULL;
+    int code = br_load_pipeline(word, &arguments->pipeline, false, &pipeline);
+    if (code == BR_EXIT_OK)
+        snprintf(name, size, "%s", pipeline->name);
+    br_pipeline_destroy(&pipeline);
+    return code;
+}
+
+static int ask(struct br_log *log, const char *pipeline, const char *what, struct br_slice request,
+               struct br_buffer *answer) {
+    char subject[300];
+    struct br_error error;
+    br_task_service_subject(pipeline, what, subject, sizeof subject);
+    if (br_log_request(log, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
+        return BR_EXIT_OK;
+    br_error_context(&error, "pipeline %s", pipeline);
+    return br_fail(&error);
+}
+
+// --- rows
+
+struct table {
+    struct br_arena *arena;
+    const char *names[COLUMNS_MAX];
+    bool numeric[COLUMNS_MAX];
+    size_t widths[COLUMNS_MAX];
+    uint32_t column_count;
+    struct br_slice *cells; // text; ptr NULL: NULL
+    size_t row_count, capacity;
+};
+
+// Characters, not bytes; wide ones count as one.
+static size_t text_width(struct br_slice text) {
+    size_t width = 0;
+    for (size_t i = 0; i < text.len; i++)
+        width += (text.ptr[i] & 0xc0) != 0x80;
+    return width;
+}
+
+static void read_columns(struct table *table, const struct br_json *line) {
+    struct br_json columns, column, value;
+    struct br_slice name;
+    if (!br_json_member(line, "columns", table->arena, &columns) || columns.kind != BR_JSON_ARRAY)
+        return;
+    struct br_json_walk walk = br_json_begin(&columns);
+    while (table->column_count < COLUMNS_MAX && br_json_next(&walk, table->arena, &name, &column)) {
+        uint32_t c = table->column_count++;
+        struct br_slice text = {0};
+        if (br_json_member(&column, "name", table->arena, &value) && value.kind == BR_JSON_STRING)
+            text = br_json_string(&value, table->arena);
+        table->names[c] = br_arena_strndup(table->arena, (const char *)text.ptr, text.len);
+        table->widths[c] = text_width(text);
+        enum br_type type;
+        table->numeric[c] =
+            br_json_member(&column, "type", table->arena, &value) && value.kind == BR_JSON_STRING &&
+            br_type_from_name(br_arena_strndup(table->arena, (const char *)value.text.ptr + 1, value.text.len - 2),
+                              &type) &&
+            type >= BR_INTEGER && type <= BR_DOUBLE;
+    }
+}
+
+static void read_row(struct table *table, const struct br_json *line) {
+    if (table->row_count == table->capacity) {
+        table->capacity = table->capacity == 0 ? 256 : table->capacity * 2;
+        table->cells = br_realloc(table->cells, table->capacity * table->column_count * sizeof *table->cells);
+    }
+    struct br_slice *row = table->cells + table->row_count * table->column_count;
+    struct br_json_walk walk = br_json_begin(line);
+    struct br_slice name;
+    struct br_json value;
+    for (uint32_t c = 0; c < table->column_count && br_json_next(&walk, table->arena, &name, &value); c++) {
+        row[c] = value.kind == BR_JSON_NULL     ? (struct br_slice){0}
+                 : value.kind == BR_JSON_STRING ? br_json_string(&value, table->arena)
+                                                : value.text;
+        if (value.kind == BR_JSON_STRING && row[c].ptr == NULL)
+            row[c].ptr = (const uint8_t *)"";
+        size_t width = text_width(row[c]);
+        table->widths[c] = width > table->widths[c] ? width : table->widths[c];
+    }
+    table->row_count++;
+}
+
+static void print_cell(struct br_slice text, size_t width, bool right, bool last) {
+    size_t pad = width - text_width(text);
+    printf(" %*s%.*s%*s", right ? (int)pad : 0, "", (int)text.len, (const char *)text.ptr, right || last ? 0 : (int)pad,
+           "");
+}
+
+static void print_table(const struct table *table) {
+    for (uint32_t c = 0; c < table->column_count; c++) {
+        print_cell(br_slice_of(table->names[c]), table->widths[c], false, c + 1 == table->column_count);
+        fputs(c + 1 < table->column_count ? " |" : "\n", stdout);
+    }
+    for (uint32_t c = 0; c < table->column_count; c++) {
+        for (size_t i = 0; i < table->widths[c] + 2; i++)
+            putchar('-');
+        putchar(c + 1 < table->column_count ? '+' : '\n');
+    }
+    for (size_t r = 0; r < table->row_count; r++)
+        for (uint32_t c = 0; c < table->column_count; c++) {
+            print_cell(table->cells[r * table->column_count + c], table->widths[c], table->numeric[c],
+                       c + 1 == table->column_count);
+            fputs(c + 1 < table->column_count ? " |" : "\n", stdout);
+        }
+    printf("(%zu row%s)\n", table->row_count, table->row_count == 1 ? "" : "s");
+}
+
+static void print_csv_cell(struct br_slice text, bool null) {
+    bool quote = !null && text.len == 0;
+    for (size_t i = 0; i < text.len; i++)
+        quote |= text.ptr[i] == ',' || text.ptr[i] == '"' || text.ptr[i] == '\n' || text.ptr[i] == '\r';
+    if (quote)
+        putchar('"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"')
+            putchar('"');
+        putchar(text.ptr[i]);
+    }
+    if (quote)
+        putchar('"');
+}
+
+static void print_csv(const struct table *table) {
+    for (uint32_t c = 0; c < table->column_count; c++) {
+        print_csv_cell(br_slice_of(table->names[c]), false);
+        putchar(c + 1 < table->column_count ? ',' : '\n');
+    }
+    for (size_t i = 0; i < table->row_count * table->column_count; i++) {
+        print_csv_cell(table->cells[i], table->cells[i].ptr == NULL);
+        putchar((i + 1) % table->column_count != 0 ? ',' : '\n');
+    }
+}
+
+static void print_json_row(const struct table *table, const struct br_json *line) {
+    struct br_buffer out = {0};
+    struct br_json_walk walk = br_json_begin(line);
+    struct br_slice name;
+    struct br_json value;
+    for (uint32_t c = 0; c < table->column_count && br_json_next(&walk, table->arena, &name, &value); c++) {
+        br_buffer_append_text(&out, c == 0 ? "{" : ",");
+        br_json_append_string(br_slice_of(table->names[c]), &out);
+        br_buffer_append_byte(&out, ':');
+        br_buffer_append_slice(&out, value.text);
+    }
+    printf("%.*s}\n", (int)out.len, (const char *)out.ptr);
+    br_buffer_free(&out);
+}
+
+static int print_answer(const struct arguments *arguments, struct br_slice answer) {
+    struct table *table = br_calloc(1, sizeof *table);
+    table->arena = br_arena_create();
+    int code = BR_EXIT_FAILED;
+    bool ended = false;
+    for (bool first = true; answer.len != 0; first = false) {
+        const uint8_t *end = memchr(answer.ptr, '\n', answer.len);
+        size_t len = end != NULL ? (size_t)(end - answer.ptr) : answer.len;
+        struct br_json line, value;
+        struct br_error error;
+        if (br_json_parse((struct br_slice){answer.ptr, len}, &line, &error) != BR_OK) {
+            br_complain("the worker's answer can't be read: %s", error.message);
+            break;
+        }
+        if (line.kind == BR_JSON_ARRAY && arguments->form == FORM_JSON)
+            print_json_row(table, &line);
+        else if (line.kind == BR_JSON_ARRAY)
+            read_row(table, &line);
+        else if (br_json_member(&line, "error", table->arena, &value)) {
+            struct br_slice text = br_json_string(&value, table->arena);
+            bool ends = text.len != 0 && text.ptr[text.len - 1] == '\n';
+            fprintf(stderr, "%.*s%s", (int)text.len, (const char *)text.ptr, ends ? "" : "\n");
+            code = BR_EXIT_NO;
+        } else if (br_json_member(&line, "rows", table->arena, &value)) {
+            ended = true;
+            code = BR_EXIT_OK;
+        } else if (first) {
+            read_columns(table, &line);
+        }
+        len += end != NULL ? 1 : 0;
+        answer.ptr += len;
+        answer.len -= len;
+    }
+    if (ended && arguments->form == FORM_TABLE)
+        print_table(table);
+    else if (ended && arguments->form == FORM_CSV)
+        print_csv(table);
+    free(table->cells);
+    br_arena_destroy(&table->arena);
+    free(table);
+    return code;
+}
+
+// --- status
+
+static struct br_slice member_text(const struct br_json *object, const char *name, struct br_arena *arena) {
+    struct br_json value;
+    if (!br_json_member(object, name, arena, &value) || value.kind == BR_JSON_NULL)
+        return br_slice_of("-");
+    return value.kind == BR_JSON_STRING ? br_json_string(&value, arena) : value.text;
+}
+
+static void print_list(const struct br_json *status, const char *list, const char *const *names, size_t count,
+                       struct br_arena *arena) {
+    struct br_json array, item;
+    struct br_slice name;
+    if (!br_json_member(status, list, arena, &array) || array.kind != BR_JSON_ARRAY)
+        return;
+    struct br_json_walk walk = br_json_begin(&array);
+    while (br_json_next(&walk, arena, &name, &item)) {
+        for (size_t i = 0; i < count; i++) {
+            struct br_slice text = member_text(&item, names[i], arena);
+            if (i == 0)
+                printf("  %-6.*s %-22.*s", (int)strlen(names[0]), names[0], (int)text.len, (const char *)text.ptr);
+            else
+                printf("  %s %.*s", names[i], (int)text.len, (const char *)text.ptr);
+        }
+        putchar('\n');
+    }
+}
+
+static void print_status(struct br_slice answer) {
+    struct br_arena *arena = br_arena_create();
+    struct br_json status, state;
+    if (br_json_parse(answer, &status, NULL) == BR_OK && status.kind == BR_JSON_OBJECT) {
+        static const char *const facts[] = {"pipeline",
+                                            "worker",
+                                            "epoch",
+                                            "committed",
+                                            "digest",
+                                            "lag",
+                                            "late",
+                                            "quarantined",
+                                            "failed",
+                                            "rows_out",
+                                            "messages_per_second",
+                                            "rows_out_per_second",
+                                            "last_commit",
+                                            "uptime_seconds"};
+        for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+            struct br_slice text = member_text(&status, facts[i], arena);
+            printf("%-20s %.*s\n", facts[i], (int)text.len, (const char *)text.ptr);
+        }
+        if (br_json_member(&status, "state", arena, &state)) {
+            struct br_slice hot = member_text(&state, "hot_bytes", arena),
+                            budget = member_text(&state, "budget_bytes", arena),
+                            disk = member_text(&state, "store_disk_bytes", arena);
+            printf("%-20s %.*s of %.*s bytes hot, %.*s on disk\n", "state", (int)hot.len, (const char *)hot.ptr,
+                   (int)budget.len, (const char *)budget.ptr, (int)disk.len, (const char *)disk.ptr);
+        }
+        print_list(&status, "inputs", (const char *const[]){"table", "rows", "lag", "quarantined", "watermark"}, 5,
+                   arena);
+        print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
+    }
+    br_arena_destroy(&arena);
+}
+
+// --- the commands
+
+enum { KEY_JSON = 'j', KEY_CSV = 256, KEY_TABLE, KEY_WATCH };
+
+static const struct argp_option query_options[] = {
+    {"json", KEY_JSON, NULL, 0, "Rows as JSON objects, one a line", 0},
+    {"csv", KEY_CSV, NULL, 0, "Rows as CSV with a header", 0},
+    {"table", KEY_TABLE, NULL, 0, "Rows as a table (the default)", 0},
+    {0},
+};
+static const struct argp_option status_options[] = {
+    {"json", KEY_JSON, NULL, 0, "One JSON object", 0},
+    {"watch", KEY_WATCH, "SECONDS", 0, "Again and again, this often", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    char *end;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->pipeline;
+        state->child_inputs[1] = &arguments->connect;
+        return 0;
+    case KEY_JSON:
+        arguments->form = FORM_JSON;
+        return 0;
+    case KEY_CSV:
+        arguments->form = FORM_CSV;
+        return 0;
+    case KEY_TABLE:
+        arguments->form = FORM_TABLE;
+        return 0;
+    case KEY_WATCH:
+        arguments->watch = strtod(argument, &end);
+        if (end == argument || *end != '\0' || !(arguments->watch > 0 && arguments->watch < 86400))
+            argp_error(state, "--watch takes seconds, not '%s'", argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->word_count == 2)
+            argp_error(state, "too many words (quote the SELECT)");
+        arguments->words[arguments->word_count++] = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&br_pipeline_argp, 0, NULL, 0}, {&br_connect_argp, 0, "Server:", 2}, {0}};
+
+int br_command_query(int argc, char **argv) {
+    static const struct argp argp = {query_options,
+                                     parse,
+                                     "PIPELINE 'SELECT …'",
+                                     "Asks the worker of a PIPELINE (its name, or its SQL file) a SELECT over its "
+                                     "views, answered at an epoch boundary.",
+                                     children,
+                                     NULL,
+                                     NULL};
+    struct arguments arguments = {0};
+    br_connect_defaults(&arguments.connect, "braid query");
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (arguments.word_count != 2) {
+        br_complain("braid query PIPELINE 'SELECT …'");
+        return BR_EXIT_USAGE;
+    }
+    char name[256];
+    int code = pipeline_name(&arguments, arguments.words[0], name, sizeof name);
+    if (code != BR_EXIT_OK)
+        return code;
+    struct br_log *log = br_connect(&arguments.connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    struct br_buffer request = {0}, answer = {0};
+    br_buffer_append_text(&request, "{\"sql\":");
+    br_json_append_string(br_slice_of(arguments.words[1]), &request);
+    br_buffer_append_byte(&request, '}');
+    code = ask(log, name, "query", br_buffer_slice(&request), &answer);
+    if (code == BR_EXIT_OK)
+        code = print_answer(&arguments, br_buffer_slice(&answer));
+    br_buffer_free(&request);
+    br_buffer_free(&answer);
+    br_log_close(&log);
+    return code;
+}
+
+int br_command_status(int argc, char **argv) {
+    static const struct argp argp = {
+        status_options, parse, "PIPELINE", "Shows where the worker of a PIPELINE (its name, or its SQL file) is.",
+        children,       NULL,  NULL};
+    struct arguments arguments = {0};
+    br_connect_defaults(&arguments.connect, "braid status");
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (arguments.word_count != 1) {
+        br_complain("braid status PIPELINE");
+        return BR_EXIT_USAGE;
+    }
+    char name[256];
+    int code = pipeline_name(&arguments, arguments.words[0], name, sizeof name);
+    if (code != BR_EXIT_OK)
+        return code;
+    br_catch_signals();
+    struct br_log *log = br_connect(&arguments.connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    struct br_buffer answer = {0};
+    do {
+        br_buffer_clear(&answer);
+        code = ask(log, name, "status", br_slice_of("{}"), &answer);
+        if (code == BR_EXIT_OK && arguments.form == FORM_JSON)
+            printf("%.*s\n", (int)answer.len, (const char *)answer.ptr);
+        else if (code == BR_EXIT_OK)
+            print_status(br_buffer_slice(&answer));
+        fflush(stdout);
+        struct timespec wait = {(time_t)arguments.watch,
+                                (long)((arguments.watch - (double)(time_t)arguments.watch) * 1e9)};
+        if (code == BR_EXIT_OK && arguments.watch > 0)
+            nanosleep(&wait, NULL);
+    } while (code == BR_EXIT_OK && arguments.watch > 0 && !br_stop_requested);
+    br_buffer_free(&answer);
+    br_log_close(&log);
+    return code;
+}
