@@ -22,6 +22,9 @@ struct br_store_iterator;
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;
 struct br_store *br_store_create_memory(void);
+// Another handle on a memory store: it lives until every handle is destroyed. What a crashed task has written is found
+// again through it.
+struct br_store *br_store_share_memory(struct br_store *store);
 // Flushes nothing: what was written is in the store's files (or gone, for memory).
 void br_store_destroy(struct br_store **store);
 // Removes the folder of a closed RocksDB store with all that is in it; fine when there is none. `set_aside` renames it

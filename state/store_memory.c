@@ -16,6 +16,7 @@ struct memory_store {
     struct order order;
     uint64_t item_bytes;
     size_t open_iterators;
+    size_t handles; // br_store_share_memory
 };
 
 enum operation { OPERATION_PUT, OPERATION_DELETE, OPERATION_DELETE_RANGE };
@@ -82,6 +83,9 @@ static void delete_range(struct memory_store *store, struct br_slice first, stru
 
 static void memory_destroy(struct br_store *base) {
     struct memory_store *store = (struct memory_store *)base;
+    BR_CHECK(store->handles > 0);
+    if (--store->handles != 0)
+        return;
     BR_CHECK(store->open_iterators == 0);
     for (struct order_place place = {0}; order_at(&store->order, place) != NULL;
          place = order_next(&store->order, place))
@@ -237,5 +241,13 @@ struct br_store *br_store_create_memory(void) {
     struct memory_store *store = br_calloc(1, sizeof *store);
     store->base.ops = &ops;
     store->order.key_of = key_of;
+    store->handles = 1;
     return &store->base;
+}
+
+struct br_store *br_store_share_memory(struct br_store *base) {
+    struct memory_store *store = (struct memory_store *)base;
+    BR_CHECK(base->ops->destroy == memory_destroy);
+    store->handles++;
+    return base;
 }
