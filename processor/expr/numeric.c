@@ -14,13 +14,13 @@ static unsigned larger(unsigned a, unsigned b) {
 bool br_numeric_fit(__int128 coefficient, unsigned scale, struct br_numeric *ret) {
     if (br_numeric_make(coefficient, scale, ret))
         return true;
-    return br_wide_fit(br_wide_of(br_magnitude(coefficient)), scale, coefficient < 0, ret);
+    return br_numeric_wide_fit(br_numeric_wide_of(br_magnitude(coefficient)), scale, coefficient < 0, ret);
 }
 
 // The coefficient's magnitude brought to a scale that is not smaller.
 static struct br_wide wide_at_scale(struct br_numeric n, unsigned scale) {
-    struct br_wide wide = br_wide_of(br_magnitude(br_numeric_coefficient(n)));
-    br_wide_scale_up(&wide, scale - br_numeric_scale(n));
+    struct br_wide wide = br_numeric_wide_of(br_magnitude(br_numeric_coefficient(n)));
+    br_numeric_wide_scale_up(&wide, scale - br_numeric_scale(n));
     return wide;
 }
 
@@ -34,15 +34,15 @@ bool br_numeric_add_slow(struct br_numeric a, struct br_numeric b, struct br_num
                               ret);
     struct br_wide left_wide = wide_at_scale(a, scale), right_wide = wide_at_scale(b, scale);
     if ((left < 0) == (right < 0)) {
-        br_wide_add(&left_wide, &right_wide);
-        return br_wide_fit(left_wide, scale, left < 0, ret);
+        br_numeric_wide_add(&left_wide, &right_wide);
+        return br_numeric_wide_fit(left_wide, scale, left < 0, ret);
     }
-    if (br_wide_compare(&left_wide, &right_wide) >= 0) {
-        br_wide_subtract(&left_wide, &right_wide);
-        return br_wide_fit(left_wide, scale, left < 0, ret);
+    if (br_numeric_wide_compare(&left_wide, &right_wide) >= 0) {
+        br_numeric_wide_subtract(&left_wide, &right_wide);
+        return br_numeric_wide_fit(left_wide, scale, left < 0, ret);
     }
-    br_wide_subtract(&right_wide, &left_wide);
-    return br_wide_fit(right_wide, scale, right < 0, ret);
+    br_numeric_wide_subtract(&right_wide, &left_wide);
+    return br_numeric_wide_fit(right_wide, scale, right < 0, ret);
 }
 
 bool br_numeric_multiply_slow(struct br_numeric a, struct br_numeric b, struct br_numeric *ret) {
@@ -50,7 +50,8 @@ bool br_numeric_multiply_slow(struct br_numeric a, struct br_numeric b, struct b
     unsigned scale = br_numeric_scale(a) + br_numeric_scale(b);
     if (fits_64(left) && fits_64(right))
         return br_numeric_fit(left * right, scale, ret);
-    return br_wide_fit(br_wide_product(br_magnitude(left), br_magnitude(right)), scale, (left < 0) != (right < 0), ret);
+    return br_numeric_wide_fit(br_numeric_wide_product(br_magnitude(left), br_magnitude(right)), scale,
+                               (left < 0) != (right < 0), ret);
 }
 
 int br_numeric_compare_slow(struct br_numeric a, struct br_numeric b) {
@@ -67,7 +68,7 @@ int br_numeric_compare_slow(struct br_numeric a, struct br_numeric b) {
         return (left > right) - (left < right);
     }
     struct br_wide left_wide = wide_at_scale(a, scale), right_wide = wide_at_scale(b, scale);
-    int order = br_wide_compare(&left_wide, &right_wide);
+    int order = br_numeric_wide_compare(&left_wide, &right_wide);
     return left_sign < 0 ? -order : order;
 }
 
@@ -147,12 +148,12 @@ static bool scaled_quotient(br_u128 a, int up, br_u128 b, br_u128 *ret_quotient)
         }
         if ((int)a_bits - 1 + up * 332 / 100 > 121 + (int)br_bit_length(b))
             return false;
-        struct br_wide dividend = br_wide_of(a);
-        br_wide_scale_up(&dividend, (unsigned)up);
+        struct br_wide dividend = br_numeric_wide_of(a);
+        br_numeric_wide_scale_up(&dividend, (unsigned)up);
         br_u128 upper = (br_u128)dividend.limbs[3] << 64 | dividend.limbs[2];
         if (dividend.limbs[4] != 0 || upper >= b)
             return false;
-        *ret_quotient = br_wide_divide_128(&dividend, b, &remainder);
+        *ret_quotient = br_numeric_wide_divide_128(&dividend, b, &remainder);
     }
     *ret_quotient += remainder >= b - remainder;
     return true;
@@ -180,9 +181,9 @@ static br_u128 scaled_remainder(br_u128 value, unsigned digits, br_u128 divisor)
     br_u128 remainder = value % divisor;
     while (digits > 0) {
         unsigned step = digits > 36 ? 36 : digits;
-        struct br_wide wide = br_wide_product(remainder, br_pow10_128[step]);
+        struct br_wide wide = br_numeric_wide_product(remainder, br_pow10_128[step]);
         // remainder < divisor and 10^36 < 2^121: the upper half stays below the divisor.
-        br_wide_divide_128(&wide, divisor, &remainder);
+        br_numeric_wide_divide_128(&wide, divisor, &remainder);
         digits -= step;
     }
     return remainder;
@@ -243,17 +244,17 @@ static bool to_scale(struct br_numeric n, int scale, enum rounding rounding, str
         unsigned wanted = scale > BR_NUMERIC_SCALE_MAX ? BR_NUMERIC_SCALE_MAX : (unsigned)scale;
         if (coefficient == 0)
             return br_numeric_make(0, wanted, ret);
-        return br_wide_fit(wide_at_scale(n, wanted), wanted, coefficient < 0, ret);
+        return br_numeric_wide_fit(wide_at_scale(n, wanted), wanted, coefficient < 0, ret);
     }
     if (have - (int64_t)scale > 100) // 63 digits of the fraction and 36 before them: nothing is left
         return br_numeric_make(0, scale < 0 ? 0 : (unsigned)scale, ret);
     __int128 shortened = shorten(coefficient, (unsigned)(have - scale), rounding);
     if (scale >= 0)
         return br_numeric_make(shortened, (unsigned)scale, ret);
-    struct br_wide wide = br_wide_of(br_magnitude(shortened));
+    struct br_wide wide = br_numeric_wide_of(br_magnitude(shortened));
     if (shortened != 0)
-        br_wide_scale_up(&wide, (unsigned)-scale); // at most 38 digits: shortened would be 0 otherwise
-    return br_wide_fit(wide, 0, coefficient < 0, ret);
+        br_numeric_wide_scale_up(&wide, (unsigned)-scale); // at most 38 digits: shortened would be 0 otherwise
+    return br_numeric_wide_fit(wide, 0, coefficient < 0, ret);
 }
 
 bool br_numeric_round(struct br_numeric n, int scale, struct br_numeric *ret) {
@@ -287,13 +288,13 @@ bool br_numeric_to_int64(struct br_numeric n, int64_t *ret) {
 
 // floor(sqrt(wide)) of a value below 2^250, by Newton's iteration from above.
 static br_u128 wide_root(const struct br_wide *wide) {
-    unsigned bits = br_wide_bit_length(wide);
+    unsigned bits = br_numeric_wide_bit_length(wide);
     if (bits == 0)
         return 0;
     br_u128 root = (br_u128)1 << ((bits + 1) / 2); // not below the root
     for (;;) {
         br_u128 remainder;
-        br_u128 next = (root + br_wide_divide_128(wide, root, &remainder)) >> 1;
+        br_u128 next = (root + br_numeric_wide_divide_128(wide, root, &remainder)) >> 1;
         if (next >= root)
             return root;
         root = next;
@@ -319,12 +320,12 @@ bool br_numeric_sqrt(struct br_numeric n, struct br_numeric *ret) {
         BR_CHECK(up >= 0); // 61 bits of root at scale have / 2 always fit
         if ((int)bits + up * 333 / 100 > 250)
             continue;
-        struct br_wide square = br_wide_of((br_u128)coefficient);
-        br_wide_scale_up(&square, (unsigned)up);
+        struct br_wide square = br_numeric_wide_of((br_u128)coefficient);
+        br_numeric_wide_scale_up(&square, (unsigned)up);
         br_u128 root = wide_root(&square);
-        struct br_wide floor_square = br_wide_product(root, root), root_wide = br_wide_of(root);
-        br_wide_subtract(&square, &floor_square);
-        root += br_wide_compare(&square, &root_wide) > 0; // more than (root + 1/2)^2
+        struct br_wide floor_square = br_numeric_wide_product(root, root), root_wide = br_numeric_wide_of(root);
+        br_numeric_wide_subtract(&square, &floor_square);
+        root += br_numeric_wide_compare(&square, &root_wide) > 0; // more than (root + 1/2)^2
         if (br_numeric_make((__int128)root, (unsigned)scale, ret))
             return true;
     }

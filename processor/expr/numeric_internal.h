@@ -33,21 +33,21 @@ static inline unsigned br_digit_count(br_u128 value) {
     return guess + (value >= br_pow10_128[guess]);
 }
 
-struct br_wide br_wide_of(br_u128 value);
-struct br_wide br_wide_product(br_u128 a, br_u128 b);
-unsigned br_wide_bit_length(const struct br_wide *wide);
-void br_wide_add(struct br_wide *wide, const struct br_wide *other);
-void br_wide_subtract(struct br_wide *wide, const struct br_wide *other); // wide >= other
-int br_wide_compare(const struct br_wide *a, const struct br_wide *b);
-void br_wide_multiply_64(struct br_wide *wide, uint64_t factor);    // must not overflow
-void br_wide_scale_up(struct br_wide *wide, unsigned digits);       // times 10^digits; must not overflow
-uint64_t br_wide_divide_64(struct br_wide *wide, uint64_t divisor); // the remainder is returned
+struct br_wide br_numeric_wide_of(br_u128 value);
+struct br_wide br_numeric_wide_product(br_u128 a, br_u128 b);
+unsigned br_numeric_wide_bit_length(const struct br_wide *wide);
+void br_numeric_wide_add(struct br_wide *wide, const struct br_wide *other);
+void br_numeric_wide_subtract(struct br_wide *wide, const struct br_wide *other); // wide >= other
+int br_numeric_wide_compare(const struct br_wide *a, const struct br_wide *b);
+void br_numeric_wide_multiply_64(struct br_wide *wide, uint64_t factor);    // must not overflow
+void br_numeric_wide_scale_up(struct br_wide *wide, unsigned digits);       // times 10^digits; must not overflow
+uint64_t br_numeric_wide_divide_64(struct br_wide *wide, uint64_t divisor); // the remainder is returned
 // 256 by 128 bits. The quotient must fit 128 bits (upper half of the dividend < divisor).
-br_u128 br_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 *ret_remainder);
+br_u128 br_numeric_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 *ret_remainder);
 
 // Cuts to the largest scale that fits, rounding half away from zero; false when digits before the point would have to
 // go.
-bool br_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_numeric *ret);
+bool br_numeric_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_numeric *ret);
 
 enum br_numeric_parsed { BR_NUMERIC_PARSED, BR_NUMERIC_SYNTAX, BR_NUMERIC_TOO_LARGE, BR_NUMERIC_SPECIAL };
 // br_numeric_parse with the reason of a refusal; BR_NUMERIC_SPECIAL is NaN or an infinity.

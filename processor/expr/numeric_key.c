@@ -66,19 +66,19 @@ void br_key_append_numeric(struct br_buffer *key, struct br_numeric n) {
         length += put_fraction(at + length, fraction, scale);
     } else {
         // |value| < 1. The fraction of a negative value is 10^scale less its magnitude, in 38..63 digits.
-        struct br_wide fraction = br_wide_of(br_magnitude(coefficient));
+        struct br_wide fraction = br_numeric_wide_of(br_magnitude(coefficient));
         if (coefficient < 0) {
-            struct br_wide unit = br_wide_of(1);
-            br_wide_scale_up(&unit, scale);
-            br_wide_subtract(&unit, &fraction);
+            struct br_wide unit = br_numeric_wide_of(1);
+            br_numeric_wide_scale_up(&unit, scale);
+            br_numeric_wide_subtract(&unit, &fraction);
             fraction = unit;
         }
         length += put_floor(at + length, coefficient < 0 ? -1 : 0);
         unsigned pairs = (scale + 1) / 2;
         if (scale % 2 != 0)
-            br_wide_multiply_64(&fraction, 10);
+            br_numeric_wide_multiply_64(&fraction, 10);
         for (unsigned i = pairs; i-- > 0;)
-            at[length + i] = (uint8_t)(1 + br_wide_divide_64(&fraction, 100));
+            at[length + i] = (uint8_t)(1 + br_numeric_wide_divide_64(&fraction, 100));
         length += pairs;
         at[length++] = 0;
     }
@@ -98,26 +98,26 @@ size_t br_key_read_numeric(struct br_slice key, struct br_numeric *ret) {
     if (count == 16 && ((__int128)bits < 0) != negative)
         return 0;
     // Magnitude and digits: floor >= 0 gives floor·10^d + f, floor < 0 gives −floor·10^d − f.
-    struct br_wide magnitude = br_wide_of(br_magnitude((__int128)bits)), fraction = {{0}};
+    struct br_wide magnitude = br_numeric_wide_of(br_magnitude((__int128)bits)), fraction = {{0}};
     size_t at = 2 + count;
     unsigned scale = 0;
     for (; at < key.len && key.ptr[at] != 0; at++, scale += 2) {
         if (key.ptr[at] > 100 || scale > BR_NUMERIC_SCALE_MAX)
             return 0;
-        struct br_wide pair = br_wide_of(key.ptr[at] - 1u);
-        br_wide_multiply_64(&fraction, 100);
-        br_wide_add(&fraction, &pair);
+        struct br_wide pair = br_numeric_wide_of(key.ptr[at] - 1u);
+        br_numeric_wide_multiply_64(&fraction, 100);
+        br_numeric_wide_add(&fraction, &pair);
     }
     if (at == key.len)
         return 0;
-    br_wide_scale_up(&magnitude, scale);
+    br_numeric_wide_scale_up(&magnitude, scale);
     if (negative)
-        br_wide_subtract(&magnitude, &fraction);
+        br_numeric_wide_subtract(&magnitude, &fraction);
     else
-        br_wide_add(&magnitude, &fraction);
+        br_numeric_wide_add(&magnitude, &fraction);
     if (scale > 0 && key.ptr[at - 1] % 10 == 1) { // the last digit of the last pair is 0
-        br_wide_divide_64(&magnitude, 10);
+        br_numeric_wide_divide_64(&magnitude, 10);
         scale--;
     }
-    return br_wide_fit(magnitude, scale, negative, ret) ? at + 1 : 0;
+    return br_numeric_wide_fit(magnitude, scale, negative, ret) ? at + 1 : 0;
 }

@@ -55,11 +55,11 @@ struct digits {
 
 static void flush_digits(struct digits *digits) {
     if (digits->kept == digits->pending_count) {
-        digits->value = br_wide_of(digits->pending); // nothing was there
+        digits->value = br_numeric_wide_of(digits->pending); // nothing was there
     } else {
-        struct br_wide pending = br_wide_of(digits->pending);
-        br_wide_multiply_64(&digits->value, br_pow10_64[digits->pending_count]);
-        br_wide_add(&digits->value, &pending);
+        struct br_wide pending = br_numeric_wide_of(digits->pending);
+        br_numeric_wide_multiply_64(&digits->value, br_pow10_64[digits->pending_count]);
+        br_numeric_wide_add(&digits->value, &pending);
     }
     digits->pending = 0;
     digits->pending_count = 0;
@@ -136,14 +136,14 @@ enum br_numeric_parsed br_numeric_parse_text(struct br_slice text, struct br_num
     if (scale < -38)
         return BR_NUMERIC_TOO_LARGE;
     if (scale < 0) {
-        br_wide_scale_up(&digits.value, (unsigned)-scale);
+        br_numeric_wide_scale_up(&digits.value, (unsigned)-scale);
         scale = 0;
     }
     if (scale > 1000) { // far below the last digit: zero at the largest scale
-        digits.value = br_wide_of(0);
+        digits.value = br_numeric_wide_of(0);
         scale = BR_NUMERIC_SCALE_MAX;
     }
-    return br_wide_fit(digits.value, (unsigned)scale, negative, ret) ? BR_NUMERIC_PARSED : BR_NUMERIC_TOO_LARGE;
+    return br_numeric_wide_fit(digits.value, (unsigned)scale, negative, ret) ? BR_NUMERIC_PARSED : BR_NUMERIC_TOO_LARGE;
 }
 
 bool br_numeric_parse(struct br_slice text, struct br_numeric *ret) {

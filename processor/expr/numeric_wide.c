@@ -70,11 +70,11 @@ const br_u128 br_pow10_128[39] = {
     WIDE(10000000000000000000),
 };
 
-struct br_wide br_wide_of(br_u128 value) {
+struct br_wide br_numeric_wide_of(br_u128 value) {
     return (struct br_wide){{(uint64_t)value, (uint64_t)(value >> 64)}};
 }
 
-struct br_wide br_wide_product(br_u128 a, br_u128 b) {
+struct br_wide br_numeric_wide_product(br_u128 a, br_u128 b) {
     uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64), b0 = (uint64_t)b, b1 = (uint64_t)(b >> 64);
     br_u128 low = (br_u128)a0 * b0, middle = (br_u128)a1 * b0, other = (br_u128)a0 * b1, high = (br_u128)a1 * b1;
     br_u128 second = (low >> 64) + (uint64_t)middle + (uint64_t)other;
@@ -82,14 +82,14 @@ struct br_wide br_wide_product(br_u128 a, br_u128 b) {
     return (struct br_wide){{(uint64_t)low, (uint64_t)second, (uint64_t)upper, (uint64_t)(upper >> 64)}};
 }
 
-unsigned br_wide_bit_length(const struct br_wide *wide) {
+unsigned br_numeric_wide_bit_length(const struct br_wide *wide) {
     for (unsigned i = BR_WIDE_LIMBS; i-- > 0;)
         if (wide->limbs[i] != 0)
             return 64 * i + 64 - (unsigned)__builtin_clzll(wide->limbs[i]);
     return 0;
 }
 
-void br_wide_add(struct br_wide *wide, const struct br_wide *other) {
+void br_numeric_wide_add(struct br_wide *wide, const struct br_wide *other) {
     br_u128 carry = 0;
     for (unsigned i = 0; i < BR_WIDE_LIMBS; i++) {
         carry += (br_u128)wide->limbs[i] + other->limbs[i];
@@ -99,7 +99,7 @@ void br_wide_add(struct br_wide *wide, const struct br_wide *other) {
     BR_CHECK(carry == 0);
 }
 
-void br_wide_subtract(struct br_wide *wide, const struct br_wide *other) {
+void br_numeric_wide_subtract(struct br_wide *wide, const struct br_wide *other) {
     bool borrow = false;
     for (unsigned i = 0; i < BR_WIDE_LIMBS; i++) {
         br_u128 taken = (br_u128)other->limbs[i] + borrow;
@@ -109,14 +109,14 @@ void br_wide_subtract(struct br_wide *wide, const struct br_wide *other) {
     BR_CHECK(!borrow);
 }
 
-int br_wide_compare(const struct br_wide *a, const struct br_wide *b) {
+int br_numeric_wide_compare(const struct br_wide *a, const struct br_wide *b) {
     for (unsigned i = BR_WIDE_LIMBS; i-- > 0;)
         if (a->limbs[i] != b->limbs[i])
             return a->limbs[i] < b->limbs[i] ? -1 : 1;
     return 0;
 }
 
-void br_wide_multiply_64(struct br_wide *wide, uint64_t factor) {
+void br_numeric_wide_multiply_64(struct br_wide *wide, uint64_t factor) {
     br_u128 carry = 0;
     for (unsigned i = 0; i < BR_WIDE_LIMBS; i++) {
         carry += (br_u128)wide->limbs[i] * factor;
@@ -126,13 +126,13 @@ void br_wide_multiply_64(struct br_wide *wide, uint64_t factor) {
     BR_CHECK(carry == 0);
 }
 
-void br_wide_scale_up(struct br_wide *wide, unsigned digits) {
+void br_numeric_wide_scale_up(struct br_wide *wide, unsigned digits) {
     for (; digits > 19; digits -= 19)
-        br_wide_multiply_64(wide, P19);
-    br_wide_multiply_64(wide, br_pow10_64[digits]);
+        br_numeric_wide_multiply_64(wide, P19);
+    br_numeric_wide_multiply_64(wide, br_pow10_64[digits]);
 }
 
-uint64_t br_wide_divide_64(struct br_wide *wide, uint64_t divisor) {
+uint64_t br_numeric_wide_divide_64(struct br_wide *wide, uint64_t divisor) {
     uint64_t remainder = 0;
     unsigned top = BR_WIDE_LIMBS;
     while (top > 0 && wide->limbs[top - 1] == 0)
@@ -171,7 +171,7 @@ static uint64_t quotient_digit(br_u128 *rest, uint64_t next, br_u128 divisor) {
     return digit;
 }
 
-br_u128 br_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 *ret_remainder) {
+br_u128 br_numeric_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 *ret_remainder) {
     br_u128 low = (br_u128)wide->limbs[1] << 64 | wide->limbs[0];
     br_u128 high = (br_u128)wide->limbs[3] << 64 | wide->limbs[2];
     BR_CHECK(high < divisor && wide->limbs[4] == 0 && wide->limbs[5] == 0);
@@ -191,17 +191,17 @@ br_u128 br_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 
     return (br_u128)first << 64 | second;
 }
 
-bool br_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_numeric *ret) {
-    unsigned bits = br_wide_bit_length(&wide);
+bool br_numeric_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_numeric *ret) {
+    unsigned bits = br_numeric_wide_bit_length(&wide);
     // What certainly goes, in large steps; at least one more digit goes below, which decides the rounding.
     while (bits > 140) {
         unsigned digits = (bits - 124) * 3 / 10;
         digits = digits > 19 ? 19 : digits;
         if (digits > scale)
             return false;
-        br_wide_divide_64(&wide, br_pow10_64[digits]);
+        br_numeric_wide_divide_64(&wide, br_pow10_64[digits]);
         scale -= digits;
-        bits = br_wide_bit_length(&wide);
+        bits = br_numeric_wide_bit_length(&wide);
     }
     for (uint64_t last = 0;; scale--) {
         br_u128 rounded = ((br_u128)wide.limbs[1] << 64 | wide.limbs[0]) + (last >= 5);
@@ -211,6 +211,6 @@ bool br_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_n
             return br_numeric_make(negative ? -(__int128)rounded : (__int128)rounded, scale, ret);
         if (scale == 0)
             return false;
-        last = br_wide_divide_64(&wide, 10);
+        last = br_numeric_wide_divide_64(&wide, 10);
     }
 }

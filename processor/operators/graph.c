@@ -94,7 +94,7 @@ static enum br_status create_operator(struct br_graph *graph, const struct br_no
     case BR_NODE_JOIN:
         return br_join_create(graph, node, ret, error);
     case BR_NODE_SCAN:
-        return br_input_create(graph, node, ret, error);
+        return br_scan_create(graph, node, ret, error);
     }
     return br_error_set(error, BR_FATAL, "plan: node %u has the unknown kind %d", node->id, (int)node->kind);
 }

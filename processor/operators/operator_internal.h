@@ -71,8 +71,8 @@ void *br_operator_alloc(struct br_graph *graph, const struct br_node *node, cons
 void br_operator_free(struct br_operator *op); // the common part, and op itself
 enum br_status br_source_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                                 struct br_error *error);
-enum br_status br_input_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
-                               struct br_error *error);
+enum br_status br_scan_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
+                              struct br_error *error);
 enum br_status br_filter_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                                 struct br_error *error);
 enum br_status br_project_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,

@@ -232,8 +232,8 @@ enum br_status br_source_create(struct br_graph *graph, const struct br_node *no
     return BR_OK;
 }
 
-enum br_status br_input_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
-                               struct br_error *error) {
+enum br_status br_scan_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
+                              struct br_error *error) {
     (void)error;
     *ret = br_operator_alloc(graph, node, &input_class, sizeof(struct br_operator));
     return BR_OK;
