@@ -271,17 +271,24 @@ static enum br_status make_extreme(struct br_arena *arena, const char *name, str
     return make_checked(arena, name, unified, count, type, location, ret_expr, error);
 }
 
-// As in PostgreSQL: NULL where "=" says so, else the first argument as it is.
+// Types that PostgreSQL compares without a cast.
+static bool have_common_operator(enum br_type a, enum br_type b) {
+    return a == b || (a == BR_INTEGER && b == BR_BIGINT) || (a == BR_BIGINT && b == BR_INTEGER) ||
+           (a == BR_DATE && b == BR_TIMESTAMPTZ) || (a == BR_TIMESTAMPTZ && b == BR_DATE);
+}
+
+// NULL where "=" says so, else the first argument as "=" takes it.
 static enum br_status make_nullif(struct br_arena *arena, struct br_expr **arguments, int location,
                                   struct br_expr **ret_expr, struct br_error *error) {
-    struct br_expr *first = arguments[0], *equal;
+    struct br_expr *equal, *sides[2] = {arguments[0], arguments[1]};
     BR_TRY(br_expr_call(arena, "=", arguments, 2, location, &equal, error));
-    if (first->type == BR_UNKNOWN)
-        BR_TRY(br_expr_cast(arena, first, arguments[1]->type == BR_UNKNOWN ? BR_TEXT : arguments[1]->type,
-                            BR_CAST_IMPLICIT, &first, error));
-    const struct br_function *function = br_function_find("nullif", (enum br_type[]){first->type, BR_BOOLEAN}, 2);
+    if (!have_common_operator(sides[0]->type, sides[1]->type) || sides[0]->type == BR_UNKNOWN) {
+        enum br_type common;
+        BR_TRY(br_expr_unify(arena, sides, 2, "NULLIF", &common, error));
+    }
+    const struct br_function *function = br_function_find("nullif", (enum br_type[]){sides[0]->type, BR_BOOLEAN}, 2);
     BR_CHECK(function != NULL);
-    return br_expr_make_call(arena, function, (struct br_expr *[]){first, equal}, 2, location, ret_expr, error);
+    return br_expr_make_call(arena, function, (struct br_expr *[]){sides[0], equal}, 2, location, ret_expr, error);
 }
 
 // concat's text of a boolean is t or f, a cast's true or false.

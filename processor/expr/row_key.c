@@ -301,9 +301,10 @@ static size_t read_interval(struct br_slice key, struct br_interval *ret_interva
         days -= months * 30;
         interval.months = (int32_t)months;
         __int128 kept = days > INT32_MAX ? INT32_MAX : days < INT32_MIN ? INT32_MIN : days;
-        if (days - kept > INT64_MAX / US_PER_DAY - 1 || days - kept < INT64_MIN / US_PER_DAY + 1)
+        __int128 us = interval.us + (days - kept) * US_PER_DAY;
+        if (us > INT64_MAX || us < INT64_MIN)
             return 0;
-        interval.us += (int64_t)(days - kept) * US_PER_DAY;
+        interval.us = (int64_t)us;
         days = kept;
     }
     interval.days = (int32_t)days;
