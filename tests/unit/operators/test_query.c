@@ -31,7 +31,8 @@ static const char *ask(struct world *world, struct br_query *query) {
     world->epoch.watermarks_after = world->after;
     world->epoch.arena = world->epoch_arena;
     enum br_status status = br_graph_query(world->graph, query, &world->epoch, append, &answer, &error);
-    char *text = br_arena_strndup(world->arena, (const char *)answer.text.ptr, answer.text.len);
+    br_buffer_append_byte(&answer.text, 0);
+    char *text = br_arena_strdup(world->arena, (const char *)answer.text.ptr);
     br_buffer_free(&answer.text);
     return status == BR_OK ? text : br_arena_printf(world->arena, "error: %s", error.message);
 }

@@ -50,7 +50,8 @@ const char *relation_text(struct relation *relation, struct br_arena *arena) {
         for (long n = 0; n < relation->rows[i].count; n++)
             br_buffer_printf(&out, "%s\n", relation->rows[i].text);
     }
-    char *text = br_arena_strndup(arena, (const char *)out.ptr, out.len);
+    br_buffer_append_byte(&out, 0);
+    char *text = br_arena_strdup(arena, (const char *)out.ptr);
     br_buffer_free(&out);
     return text;
 }
