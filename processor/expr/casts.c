@@ -111,20 +111,26 @@ static void to_text(struct br_call *call) {
     br_buffer_free(&text);
 }
 
+// Two digits at a time, from the end.
 static struct br_slice put_decimal(struct br_text_writer *writer, int64_t value) {
+    static const char PAIRS[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+        "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+        "9899";
     uint8_t digits[20];
-    size_t count = 0;
+    size_t begin = sizeof digits;
     uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[count++] = (uint8_t)('0' + left % 10);
-        left /= 10;
-    } while (left != 0);
-    uint8_t *begin = br_text_reserve(writer, count + 1), *at = begin;
-    if (value < 0)
-        *at++ = '-';
-    while (count > 0)
-        *at++ = digits[--count];
-    return br_text_done(writer, begin, (size_t)(at - begin));
+    for (; left >= 100; left /= 100)
+        memcpy(digits + (begin -= 2), PAIRS + 2 * (left % 100), 2);
+    if (left >= 10)
+        memcpy(digits + (begin -= 2), PAIRS + 2 * left, 2);
+    else
+        digits[--begin] = (uint8_t)('0' + left);
+    size_t count = sizeof digits - begin, sign = value < 0;
+    uint8_t *at = br_text_reserve(writer, count + sign);
+    at[0] = '-';
+    memcpy(at + sign, digits + begin, count);
+    return br_text_done(writer, at, count + sign);
 }
 static void integer_to_text(struct br_call *call) {
     struct br_text_writer writer = br_text_writer_of(call);

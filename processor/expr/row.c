@@ -36,8 +36,27 @@ static uint8_t *put_varint128(uint8_t *at, unsigned __int128 value) {
     return at;
 }
 
+// Below 2^56 a varint has at most 8 bytes: its groups of 7 bits are spread over a word in three steps, and the word is
+// stored whole. Writes up to 8 bytes past what counts; ROW_SLACK is there for it.
+#define ROW_SLACK 8
+static uint8_t *put_varint(uint8_t *at, uint64_t value) {
+    if (value < 0x80) {
+        *at = (uint8_t)value;
+        return at + 1;
+    }
+    if (value >> 56 != 0)
+        return at + br_varint_put(at, value);
+    unsigned size = (70 - (unsigned)__builtin_clzll(value)) / 7;
+    value = (value & UINT64_C(0x000000000fffffff)) | (value & UINT64_C(0x00fffffff0000000)) << 4;
+    value = (value & UINT64_C(0x00003fff00003fff)) | (value & UINT64_C(0x0fffc0000fffc000)) << 2;
+    value = (value & UINT64_C(0x007f007f007f007f)) | (value & UINT64_C(0x3f803f803f803f80)) << 1;
+    value |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * (size - 1))) - 1);
+    memcpy(at, &value, sizeof value);
+    return at + size;
+}
+
 static uint8_t *put_signed(uint8_t *at, int64_t value) {
-    return at + br_varint_put(at, br_zigzag(value));
+    return put_varint(at, br_zigzag(value));
 }
 
 static uint8_t *put_numeric(uint8_t *at, struct br_numeric value) {
@@ -70,7 +89,7 @@ static uint8_t *put_value(uint8_t *at, const struct br_column *column, uint32_t 
     case BR_TEXT:
     case BR_BYTEA: {
         struct br_slice bytes = ((const struct br_slice *)column->values)[row];
-        at += br_varint_put(at, bytes.len);
+        at = put_varint(at, bytes.len);
         if (bytes.len != 0)
             memcpy(at, bytes.ptr, bytes.len);
         return at + bytes.len;
@@ -89,7 +108,7 @@ static uint8_t *put_value(uint8_t *at, const struct br_column *column, uint32_t 
 void br_row_encode(const struct br_batch *batch, uint32_t row, const uint32_t *columns, uint32_t column_count,
                    struct br_buffer *out) {
     size_t bits_size = bitmap_size(column_count);
-    size_t size = bits_size;
+    size_t size = bits_size + ROW_SLACK;
     for (uint32_t i = 0; i < column_count; i++) {
         const struct br_column *column = &batch->columns[columns == NULL ? i : columns[i]];
         if (column->values == NULL)
@@ -126,6 +145,22 @@ static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint64_t
         *ret_value = *at;
         return at + 1;
     }
+    if (end - at >= 8) {
+        // The way back of put_varint, when the last byte is among these eight.
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        uint64_t last = ~word & UINT64_C(0x8080808080808080);
+        if (last != 0) {
+            unsigned size = (unsigned)__builtin_ctzll(last) / 8 + 1;
+            if (at[size - 1] == 0)
+                return NULL;
+            word &= UINT64_C(0x7f7f7f7f7f7f7f7f) & (UINT64_MAX >> (64 - 8 * size));
+            word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
+            word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
+            *ret_value = (word & UINT64_C(0x000000000fffffff)) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
+            return at + size;
+        }
+    }
     size_t len = br_varint_get(at, end, ret_value);
     if (len == 0 || at[len - 1] == 0 || (len == BR_VARINT_SIZE_MAX && at[len - 1] > 1))
         return NULL;
@@ -153,6 +188,10 @@ static const uint8_t *get_numeric(const uint8_t *at, const uint8_t *end, struct 
     if (end - at < 2)
         return NULL;
     unsigned scale = *at++;
+    uint64_t small;
+    const uint8_t *after = get_varint(at, end, &small);
+    if (after != NULL)
+        return br_numeric_make(br_unzigzag(small), scale, ret_value) ? after : NULL;
     unsigned __int128 bits = 0;
     for (unsigned n = 0; n < VARINT128_SIZE_MAX && at < end; n++) {
         uint8_t byte = *at++;

@@ -79,6 +79,17 @@ static uint8_t *put_bytes(uint8_t *at, struct br_slice value) {
     return at;
 }
 
+// Text has no zero byte (types.h): nothing to escape.
+static uint8_t *put_text(uint8_t *at, struct br_slice value) {
+    *at++ = BR_KEY_VALUE;
+    if (value.len != 0)
+        memcpy(at, value.ptr, value.len);
+    at += value.len;
+    *at++ = 0x00;
+    *at++ = 0x01;
+    return at;
+}
+
 void br_key_append_value(struct br_buffer *key, const struct br_column *column, uint32_t row) {
     if (column->values == NULL || br_column_is_null(column, row)) {
         br_key_append_null(key);
@@ -204,6 +215,8 @@ static void put_column(const struct br_column *column, uint32_t row_count, uint8
         PUT(struct br_numeric, put_numeric);
         break;
     case BR_TEXT:
+        PUT(struct br_slice, put_text);
+        break;
     case BR_BYTEA:
         PUT(struct br_slice, put_bytes);
         break;
@@ -238,12 +251,7 @@ static void text_keys(const struct br_column *column, uint32_t row_count, struct
         if (br_column_is_null(column, r)) {
             *at++ = BR_KEY_NULL;
         } else {
-            *at = BR_KEY_VALUE;
-            if (values[r].len != 0)
-                memcpy(at + 1, values[r].ptr, values[r].len);
-            at += 1 + values[r].len;
-            *at++ = 0x00;
-            *at++ = 0x01;
+            at = put_text(at, values[r]);
         }
         ret_keys[r] = (struct br_slice){begin, (size_t)(at - begin)};
     }

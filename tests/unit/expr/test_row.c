@@ -41,7 +41,7 @@ static const char *print(const struct br_value *value) {
     if (value->is_null)
         return "NULL";
     br_value_print(value, &text);
-    const char *copy = br_arena_strndup(arena, (const char *)text.ptr, text.len);
+    const char *copy = br_arena_printf(arena, "%.*s", (int)text.len, text.ptr == NULL ? "" : (const char *)text.ptr);
     br_buffer_free(&text);
     return copy;
 }
