@@ -251,15 +251,20 @@ static struct br_slice side_event(struct br_emit *emit, struct side_message *sid
     return event->payload;
 }
 
-// A row that has no event of its own is told as JSON of the fields that the node saw.
-static struct br_slice side_row(struct br_emit *emit, struct side_message *side, const struct br_node *node,
+// Whose fields a row that failed at a node has: aggregates and joins fail on what they give, the others on what they
+// get.
+static const struct br_node *node_of_failed(const struct br_node *node) {
+    return node->kind == BR_NODE_AGGREGATE || node->kind == BR_NODE_JOIN ? node : node->inputs[0];
+}
+
+// A row that has no event of its own is told as JSON of its fields, which are those of the node `from`.
+static struct br_slice side_row(struct br_emit *emit, struct side_message *side, const struct br_node *from,
                                 const struct br_batch *batch, uint32_t row) {
     struct br_row_type type = {.name = "row", .column_count = batch->column_count};
     type.columns = br_arena_array(emit->arena, struct br_column_def, batch->column_count);
     uint32_t *shown = br_arena_array(emit->arena, uint32_t, batch->column_count);
     uint32_t count = 0;
     for (uint32_t c = 0; c < batch->column_count; c++) {
-        const struct br_node *from = node->inputs[0];
         type.columns[c].name = c < from->field_count && from->fields[c].name != NULL
                                    ? from->fields[c].name
                                    : br_arena_printf(emit->arena, "column%u", c + 1);
@@ -298,8 +303,8 @@ static enum br_status take_failed(void *context, const struct br_view *view, con
     side_header(side, "Braid-Detail", header_text(emit->arena, message));
     side_header(side, "Braid-View", br_slice_of(view->name));
     uint32_t origin = br_batch_origin(batch, row);
-    struct br_slice payload =
-        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node, batch, row);
+    struct br_slice payload = origin != BR_NO_ORIGIN ? side_event(emit, side, origin)
+                                                     : side_row(emit, side, node_of_failed(node), batch, row);
     output_of(emit, view)->counts.failed++;
     add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, view->name), payload,
              side);
@@ -319,7 +324,7 @@ static enum br_status take_late(void *context, const struct br_view *view, const
     side_header(side, "Braid-Late-By-Us", header_number(emit->arena, late_by_us));
     uint32_t origin = br_batch_origin(batch, row);
     struct br_slice payload =
-        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node, batch, row);
+        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node->inputs[0], batch, row);
     output_of(emit, view)->counts.late++;
     add_side(emit, br_arena_printf(emit->arena, "braid.%s.late.%s", emit->pipeline->name, view->name), payload, side);
     return BR_OK;
