@@ -11,6 +11,9 @@
 // W4. Windows with a NULL bound never close.
 #include "processor/operators/aggregate_internal.h"
 
+// A chunk of closed rows is written when it has so many bytes.
+#define CLOSED_CHUNK_SIZE 4096
+
 bool br_windows_closed_by(const struct br_aggregator *aggregator, struct br_event_time watermark, int64_t *ret_bound) {
     if (watermark.us == BR_EVENT_TIME_MIN)
         return false;
@@ -99,17 +102,42 @@ static enum br_status find_smallest(struct br_aggregator *aggregator, struct br_
     return status;
 }
 
+// Windows close once, so a chunk's key is new; should it be there all the same, the rows are added to it.
+static enum br_status put_chunk(struct br_aggregator *aggregator, struct br_slice first_key, struct br_error *error) {
+    struct br_slice rows = br_buffer_slice(&aggregator->other_buffer);
+    struct br_entry *entry;
+    bool is_new;
+    if (rows.len == 0)
+        return BR_OK;
+    BR_TRY(br_state_obtain(aggregator->closed, first_key, br_state_hash(first_key), (uint32_t)rows.len, &entry, &is_new,
+                           error));
+    uint32_t old_len = is_new ? 0 : entry->value_len;
+    if (!is_new)
+        br_entry_resize(aggregator->closed, entry, old_len + (uint32_t)rows.len);
+    memcpy(entry->value + old_len, rows.ptr, rows.len);
+    br_buffer_clear(&aggregator->other_buffer);
+    return BR_OK;
+}
+
 static enum br_status store_closed(struct br_aggregator *aggregator, const struct br_slice *keys,
                                    const struct br_results *results, const struct br_batch *batch,
                                    struct br_error *error) {
+    struct br_buffer *row = &aggregator->buffer, *chunk = &aggregator->other_buffer;
+    uint32_t first = 0;
+    br_buffer_clear(chunk);
     for (uint32_t r = 0; r < results->count; r++) {
         if (br_bit(results->failed, r))
             continue;
-        br_buffer_clear(&aggregator->buffer);
-        br_row_encode(batch, r, NULL, batch->column_count, &aggregator->buffer);
-        BR_TRY(br_state_put(aggregator->closed, keys[r], br_buffer_slice(&aggregator->buffer), error));
+        if (chunk->len == 0)
+            first = r;
+        br_buffer_clear(row);
+        br_row_encode(batch, r, NULL, batch->column_count, row);
+        br_buffer_append_varint(chunk, row->len);
+        br_buffer_append_slice(chunk, br_buffer_slice(row));
+        if (chunk->len >= CLOSED_CHUNK_SIZE)
+            BR_TRY(put_chunk(aggregator, keys[first], error));
     }
-    return BR_OK;
+    return put_chunk(aggregator, keys[first], error);
 }
 
 static enum br_status give_final(struct br_aggregator *aggregator, const struct br_results *results,
@@ -180,28 +208,60 @@ enum br_status br_windows_close(struct br_aggregator *aggregator, struct br_erro
 }
 
 // --- reading back
-static enum br_status scan_rows(struct br_aggregator *aggregator, struct br_state_iterator *closed, br_graph_each each,
-                                void *context, struct br_error *error) {
-    struct br_operator *op = &aggregator->op;
-    struct br_slice key, value;
-    bool more = br_state_iterator_next(closed, &key, &value);
-    while (more) {
-        struct br_batch *batch = br_batch_sized(op->arena, op->types, NULL, op->node->field_count, BR_BATCH_ROWS);
-        for (; more && batch->row_count < BR_BATCH_ROWS; more = br_state_iterator_next(closed, &key, &value)) {
-            BR_TRY(br_row_decode(value, batch, batch->row_count, 0, batch->column_count, op->arena, true, error));
-            batch->row_count += 1;
-        }
-        BR_TRY(each(context, batch, error));
-        br_arena_reset(op->arena);
+struct closed_scan {
+    struct br_aggregator *aggregator;
+    br_graph_each each;
+    void *context;
+    struct br_batch *batch; // being filled; NULL: none
+};
+
+static enum br_status give_batch(struct closed_scan *scan, struct br_error *error) {
+    if (scan->batch == NULL)
+        return BR_OK;
+    enum br_status status = scan->each(scan->context, scan->batch, error);
+    br_arena_reset(scan->aggregator->op.arena);
+    scan->batch = NULL;
+    return status;
+}
+
+static enum br_status scan_row(struct closed_scan *scan, struct br_slice row, struct br_error *error) {
+    struct br_operator *op = &scan->aggregator->op;
+    if (scan->batch == NULL)
+        scan->batch = br_batch_sized(op->arena, op->types, NULL, op->node->field_count, BR_BATCH_ROWS);
+    struct br_batch *batch = scan->batch;
+    BR_TRY(br_row_decode(row, batch, batch->row_count, 0, batch->column_count, op->arena, true, error));
+    batch->row_count += 1;
+    return batch->row_count == BR_BATCH_ROWS ? give_batch(scan, error) : BR_OK;
+}
+
+static enum br_status scan_chunk(struct closed_scan *scan, struct br_slice rows, struct br_error *error) {
+    const uint8_t *at = rows.ptr, *end = rows.ptr + rows.len;
+    while (at < end) {
+        uint64_t len;
+        size_t size = br_varint_get(at, end, &len);
+        if (size == 0 || len > (uint64_t)(end - at) - size)
+            return br_error_set(error, BR_FATAL, "damaged state: node %u has malformed closed rows",
+                                scan->aggregator->op.node->id);
+        BR_TRY(scan_row(scan, (struct br_slice){at + size, len}, error));
+        at += size + len;
     }
-    return br_state_iterator_status(closed, error);
+    return BR_OK;
+}
+
+static enum br_status scan_chunks(struct closed_scan *scan, struct br_state_iterator *chunks, struct br_error *error) {
+    struct br_slice key, value;
+    while (br_state_iterator_next(chunks, &key, &value))
+        BR_TRY(scan_chunk(scan, value, error));
+    BR_TRY(br_state_iterator_status(chunks, error));
+    return give_batch(scan, error);
 }
 
 enum br_status br_windows_scan_closed(struct br_aggregator *aggregator, br_graph_each each, void *context,
                                       struct br_error *error) {
     struct br_state_iterator *closed = NULL;
     BR_TRY(br_state_scan(aggregator->closed, (struct br_slice){0}, (struct br_slice){0}, &closed, error));
-    enum br_status status = scan_rows(aggregator, closed, each, context, error);
+    struct closed_scan scan = {aggregator, each, context, NULL};
+    enum br_status status = scan_chunks(&scan, closed, error);
     br_state_iterator_destroy(&closed);
     return status;
 }

@@ -121,7 +121,7 @@ bool br_rows_identical(const struct br_batch *a, uint32_t a_row, const struct br
 
 // --- sorting by key bytes (sort.c)
 struct br_sort_item {
-    uint64_t prefix; // sort.c's
+    uint64_t prefix[2]; // sort.c's
     struct br_slice key;
     uint32_t index; // caller's
 };

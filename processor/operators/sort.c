@@ -2,7 +2,7 @@
 // Sorting rows by key bytes: a bottom-up merge sort over cached prefixes.
 //
 // Keys of one run mostly begin alike (marker byte, high bytes of a time or a number), so the bytes that all have in
-// common are found first and skipped; the eight after them decide nearly every comparison without touching the key.
+// common are found first and skipped; the sixteen after them decide nearly every comparison without touching the key.
 #include "processor/operators/operator_internal.h"
 
 #define RUN 16
@@ -23,19 +23,24 @@ static size_t common_prefix(const struct br_sort_item *items, size_t count) {
 }
 
 // Zero-padded: a tie is decided by the whole keys.
-static uint64_t prefix_at(struct br_slice key, size_t offset) {
-    size_t left = key.len - offset;
-    if (left >= 8)
-        return br_be64_get(key.ptr + offset);
-    uint8_t bytes[8] = {0};
-    if (left != 0)
-        memcpy(bytes, key.ptr + offset, left);
-    return br_be64_get(bytes);
+static void set_prefix(struct br_sort_item *item, size_t offset) {
+    size_t left = item->key.len - offset;
+    uint8_t bytes[16] = {0};
+    const uint8_t *at = item->key.ptr + offset;
+    if (left < 16) {
+        if (left != 0)
+            memcpy(bytes, at, left);
+        at = bytes;
+    }
+    item->prefix[0] = br_be64_get(at);
+    item->prefix[1] = br_be64_get(at + 8);
 }
 
 static bool goes_after(const struct br_sort_item *a, const struct br_sort_item *b) {
-    if (a->prefix != b->prefix)
-        return a->prefix > b->prefix;
+    if (a->prefix[0] != b->prefix[0])
+        return a->prefix[0] > b->prefix[0];
+    if (a->prefix[1] != b->prefix[1])
+        return a->prefix[1] > b->prefix[1];
     return br_slice_compare(a->key, b->key) > 0;
 }
 
@@ -63,7 +68,7 @@ void br_sort_items(struct br_sort_item *items, size_t count, struct br_arena *ar
     size_t common = common_prefix(items, count);
     bool sorted = true;
     for (size_t i = 0; i < count; i++) {
-        items[i].prefix = prefix_at(items[i].key, common);
+        set_prefix(&items[i], common);
         sorted = sorted && (i == 0 || !goes_after(&items[i - 1], &items[i]));
     }
     if (sorted)
