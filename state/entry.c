@@ -119,12 +119,20 @@ void entry_bury(struct br_state_table *table, struct br_entry *entry) {
         state->dirty_dead += 1;
 }
 
+static void add_dirty(struct dirty_list *list, struct br_entry *entry) {
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+        list->items = br_realloc(list->items, list->capacity * sizeof(struct sort_record));
+    }
+    list->items[list->count++].item = (uint64_t)(uintptr_t)entry;
+}
+
 void br_entry_mark_dirty(struct br_state_table *table, struct br_entry *entry) {
     struct br_state *state = table->state;
     if ((entry->flags & ENTRY_DIRTY) != 0)
         return;
     entry->flags |= ENTRY_DIRTY;
-    entry_list_add(&state->dirty, entry);
+    add_dirty(&state->dirty, entry);
     state->dirty_bytes += entry_bytes(entry);
 }
 

@@ -10,7 +10,8 @@
 
 #define SLAB_ENTRIES_MAX (SLAB_BYTES / 48 + 1)
 #define SPARSE_PARTS 4          // E1: fewer than one in so many blocks used
-#define DEAD_MIN 1024           // dead entries in the dirty list that are worth a sweep of it
+#define DEAD_MIN 1024           // dead entries in the dirty list that are worth a sweep of it,
+#define DEAD_PARTS 4            // and at least one in so many
 #define HAND_SLABS_MIN 4        // E2
 #define HAND_SLABS_PER_SLAB 4   // E2: looked at per slab's worth of new blocks
 #define KEEP_EMPTY_SLABS 64     // 4 MiB
@@ -18,7 +19,8 @@
 
 uint64_t state_used_bytes(const struct br_state *state) {
     uint64_t bytes = state->slabs.live_bytes + state->malloc_bytes;
-    bytes += (state->dirty.capacity + state->graveyard.capacity + state->big.capacity) * sizeof(struct br_entry *);
+    bytes += (state->graveyard.capacity + state->big.capacity) * sizeof(struct br_entry *);
+    bytes += state->dirty.count * sizeof(struct sort_record); // pages beyond were never touched
     for (size_t i = 0; i < state->table_count; i++) {
         const struct br_state_table *table = state->tables[i];
         bytes += table->map.bytes + order_bytes(&table->order) + table->unordered.capacity * sizeof(struct br_entry *);
@@ -35,23 +37,24 @@ void state_free_graveyard(struct br_state *state) {
     state->graveyard.count = 0;
 }
 
-// Frees dirty entries that were deleted before the store ever heard of them, once they are many.
-static void sweep_dirty(struct br_state *state) {
-    if (state->dirty_dead < DEAD_MIN || state->dirty_dead < state->dirty.count / 4)
-        return;
+void state_sweep_dirty(struct br_state *state) {
     const uint8_t dead = ENTRY_DELETED | ENTRY_ABSENT;
+    struct dirty_list *dirty = &state->dirty;
     size_t kept = 0;
+    if (state->dirty_dead == 0)
+        return;
     state->dirty_bytes = 0;
-    for (size_t i = 0; i < state->dirty.count; i++) {
-        struct br_entry *entry = state->dirty.items[i];
+    for (size_t i = 0; i < dirty->count; i++) {
+        dirty_prefetch(dirty, i + 8);
+        struct br_entry *entry = dirty_entry(dirty, i);
         if ((entry->flags & dead) == dead) {
             entry_free(state, entry);
             continue;
         }
-        state->dirty.items[kept++] = entry;
+        dirty->items[kept++] = dirty->items[i];
         state->dirty_bytes += entry_bytes(entry);
     }
-    state->dirty.count = kept;
+    dirty->count = kept;
     state->dirty_dead = 0;
 }
 
@@ -130,10 +133,12 @@ static void evict(struct br_state *state) {
 
 void br_state_end_epoch(struct br_state *state) {
     state->epochs += 1;
-    if (state->graveyard.count != 0 || state->dirty_dead >= DEAD_MIN)
+    bool sweep = state->dirty_dead >= DEAD_MIN && state->dirty_dead >= state->dirty.count / DEAD_PARTS;
+    if (state->graveyard.count != 0 || sweep)
         state_absorb_all(state);
     state_free_graveyard(state);
-    sweep_dirty(state);
+    if (sweep)
+        state_sweep_dirty(state);
     evict(state);
     state->blocks_at_epoch = state->slabs.blocks_handed;
     slab_pool_trim(&state->slabs, KEEP_EMPTY_SLABS);

@@ -2,7 +2,7 @@
 // Flushing: everything that changed since the last flush goes to the store in one run, in key order, with the epoch's
 // number in it, so that the store is at one epoch or at the other (S2).
 //
-// F1. Entries change state only after the run has been committed: a failed flush leaves all as it was.
+// F1. Entries change only after the run has been committed: a failed flush leaves all to be flushed again.
 // F2. Keys come in the store's order: meta (table 0) first, then tables by number. Range deletes come before all keys;
 //     they cover what was in the store before, not what is put now.
 #include "state/table_internal.h"
@@ -12,26 +12,18 @@
 struct flush {
     struct br_state *state;
     struct br_store_run *run;
-    struct sort_record *records; // dirty entries, table after table
-    size_t *counts;              // per place in state->tables
-    size_t *starts;
+    size_t *counts; // dirty entries per place in state->tables
+    size_t *starts; // where they begin in state->dirty, once grouped
     size_t bytes;
     struct br_buffer key;
 };
 
-static bool is_dead(const struct br_entry *entry) {
-    const uint8_t dead = ENTRY_DELETED | ENTRY_ABSENT;
-    return (entry->flags & dead) == dead;
-}
-
 static void count_dirty(struct flush *flush) {
-    const struct entry_list *dirty = &flush->state->dirty;
+    const struct dirty_list *dirty = &flush->state->dirty;
     for (size_t i = 0; i < dirty->count; i++) {
-        if (i + PREFETCH_AHEAD < dirty->count)
-            __builtin_prefetch(dirty->items[i + PREFETCH_AHEAD]);
-        const struct br_entry *entry = dirty->items[i];
-        if (is_dead(entry))
-            continue;
+        dirty_prefetch(dirty, i + PREFETCH_AHEAD);
+        const struct br_entry *entry = dirty_entry(dirty, i);
+        dirty->items[i].digest = entry->table;
         flush->counts[entry->table] += 1;
         flush->bytes += TABLE_PREFIX_BYTES + entry->key_len + entry->value_len;
     }
@@ -44,22 +36,27 @@ static struct br_slice record_key_of(const void *context, uint64_t item) {
     return entry_key((const struct br_entry *)(uintptr_t)item);
 }
 
+// Groups the list by table (in place, by the digests that count_dirty left), then sorts each group by key.
 static void sort_dirty(struct flush *flush) {
     const struct br_state *state = flush->state;
-    size_t total = 0;
-    for (size_t t = 0; t < state->table_count; t++)
-        total += flush->counts[t];
-    flush->records = br_alloc((total + 1) * sizeof(struct sort_record));
-    for (size_t i = 0; i < state->dirty.count; i++) {
-        if (i + PREFETCH_AHEAD < state->dirty.count)
-            __builtin_prefetch(state->dirty.items[i + PREFETCH_AHEAD]);
-        const struct br_entry *entry = state->dirty.items[i];
-        if (!is_dead(entry))
-            flush->records[flush->starts[entry->table]++].item = (uint64_t)(uintptr_t)entry;
+    struct sort_record *items = state->dirty.items;
+    size_t end = 0;
+    for (size_t t = 0; t < state->table_count; t++) {
+        end += flush->counts[t];
+        while (flush->starts[t] < end) { // starts run up to the groups' ends here
+            struct sort_record moving = items[flush->starts[t]];
+            while (moving.digest != t) {
+                size_t to = flush->starts[moving.digest]++;
+                struct sort_record displaced = items[to];
+                items[to] = moving;
+                moving = displaced;
+            }
+            items[flush->starts[t]++] = moving;
+        }
     }
     for (size_t t = 0; t < state->table_count; t++) {
         flush->starts[t] -= flush->counts[t];
-        sort_by_key(flush->records + flush->starts[t], flush->counts[t], record_key_of, NULL);
+        sort_by_key(items + flush->starts[t], flush->counts[t], record_key_of, NULL);
     }
 }
 
@@ -103,12 +100,12 @@ static enum br_status write_meta(struct flush *flush, uint64_t epoch, struct br_
 }
 
 static enum br_status write_table(struct flush *flush, const struct br_state_table *table, struct br_error *error) {
-    const struct sort_record *records = flush->records + flush->starts[table->index];
+    const struct dirty_list *dirty = &flush->state->dirty;
+    size_t start = flush->starts[table->index];
     size_t count = flush->counts[table->index];
     for (size_t i = 0; i < count; i++) {
-        if (i + PREFETCH_AHEAD < count)
-            __builtin_prefetch((const void *)(uintptr_t)records[i + PREFETCH_AHEAD].item);
-        const struct br_entry *entry = (const struct br_entry *)(uintptr_t)records[i].item;
+        dirty_prefetch(dirty, start + i + PREFETCH_AHEAD);
+        const struct br_entry *entry = dirty_entry(dirty, start + i);
         struct br_slice key = prefixed(flush, table->number, entry_key(entry));
         if ((entry->flags & ENTRY_DELETED) != 0)
             BR_TRY(br_store_run_delete(flush->run, key, error));
@@ -143,18 +140,16 @@ static enum br_status write_all(struct flush *flush, uint64_t epoch, struct br_e
 
 // F1: the store has it all now.
 static void settle(struct br_state *state, uint64_t epoch) {
-    state_absorb_all(state);
-    state_free_graveyard(state);
     for (size_t i = 0; i < state->dirty.count; i++) {
-        if (i + PREFETCH_AHEAD < state->dirty.count)
-            __builtin_prefetch(state->dirty.items[i + PREFETCH_AHEAD], 1);
-        struct br_entry *entry = state->dirty.items[i];
+        dirty_prefetch(&state->dirty, i + PREFETCH_AHEAD);
+        struct br_entry *entry = dirty_entry(&state->dirty, i);
         if ((entry->flags & ENTRY_DELETED) != 0)
             entry_free(state, entry);
         else
             entry->flags &= (uint8_t) ~(ENTRY_DIRTY | ENTRY_ABSENT);
     }
-    entry_list_free(&state->dirty); // its memory is the budget's too
+    free(state->dirty.items); // its memory is the budget's too
+    state->dirty = (struct dirty_list){0};
     state->dirty_dead = 0;
     state->dirty_bytes = 0;
     for (size_t t = 0; t < state->table_count; t++)
@@ -168,12 +163,14 @@ enum br_status br_state_flush(struct br_state *state, uint64_t epoch, struct br_
     struct flush flush = {.state = state,
                           .counts = br_calloc(state->table_count + 1, sizeof(size_t)),
                           .starts = br_calloc(state->table_count + 1, sizeof(size_t))};
+    state_absorb_all(state);
+    state_free_graveyard(state);
+    state_sweep_dirty(state);
     count_dirty(&flush);
     sort_dirty(&flush);
     enum br_status status = write_all(&flush, epoch, error);
     br_store_run_destroy(&flush.run);
     br_buffer_free(&flush.key);
-    free(flush.records);
     free(flush.counts);
     free(flush.starts);
     if (status != BR_OK)
@@ -183,5 +180,5 @@ enum br_status br_state_flush(struct br_state *state, uint64_t epoch, struct br_
 }
 
 bool br_state_wants_flush(const struct br_state *state) {
-    return state->dirty_bytes + state->dirty.count * sizeof(struct br_entry *) > state->budget_bytes / 2;
+    return state->dirty_bytes + state->dirty.count * sizeof(struct sort_record) > state->budget_bytes / 2;
 }

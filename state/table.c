@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #define PROBE_GROUP 32
+#define LOAD_AHEAD 8
 #define TABLE_NUMBER_MAX 65534 // the next number must exist: it ends the table's key range
 
 uint64_t br_state_hash(struct br_slice key) {
@@ -72,7 +73,7 @@ void br_state_destroy(struct br_state **ref) {
     free(state->tables);
     slab_pool_destroy(&state->slabs);
     entry_list_free(&state->big);
-    entry_list_free(&state->dirty);
+    free(state->dirty.items);
     entry_list_free(&state->graveyard);
     meta_clear(state);
     free(state->meta);
@@ -290,6 +291,11 @@ static struct br_entry *load(struct br_state_table *table, struct br_slice key, 
     return entry;
 }
 
+static void prefetch_slot(const struct hot_map *map, uint64_t hash) {
+    uint64_t word = hot_directory_word(map, hash);
+    __builtin_prefetch(hot_slots(word) + (hash & hot_mask(word)), 1);
+}
+
 static enum br_status load_missed(struct lookup *lookup, struct br_error *error) {
     struct br_state_table *table = lookup->table;
     struct br_state *state = table->state;
@@ -298,6 +304,8 @@ static enum br_status load_missed(struct lookup *lookup, struct br_error *error)
     if (status != BR_OK)
         return br_error_context(error, "state table %s", table->name);
     for (size_t i = 0, end; i < lookup->missed; i = end) {
+        if (i + LOAD_AHEAD < lookup->missed)
+            prefetch_slot(&table->map, lookup->hashes[state->records[i + LOAD_AHEAD].item]);
         end = same_key_end(lookup, state->records, i, lookup->missed);
         size_t first = SIZE_MAX; // the order among equal keys is not the caller's
         for (size_t k = i; k < end; k++)

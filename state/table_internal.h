@@ -49,6 +49,12 @@ struct entry_list {
     size_t count, capacity;
 };
 
+// The dirty entries, in no order. They are sort records, so that a flush sorts them where they are.
+struct dirty_list {
+    struct sort_record *items; // item: the entry's address
+    size_t count, capacity;
+};
+
 struct br_state_table {
     struct br_state *state;
     char *name;
@@ -76,7 +82,7 @@ struct br_state {
     struct slab_pool slabs;
     uint64_t malloc_bytes;   // big entries and huge values
     struct entry_list big;   // ENTRY_BIG
-    struct entry_list dirty; // T4
+    struct dirty_list dirty; // T4
     size_t dirty_dead;       // DELETED and ABSENT ones among them
     uint64_t dirty_bytes;
     struct entry_list graveyard; // T4
@@ -113,6 +119,14 @@ static inline void entry_list_add(struct entry_list *list, struct br_entry *entr
     list->items[list->count++] = entry;
 }
 void entry_list_free(struct entry_list *list);
+static inline struct br_entry *dirty_entry(const struct dirty_list *list, size_t at) {
+    return (struct br_entry *)(uintptr_t)list->items[at].item;
+}
+// Passes over the list are bound by memory: call for a place some way ahead.
+static inline void dirty_prefetch(const struct dirty_list *list, size_t at) {
+    if (at < list->count)
+        __builtin_prefetch(dirty_entry(list, at));
+}
 
 // entry.c
 // A new entry in the map, value bytes unset.
@@ -142,5 +156,7 @@ void table_drop_order(struct br_state_table *table);
 // evict.c
 uint64_t state_used_bytes(const struct br_state *state);
 void state_free_graveyard(struct br_state *state);
+// Frees the dirty entries that are DELETED and ABSENT: there is nothing to tell the store of them.
+void state_sweep_dirty(struct br_state *state);
 
 #endif

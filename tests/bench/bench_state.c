@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// State tables alone: how fast hot keys are found, and what a sum over more groups than fit the budget costs in time
+// and memory. Not a test: prints numbers.
+//
+//   bench_state hot [--keys 1000000] [--rounds 20]
+//   bench_state sum [--keys 20000000] [--events 20000000] [--budget-mib 256] [--cache-mib 64] [--epoch-rows 20000]
+//                   [--folder /tmp/braid-bench-state] [--keep]
+//
+// sum adds random keys of 8 bytes (9 as key bytes) with values of 24 bytes; it first fills every key once unless --keep
+// finds the folder filled by a run before. Resident memory is read from /proc; the baseline is what the program had
+// before the store was opened.
+#include "base/time.h"
+#include "state/keys.h"
+#include "state/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define BATCH 2048
+#define KEY_BYTES 9
+#define VALUE_BYTES 24
+
+static struct br_error error;
+
+static void require(enum br_status status) {
+    if (status == BR_OK)
+        return;
+    fprintf(stderr, "bench_state: %s\n", error.message);
+    exit(1);
+}
+
+static double seconds(void) {
+    const struct br_clock *clock = br_clock_system();
+    return (double)clock->mono(clock).us / (double)BR_US_PER_SECOND;
+}
+
+// Of all threads, RocksDB's too: on a busy machine this tells more than the clock on the wall.
+static double cpu_seconds(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+static uint64_t resident_kib(const char *field) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    uint64_t kib = 0;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, field, strlen(field)) == 0)
+            kib = strtoull(line + strlen(field) + 1, NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return kib;
+}
+
+static uint64_t next_random(uint64_t *seed) {
+    *seed += UINT64_C(0x9e3779b97f4a7c15); // splitmix64
+    uint64_t z = *seed;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+struct batch {
+    struct br_slice keys[BATCH];
+    uint64_t hashes[BATCH];
+    struct br_entry *entries[BATCH];
+    bool is_new[BATCH];
+    struct br_buffer bytes;
+};
+
+static void fill_batch(struct batch *batch, const uint64_t *numbers, size_t count) {
+    br_buffer_clear(&batch->bytes);
+    br_buffer_reserve(&batch->bytes, BATCH * (KEY_BYTES + 1));
+    for (size_t i = 0; i < count; i++) {
+        batch->keys[i] = (struct br_slice){batch->bytes.ptr + batch->bytes.len, KEY_BYTES};
+        br_key_append_int64(&batch->bytes, (int64_t)numbers[i]);
+        batch->hashes[i] = br_state_hash(batch->keys[i]);
+    }
+}
+
+static uint64_t option(int argc, char **argv, const char *name, uint64_t otherwise) {
+    for (int i = 2; i + 1 < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return strtoull(argv[i + 1], NULL, 10);
+    return otherwise;
+}
+
+static const char *text_option(int argc, char **argv, const char *name, const char *otherwise) {
+    for (int i = 2; i + 1 < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return argv[i + 1];
+    return otherwise;
+}
+
+static bool flag(int argc, char **argv, const char *name) {
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    return false;
+}
+
+// --- hot ---
+
+static void bench_hot(uint64_t keys, uint64_t rounds) {
+    struct br_state *state = NULL;
+    require(br_state_create(br_store_create_memory(), (size_t)1 << 40, &state, &error));
+    struct br_state_table *table = br_state_open_table(state, 1, "bench");
+    static struct batch batch;
+    uint64_t numbers[BATCH], seed = 1;
+    double begin = seconds();
+    for (uint64_t done = 0; done < keys;) {
+        size_t count = keys - done < BATCH ? (size_t)(keys - done) : BATCH;
+        for (size_t i = 0; i < count; i++)
+            numbers[i] = done + i;
+        fill_batch(&batch, numbers, count);
+        require(br_state_obtain_many(table, batch.keys, batch.hashes, count, VALUE_BYTES, batch.entries, batch.is_new,
+                                     &error));
+        done += count;
+    }
+    printf("made %" PRIu64 " entries: %.1f M/s\n", keys, (double)keys / (seconds() - begin) / 1e6);
+    double best_obtain = 1e9, best_find = 1e9;
+    uint64_t per_round = 1000; // batches
+    for (uint64_t round = 0; round < rounds; round++) {
+        double obtain = 0, find = 0;
+        for (uint64_t b = 0; b < per_round; b++) {
+            for (size_t i = 0; i < BATCH; i++)
+                numbers[i] = next_random(&seed) % keys;
+            fill_batch(&batch, numbers, BATCH);
+            double start = seconds();
+            if (b % 2 == 0) {
+                require(br_state_obtain_many(table, batch.keys, batch.hashes, BATCH, VALUE_BYTES, batch.entries,
+                                             batch.is_new, &error));
+                obtain += seconds() - start;
+            } else {
+                require(br_state_find_many(table, batch.keys, batch.hashes, BATCH, batch.entries, &error));
+                find += seconds() - start;
+            }
+        }
+        best_obtain = obtain < best_obtain ? obtain : best_obtain;
+        best_find = find < best_find ? find : best_find;
+    }
+    double lookups = (double)(per_round / 2 * BATCH);
+    printf("obtain_many: %.1f M/s, find_many: %.1f M/s (best round of %" PRIu64 ")\n", lookups / best_obtain / 1e6,
+           lookups / best_find / 1e6, rounds);
+    struct br_state_usage usage;
+    br_state_usage(state, &usage);
+    printf("%.1f bytes per hot entry\n", (double)usage.hot_bytes / (double)usage.hot_entries);
+    br_state_destroy(&state);
+}
+
+// --- sum ---
+
+struct sum {
+    struct br_state *state;
+    struct br_state_table *table;
+    uint64_t epoch, epoch_rows, rows_in_epoch;
+    uint64_t peak_kib;
+    double flushing, longest_flush;
+};
+
+struct moment {
+    double wall, cpu;
+};
+
+static struct moment now(void) {
+    return (struct moment){seconds(), cpu_seconds()};
+}
+
+static void end_epoch(struct sum *sum) {
+    sum->epoch += 1;
+    sum->rows_in_epoch = 0;
+    br_state_end_epoch(sum->state);
+    if (!br_state_wants_flush(sum->state))
+        return;
+    double begin = seconds();
+    require(br_state_flush(sum->state, sum->epoch, &error));
+    double took = seconds() - begin;
+    sum->flushing += took;
+    sum->longest_flush = took > sum->longest_flush ? took : sum->longest_flush;
+    uint64_t kib = resident_kib("VmRSS");
+    sum->peak_kib = kib > sum->peak_kib ? kib : sum->peak_kib;
+}
+
+static void take(struct sum *sum, struct batch *batch, const uint64_t *numbers, size_t count) {
+    fill_batch(batch, numbers, count);
+    require(br_state_obtain_many(sum->table, batch->keys, batch->hashes, count, VALUE_BYTES, batch->entries,
+                                 batch->is_new, &error));
+    for (size_t i = 0; i < count; i++) {
+        br_entry_mark_dirty(sum->table, batch->entries[i]);
+        uint64_t words[3];
+        memcpy(words, batch->entries[i]->value, sizeof words);
+        words[0] += 1;
+        words[1] += numbers[i];
+        memcpy(batch->entries[i]->value, words, sizeof words);
+    }
+    sum->rows_in_epoch += count;
+    if (sum->rows_in_epoch >= sum->epoch_rows)
+        end_epoch(sum);
+}
+
+static void report(struct sum *sum, const char *what, uint64_t events, struct moment begin, uint64_t base_kib) {
+    double took = seconds() - begin.wall, used = cpu_seconds() - begin.cpu;
+    struct br_state_usage usage;
+    br_state_usage(sum->state, &usage);
+    printf("%s: %.0f k events/s, %.0f k per second of CPU; flushing %.0f%%, longest flush %.0f ms; hits %.0f%%\n", what,
+           (double)events / took / 1e3, (double)events / used / 1e3, 100 * sum->flushing / took,
+           1e3 * sum->longest_flush, 100 * (double)usage.hits / (double)(usage.hits + usage.misses + 1));
+    printf("  hot %.0f MiB in %.2f M entries, dirty %.0f MiB, store %.0f MiB in memory and %.0f on disk; evicted %.2f "
+           "M, flushed %" PRIu64 " times\n",
+           (double)usage.hot_bytes / 0x1p20, (double)usage.hot_entries / 1e6, (double)usage.dirty_bytes / 0x1p20,
+           (double)usage.store_memory_bytes / 0x1p20, (double)usage.store_disk_bytes / 0x1p20,
+           (double)usage.evictions / 1e6, usage.flushes);
+    printf("  resident at flushes up to %.0f MiB, ever %.0f, of it %.0f from before the store was opened\n",
+           (double)sum->peak_kib / 1024, (double)resident_kib("VmHWM") / 1024, (double)base_kib / 1024);
+    fflush(stdout);
+    sum->flushing = sum->longest_flush = 0;
+}
+
+static void check_sums(struct sum *sum, uint64_t expected) {
+    struct br_state_iterator *iterator = NULL;
+    require(br_state_scan(sum->table, (struct br_slice){0}, (struct br_slice){0}, &iterator, &error));
+    struct br_slice key, value;
+    uint64_t rows = 0, keys = 0;
+    double begin = seconds();
+    while (br_state_iterator_next(iterator, &key, &value)) {
+        uint64_t count;
+        memcpy(&count, value.ptr, sizeof count);
+        rows += count;
+        keys += 1;
+    }
+    require(br_state_iterator_status(iterator, &error));
+    br_state_iterator_destroy(&iterator);
+    printf("full scan: %" PRIu64 " keys, %.2f M/s; %s\n", keys, (double)keys / (seconds() - begin) / 1e6,
+           expected == 0      ? "not compared"
+           : rows == expected ? "every event is in"
+                              : "EVENTS ARE MISSING");
+}
+
+static void bench_sum(int argc, char **argv) {
+    uint64_t keys = option(argc, argv, "--keys", 20000000), events = option(argc, argv, "--events", 20000000);
+    const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
+    bool keep = flag(argc, argv, "--keep");
+    uint64_t base_kib = resident_kib("VmRSS");
+    if (!keep)
+        require(br_store_remove(folder, &error));
+    struct br_store *store = NULL;
+    require(br_store_open_rocksdb(folder, option(argc, argv, "--cache-mib", 64) << 20, &store, &error));
+    struct sum sum = {.epoch_rows = option(argc, argv, "--epoch-rows", 20000)};
+    require(br_state_create(store, option(argc, argv, "--budget-mib", 256) << 20, &sum.state, &error));
+    sum.table = br_state_open_table(sum.state, 1, "bench");
+    sum.epoch = br_state_flushed_epoch(sum.state);
+    bool filled = sum.epoch != 0;
+    static struct batch batch;
+    uint64_t numbers[BATCH], seed = 42 + sum.epoch, base = 0;
+    struct moment begin = now();
+    for (uint64_t done = 0; done < keys && !filled; done += BATCH) {
+        for (size_t i = 0; i < BATCH;
+             i++) // every number below keys once, in an order like random (keys is no multiple)
+            numbers[i] = (done + i) * UINT64_C(7368787) % keys;
+        take(&sum, &batch, numbers, keys - done < BATCH ? (size_t)(keys - done) : BATCH);
+    }
+    if (!filled)
+        report(&sum, "new keys", keys, begin, base_kib);
+    base = filled ? 0 : keys;
+    for (int part = 0; part < 4; part++) {
+        begin = now();
+        for (uint64_t done = 0; done < events / 4; done += BATCH) {
+            for (size_t i = 0; i < BATCH; i++)
+                numbers[i] = next_random(&seed) % keys;
+            take(&sum, &batch, numbers, BATCH);
+            base += base == 0 ? 0 : BATCH;
+        }
+        report(&sum, "random keys", events / 4, begin, base_kib);
+    }
+    check_sums(&sum, base);
+    br_state_end_epoch(sum.state);
+    require(br_state_flush(sum.state, sum.epoch + 1, &error));
+    br_state_destroy(&sum.state);
+    if (!keep)
+        require(br_store_remove(folder, &error));
+}
+
+int main(int argc, char **argv) {
+    if (argc >= 2 && strcmp(argv[1], "hot") == 0)
+        bench_hot(option(argc, argv, "--keys", 1000000), option(argc, argv, "--rounds", 20));
+    else if (argc >= 2 && strcmp(argv[1], "sum") == 0)
+        bench_sum(argc, argv);
+    else
+        fprintf(stderr, "bench_state: say hot or sum; the file's first lines list the flags\n");
+    return argc >= 2 ? 0 : 2;
+}
