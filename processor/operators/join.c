@@ -3,9 +3,10 @@
 //
 // Each side's rows are kept under the join key; a change of one side meets the rows of the other at once:
 // d(L x R) = dL x R + L x dR. Rows with a NULL in the key match nothing.
-//   J1. A side that is an upsert table keyed by the join key is not stored again: the join reads the source's own rows.
-//       The source has taken the whole batch when it pushes it, so the rows read are always the new ones; that is right
-//       as long as the same source does not reach both sides.
+//   J1. A side that is an upsert table keyed by the join key, or some columns of it, is not stored again: the join
+//   reads
+//       the source's own rows. The source has taken the whole batch when it pushes it, so the rows read are always the
+//       new ones; that is right as long as the same source does not reach both sides.
 //   J2. Otherwise a side is stored as bags (bag.h), state table 0 left, 1 right.
 //   J3. Left outer: a left row is given with NULLs while the weight of its matches is not positive. With a residual
 //       condition the matches are counted per left row when the right side changes, else per key.
@@ -341,6 +342,15 @@ static enum br_status push(struct br_operator *op, uint32_t port, const struct b
     return status;
 }
 
+struct br_column *br_join_choose(const struct br_join_side *side, struct br_column *stored, struct br_arena *arena) {
+    if (side->choice == NULL)
+        return stored;
+    struct br_column *chosen = br_arena_alloc(arena, side->column_count * sizeof *chosen);
+    for (uint32_t c = 0; c < side->column_count; c++)
+        chosen[c] = stored[side->choice[c]];
+    return chosen;
+}
+
 // --- reading back: the left rows meet the right side again
 struct rejoining {
     struct br_join *join;
@@ -354,8 +364,12 @@ static enum br_status rejoin_batch(struct rejoining *rejoining, struct br_error 
     struct br_join_keys keys;
     if (rejoining->batch == NULL || rejoining->batch->row_count == 0)
         return BR_OK;
-    find_keys(join, rejoining->batch, &join->sides[0], &keys);
-    enum br_status status = br_join_probe_left(join, rejoining->batch, &keys, &rejoining->output, error);
+    const struct br_join_side *left = &join->sides[0];
+    struct br_batch batch = *rejoining->batch;
+    batch.columns = br_join_choose(left, batch.columns, rejoining->arena);
+    batch.column_count = left->column_count;
+    find_keys(join, &batch, left, &keys);
+    enum br_status status = br_join_probe_left(join, &batch, &keys, &rejoining->output, error);
     br_arena_reset(join->op.arena);
     br_arena_reset(rejoining->arena);
     rejoining->batch = NULL;
@@ -367,11 +381,11 @@ static enum br_status rejoin_row(struct rejoining *rejoining, struct br_slice by
     const struct br_join_side *left = &rejoining->join->sides[0];
     struct br_arena *arena = rejoining->arena;
     if (rejoining->batch == NULL) {
-        rejoining->batch = br_batch_sized(arena, left->types, left->wanted, left->column_count, BR_BATCH_ROWS);
+        rejoining->batch = br_batch_sized(arena, left->types, left->wanted, left->stored_count, BR_BATCH_ROWS);
         br_batch_need_weights(rejoining->batch, arena);
     }
     struct br_batch *batch = rejoining->batch;
-    BR_TRY(br_row_decode(bytes, batch, batch->row_count, 0, left->column_count, arena, true, error));
+    BR_TRY(br_row_decode(bytes, batch, batch->row_count, 0, left->stored_count, arena, true, error));
     BR_CHECK(weight <= INT32_MAX && weight >= INT32_MIN);
     batch->weights[batch->row_count++] = (int32_t)weight;
     return batch->row_count == BR_BATCH_ROWS ? rejoin_batch(rejoining, error) : BR_OK;
@@ -435,15 +449,6 @@ static enum br_status scan(struct br_operator *op, br_graph_each each, void *con
 }
 
 // --- making
-static bool reaches(const struct br_node *from, const struct br_node *to) {
-    if (from == to)
-        return true;
-    for (uint32_t i = 0; i < from->input_count; i++)
-        if (reaches(from->inputs[i], to))
-            return true;
-    return false;
-}
-
 static bool has_table(const struct br_node *from, const struct br_table *table) {
     if (from->kind == BR_NODE_SOURCE)
         return from->source.table == table;
@@ -453,14 +458,32 @@ static bool has_table(const struct br_node *from, const struct br_table *table) 
     return false;
 }
 
+// The upsert source that an input is, or whose columns it chooses; choice[f] is the source's column of the input's
+// field.
+static const struct br_node *chosen_source(struct br_join *join, const struct br_node *input, uint32_t *choice) {
+    for (uint32_t f = 0; f < input->field_count; f++)
+        choice[f] = f;
+    const struct br_node *node = input;
+    for (; node->kind == BR_NODE_PROJECT; node = node->inputs[0]) {
+        for (uint32_t f = 0; f < input->field_count; f++) {
+            const struct br_expr *expr = node->project.exprs[choice[f]];
+            if (expr->kind != BR_EXPR_COLUMN)
+                return NULL;
+            choice[f] = expr->column;
+        }
+    }
+    bool upsert = node->kind == BR_NODE_SOURCE && br_source_rows(join->op.graph->operators[node->id]) != NULL;
+    return upsert ? node : NULL;
+}
+
 // The join keys in the order of the table's primary key, when they are its columns (J1); false when they are not.
-static bool order_as_primary_key(const struct br_table *table, const uint32_t *keys, uint32_t key_count,
-                                 uint32_t *ret_order) {
+static bool order_as_primary_key(const struct br_table *table, const uint32_t *keys, const uint32_t *choice,
+                                 uint32_t key_count, uint32_t *ret_order) {
     if (table->primary_key_count != key_count)
         return false;
     for (uint32_t p = 0; p < key_count; p++) {
         uint32_t k = 0;
-        while (k < key_count && keys[k] != table->primary_key[p])
+        while (k < key_count && choice[keys[k]] != table->primary_key[p])
             k++;
         if (k == key_count)
             return false;
@@ -469,38 +492,58 @@ static bool order_as_primary_key(const struct br_table *table, const uint32_t *k
     return true;
 }
 
-static void share_source(struct br_join *join, uint32_t port, const uint32_t *keys, uint32_t *order, bool *ordered) {
-    const struct br_node *node = join->op.node, *input = node->inputs[port], *other = node->inputs[1 - port];
-    struct br_operator *source = join->op.graph->operators[input->id];
-    uint32_t wanted[BR_JOIN_KEYS_MAX];
-    if (input->kind != BR_NODE_SOURCE || br_source_rows(source) == NULL || reaches(other, input) ||
-        has_table(other, input->source.table))
+static void share_rows(struct br_join *join, uint32_t port, const struct br_node *source, uint32_t *choice) {
+    struct br_join_side *side = &join->sides[port];
+    struct br_arena *arena = join->op.graph->arena;
+    const struct br_node *input = join->op.node->inputs[port];
+    side->shared = true;
+    side->rows = br_source_rows(join->op.graph->operators[source->id]);
+    side->stored_count = source->field_count;
+    side->types = join->op.graph->operators[source->id]->types;
+    side->wanted = source->source.table->used;
+    if (source == input)
         return;
-    if (!order_as_primary_key(br_source_table(source), keys, node->join.key_count, wanted))
+    bool *wanted = br_arena_array(arena, bool, source->field_count);
+    for (uint32_t f = 0; f < input->field_count; f++)
+        wanted[choice[f]] = source->source.table->used[choice[f]];
+    side->wanted = wanted;
+    side->choice = choice;
+}
+
+static void share_source(struct br_join *join, uint32_t port, const uint32_t *keys, uint32_t *order, bool *ordered) {
+    const struct br_node *node = join->op.node, *other = node->inputs[1 - port];
+    uint32_t wanted[BR_JOIN_KEYS_MAX];
+    uint32_t *choice = br_arena_array(join->op.graph->arena, uint32_t, node->inputs[port]->field_count);
+    const struct br_node *source = chosen_source(join, node->inputs[port], choice);
+    if (source == NULL || has_table(other, source->source.table))
+        return;
+    if (!order_as_primary_key(source->source.table, keys, choice, node->join.key_count, wanted))
         return;
     if (*ordered && memcmp(order, wanted, node->join.key_count * sizeof *wanted) != 0)
         return;
     memcpy(order, wanted, node->join.key_count * sizeof *wanted);
     *ordered = true;
-    join->sides[port].shared = true;
-    join->sides[port].rows = br_source_rows(source);
+    share_rows(join, port, source, choice);
 }
 
 static enum br_status plan_side(struct br_join *join, uint32_t port, const uint32_t *keys, const uint32_t *order,
                                 struct br_error *error) {
     const struct br_node *input = join->op.node->inputs[port];
     struct br_join_side *side = &join->sides[port];
+    struct br_arena *arena = join->op.graph->arena;
     side->column_count = input->field_count;
     side->key_count = join->op.node->join.key_count;
-    side->keys = br_arena_array(join->op.graph->arena, uint32_t, side->key_count);
+    side->keys = br_arena_array(arena, uint32_t, side->key_count);
     for (uint32_t k = 0; k < side->key_count; k++)
         side->keys[k] = keys[order[k]];
-    side->types = br_arena_array(join->op.graph->arena, enum br_type, input->field_count);
+    if (side->shared)
+        return BR_OK;
+    side->stored_count = input->field_count;
+    side->types = br_arena_array(arena, enum br_type, input->field_count);
     for (uint32_t f = 0; f < input->field_count; f++)
         side->types[f] = input->fields[f].type;
     side->wanted = input->kind == BR_NODE_SOURCE ? input->source.table->used : NULL;
-    bool stored = !side->shared && !(port == 0 && join->lookup);
-    if (!stored)
+    if (port == 0 && join->lookup)
         return BR_OK;
     return br_operator_table(&join->op, (uint16_t)port, port == 0 ? "left rows" : "right rows", &side->rows, error);
 }

@@ -13,9 +13,12 @@ struct br_join_side {
     bool shared;
     uint32_t *keys; // columns
     uint32_t key_count;
+    uint32_t column_count; // of the side
+    // Rows as stored: the side's columns, but of a shared side the source's, of which the side may be a choice.
     enum br_type *types;
-    const bool *wanted; // columns with values; NULL: all
-    uint32_t column_count;
+    const bool *wanted; // stored columns with values; NULL: all
+    uint32_t stored_count;
+    uint32_t *choice; // stored column of each of the side's; NULL: the same
 };
 
 // Up to BR_BATCH_ROWS pairs of rows that meet, given as one batch. One half of a pair is a row of the live batch, the
@@ -53,6 +56,8 @@ struct br_join_keys {
     uint32_t count;
 };
 
+// The side's columns of a batch of stored ones; choice NULL: as they are.
+struct br_column *br_join_choose(const struct br_join_side *side, struct br_column *stored, struct br_arena *arena);
 enum br_status br_join_probe_left(struct br_join *join, const struct br_batch *batch, const struct br_join_keys *keys,
                                   const struct br_output *output, struct br_error *error);
 

@@ -106,7 +106,6 @@ enum br_status br_window_apply(struct br_operator *op, const struct br_batch *ba
 // The upsert table's rows by primary key, for joins that read them in place; NULL when the operator is no upsert
 // source.
 struct br_state_table *br_source_rows(struct br_operator *op);
-const struct br_table *br_source_table(const struct br_operator *op);
 
 // --- batches (batches.c)
 // Like br_batch_create, for exactly row_capacity rows (may exceed BR_BATCH_ROWS only for the caller's own use).

@@ -13,8 +13,9 @@ void br_pairs_prepare(struct br_join *join) {
     join->pairs->join = join;
     join->null_columns = br_arena_array(arena, struct br_column, right->column_count);
     for (uint32_t c = 0; join->left_outer && c < right->column_count; c++) {
-        join->null_columns[c].type = right->types[c];
-        join->null_columns[c].values = br_arena_array(arena, uint8_t, BR_BATCH_ROWS * br_type_width(right->types[c]));
+        enum br_type type = join->op.node->inputs[1]->fields[c].type;
+        join->null_columns[c].type = type;
+        join->null_columns[c].values = br_arena_array(arena, uint8_t, BR_BATCH_ROWS * br_type_width(type));
         join->null_columns[c].validity = br_validity_create(arena, BR_BATCH_ROWS, false);
     }
 }
@@ -36,10 +37,10 @@ struct br_pairs *br_pairs_begin(struct br_join *join, const struct br_output *ou
 static enum br_status decode_half(struct br_join *join, uint32_t port, const struct br_slice *rows, uint32_t count,
                                   struct br_column **ret, struct br_error *error) {
     const struct br_join_side *side = &join->sides[port];
-    struct br_batch *half = br_batch_sized(join->pair_arena, side->types, side->wanted, side->column_count, count);
+    struct br_batch *half = br_batch_sized(join->pair_arena, side->types, side->wanted, side->stored_count, count);
     for (uint32_t r = 0; r < count; r++)
-        BR_TRY(br_row_decode(rows[r], half, r, 0, side->column_count, join->pair_arena, false, error));
-    *ret = half->columns;
+        BR_TRY(br_row_decode(rows[r], half, r, 0, side->stored_count, join->pair_arena, false, error));
+    *ret = br_join_choose(side, half->columns, join->pair_arena);
     return BR_OK;
 }
 

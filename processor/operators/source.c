@@ -242,7 +242,3 @@ enum br_status br_scan_create(struct br_graph *graph, const struct br_node *node
 struct br_state_table *br_source_rows(struct br_operator *op) {
     return op->class == &upsert_class ? ((struct source *)op)->rows : NULL;
 }
-
-const struct br_table *br_source_table(const struct br_operator *op) {
-    return op->class == &upsert_class ? ((const struct source *)op)->table : NULL;
-}

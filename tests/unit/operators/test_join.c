@@ -116,6 +116,33 @@ Test(join, upsert_tables_keyed_by_the_join_key_are_not_stored_twice) {
     }
 }
 
+Test(join, columns_chosen_from_an_upsert_table_are_read_in_place_too) {
+    struct world *world = world_create();
+    uint32_t l = world_table(world, "l", "it", NULL), r = world_table(world, "r", "itin", (const int[]){0, 2, -1});
+    struct br_node *left = world_source(world, l), *right = world_source(world, r);
+    struct br_expr *inner[] = {world_column(world, right, 3), world_column(world, right, 2),
+                               world_column(world, right, 0)};
+    struct br_node *middle = world_project(world, right, 3, inner);
+    struct br_expr *outer[] = {world_column(world, middle, 1), world_column(world, middle, 2),
+                               world_column(world, middle, 0)};
+    struct br_node *chosen = world_project(world, middle, 3, outer); // (r2, r0, r3)
+    uint32_t view = world_view(world, "v", world_join(world, left, chosen, "0,0", "0,1", true));
+    world_start(world);
+    world_push(world, l, 1, "1|a");
+    world_push(world, r, 1, "1|x|1|0.5");
+    world_push(world, r, 1, "1|x|2|7");
+    world_push(world, l, 1, "2|b");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "1|a|1|1|0.5\n2|b|||\n");
+    cr_assert_eq(world_stored(world), 2 + 2, "%zu keys", world_stored(world));
+    world_push(world, r, 1, "2|y|2|3");
+    world_push(world, r, -1, "1||1|");
+    world_end_epoch(world);
+    EXPECT(world_seen(world, view), "1|a|||\n2|b|2|2|3\n");
+    EXPECT(world_scan(world, view), "1|a|||\n2|b|2|2|3\n");
+    world_destroy(&world);
+}
+
 Test(join, both_sides_keyed_by_the_join_key_share_both) {
     struct bench bench = bench_of(true, "0", "0", false);
     world_push(bench.world, bench.left, 1, "1|a|7");
