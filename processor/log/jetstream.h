@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log on a NATS JetStream server or cluster (libnats). See log.h for the contract.
 //
-// Connection loss is waited out with back-off (the task goes on when the server is back); wrong credentials, a server
-// without JetStream and a server older than the floor (2.12.14 in 2.12, 2.14.4 from 2.14 on) are BR_FATAL at connect,
-// said in words.
+// Connection loss is waited out with back-off (the task goes on when the server is back): readers dial again by
+// themselves; a call that needs an answer waits request_timeout_us for the connection and the answer, then says
+// BR_RETRY. br_log_connect_jetstream is BR_RETRY when no server answers within request_timeout_us; wrong credentials, a
+// server without JetStream and a server older than the floor (2.12.14 in 2.12, 2.14.4 from 2.14 on) are BR_FATAL, said
+// in words.
+//
+// Everything runs in the calling thread: a log moves on in br_log_wait, br_reader_peek, br_log_append_ready and in
+// calls that wait, and has no threads of its own. What the server sends meanwhile waits in the sockets.
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_H
 #define BR_PROCESSOR_LOG_JETSTREAM_H
 
@@ -23,14 +28,18 @@ struct br_connect_options {
 enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,
                                         struct br_error *error) BR_MUST_CHECK;
 
-// A private nats-server for `braid run --dev`, the demo and tests: finds the binary (PATH, then .deps/bin beside the
-// braid binary or below the working directory, then $BRAID_NATS_SERVER), starts it on a free port of 127.0.0.1 with
-// JetStream in `store_dir`, waits until it answers. It dies with this process (PR_SET_PDEATHSIG).
+// A private nats-server for `braid run --dev`, the demo and tests: finds the binary ($BRAID_NATS_SERVER, else PATH when
+// new enough, else .deps/bin beside the braid binary, in a folder above it, or below the working directory), starts it
+// on a free port of 127.0.0.1 with JetStream in `store_dir`, waits until it answers. It dies with the thread that
+// started it (PR_SET_PDEATHSIG).
 struct br_private_server;
 enum br_status br_private_server_start(const char *store_dir, bool sync_always, struct br_private_server **ret_server,
                                        struct br_error *error) BR_MUST_CHECK;
 const char *br_private_server_url(const struct br_private_server *server);
 int br_private_server_pid(const struct br_private_server *server);
 void br_private_server_stop(struct br_private_server **server); // SIGTERM, waits
+// For tests of outages: ends the process (kill_it: SIGKILL, else SIGTERM) and starts it again, same port and store.
+void br_private_server_halt(struct br_private_server *server, bool kill_it);
+enum br_status br_private_server_resume(struct br_private_server *server, struct br_error *error) BR_MUST_CHECK;
 
 #endif

@@ -14,13 +14,17 @@ bool br_log_message_header(const struct br_log_message *message, const char *nam
 
 // --- streams
 
+static enum br_status check_filter(const char *subject, struct br_error *error) {
+    if (br_subject_valid(br_slice_of(subject), true))
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "\"%s\" is no subject: tokens separated by dots, none empty, no blanks, \">\" only at the end",
+                        subject);
+}
+
 enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
                                   struct br_error *error) {
-    if (!br_subject_valid(br_slice_of(subject), true))
-        return br_error_set(error, BR_FATAL,
-                            "\"%s\" is no subject: tokens separated by dots, none empty, no blanks, \">\" only at the "
-                            "end",
-                            subject);
+    BR_TRY(check_filter(subject, error));
     return log->ops->find_stream(log, subject, ret_info, error);
 }
 
@@ -37,6 +41,7 @@ enum br_status br_log_ensure_output(struct br_log *log, const char *stream, cons
 
 enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const char *subject,
                                    struct br_error *error) {
+    BR_TRY(check_filter(subject, error));
     return log->ops->ensure_input(log, stream, subject, error);
 }
 
@@ -99,8 +104,9 @@ bool br_log_append_ready(struct br_log *log) {
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) {
     BR_CHECK(log->appending);
+    enum br_status status = log->ops->append_wait(log, ret_result, ret_sequence, error);
     log->appending = false;
-    return log->ops->append_wait(log, ret_result, ret_sequence, error);
+    return status;
 }
 
 enum br_status br_log_publish(struct br_log *log, const struct br_log_message *message, struct br_error *error) {
@@ -120,6 +126,7 @@ enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) 
 
 enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                               uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
+    BR_TRY(check_filter(filter, error));
     return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, ret_reader, error);
 }
 
@@ -148,6 +155,10 @@ bool br_reader_caught_up(struct br_reader *reader) {
 
 uint64_t br_reader_pending(struct br_reader *reader) {
     return reader->log->ops->reader_pending(reader);
+}
+
+uint64_t br_reader_covered(struct br_reader *reader) {
+    return reader->log->ops->reader_covered(reader);
 }
 
 void br_log_wait(struct br_log *log, int64_t timeout_us) {

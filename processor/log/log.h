@@ -125,6 +125,10 @@ void br_reader_release(struct br_reader *reader);
 bool br_reader_caught_up(struct br_reader *reader);
 // Messages that the stream still holds for this reader beyond those consumed (lag); best knowledge.
 uint64_t br_reader_pending(struct br_reader *reader);
+// The stream sequence up to which this reader has shown all there is for it: at least that of the last message shown,
+// more when what follows doesn't match the filter (as far as is known here). A position may be moved there when all
+// that was shown is consumed; so a stream's limits can drop what others wrote without a hole appearing for this reader.
+uint64_t br_reader_covered(struct br_reader *reader);
 // Blocks until a reader has something new to peek at, an append's reply is there, a request is waiting, br_log_wake was
 // called, or the timeout ends.
 void br_log_wait(struct br_log *log, int64_t timeout_us);

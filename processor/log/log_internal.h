@@ -36,6 +36,7 @@ struct br_log_ops {
     void (*reader_release)(struct br_reader *reader);
     bool (*reader_caught_up)(struct br_reader *reader);
     uint64_t (*reader_pending)(struct br_reader *reader);
+    uint64_t (*reader_covered)(struct br_reader *reader);
     void (*wait)(struct br_log *log, int64_t timeout_us);
     void (*wake)(struct br_log *log);
 

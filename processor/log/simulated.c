@@ -74,7 +74,7 @@ void br_sim_destroy(struct br_sim **sim_ptr) {
     if (sim == NULL)
         return;
     for (size_t i = 0; i < sim->stream_count; i++)
-        sim_stream_destroy(sim->streams[i]);
+        br_sim_stream_destroy(sim->streams[i]);
     free(sim->streams);
     free(sim->late);
     free(sim->services);
@@ -106,7 +106,7 @@ void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *conte
 enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,
                                  size_t subject_count, struct br_error *error) {
     struct sim_stream *stream;
-    BR_TRY(sim_stream_add(sim, name, subjects, subject_count, &stream, error));
+    BR_TRY(br_sim_stream_add(sim, name, subjects, subject_count, &stream, error));
     stream->allow_atomic = true;
     return BR_OK;
 }
@@ -128,7 +128,7 @@ static void land_late(struct br_sim *sim) {
     for (size_t i = 0; i < sim->late_count; i++) {
         struct sim_late *late = &sim->late[i];
         if (late->due_call <= sim->calls)
-            (void)sim_stream_append(sim, late->stream, late->messages, late->count, late->expected_sequence);
+            (void)br_sim_stream_append(sim, late->stream, late->messages, late->count, late->expected_sequence);
         else
             sim->late[kept++] = *late;
     }
@@ -184,7 +184,7 @@ uint64_t br_sim_calls(const struct br_log *log) {
 
 static enum br_status require_stream(struct sim_log *log, const char *name, struct sim_stream **ret_stream,
                                      struct br_error *error) {
-    *ret_stream = sim_stream_find(log->sim, name);
+    *ret_stream = br_sim_stream_find(log->sim, name);
     if (*ret_stream == NULL)
         return br_error_set(error, BR_FATAL, "there is no stream %s", name);
     return BR_OK;
@@ -209,7 +209,7 @@ static enum br_status sim_find_stream(struct br_log *base, const char *subject, 
     }
     if (found == NULL)
         return br_log_no_stream_error(subject, error);
-    sim_stream_describe(found, ret_info);
+    br_sim_stream_describe(found, ret_info);
     return BR_OK;
 }
 
@@ -218,15 +218,15 @@ static enum br_status sim_stream_info(struct br_log *base, const char *name, str
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(require_stream(sim_log(base), name, &stream, error));
-    sim_stream_describe(stream, ret_info);
+    br_sim_stream_describe(stream, ret_info);
     return BR_OK;
 }
 
 static enum br_status ensure_stream(struct sim_log *log, const char *name, const char *const *subjects, size_t count,
                                     struct sim_stream **ret_stream, struct br_error *error) {
-    *ret_stream = sim_stream_find(log->sim, name);
-    return *ret_stream == NULL ? sim_stream_add(log->sim, name, subjects, count, ret_stream, error)
-                               : sim_stream_widen(log->sim, *ret_stream, subjects, count, error);
+    *ret_stream = br_sim_stream_find(log->sim, name);
+    return *ret_stream == NULL ? br_sim_stream_add(log->sim, name, subjects, count, ret_stream, error)
+                               : br_sim_stream_widen(log->sim, *ret_stream, subjects, count, error);
 }
 
 static enum br_status sim_ensure_output(struct br_log *base, const char *name, const struct br_output_options *options,
@@ -235,7 +235,7 @@ static enum br_status sim_ensure_output(struct br_log *base, const char *name, c
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(ensure_stream(sim_log(base), name, options->subjects, options->subject_count, &stream, error));
     stream->allow_atomic = true;
-    sim_stream_describe(stream, ret_info);
+    br_sim_stream_describe(stream, ret_info);
     return BR_OK;
 }
 
@@ -259,7 +259,7 @@ static enum br_status sim_get(struct br_log *base, const char *name, const char 
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(require_stream(sim_log(base), name, &stream, error));
     const struct br_log_message *message =
-        sequence == 0 ? sim_stream_last(stream, br_slice_of(subject)) : sim_stream_get(stream, sequence);
+        sequence == 0 ? br_sim_stream_last(stream, br_slice_of(subject)) : br_sim_stream_get(stream, sequence);
     *ret_found = message != NULL;
     if (message != NULL)
         br_log_message_copy(message, copy, ret_message);
@@ -295,7 +295,7 @@ static void keep_late(struct sim_log *log, struct sim_stream *stream, const stru
     sim->late = br_realloc(sim->late, (sim->late_count + 1) * sizeof *sim->late);
     sim->late[sim->late_count++] = (struct sim_late){
         .stream = stream,
-        .messages = sim_messages_copy(sim, messages, count),
+        .messages = br_sim_messages_copy(sim, messages, count),
         .count = count,
         .expected_sequence = expected_sequence,
         .due_call = sim->calls + 1 + draw(sim) % LATE_CALLS_MAX,
@@ -315,7 +315,7 @@ static void settle_append(struct sim_log *log, struct sim_stream *stream, const 
         keep_late(log, stream, messages, count, expected_sequence);
         return;
     }
-    bool landed = sim_stream_append(log->sim, stream, messages, count, expected_sequence);
+    bool landed = br_sim_stream_append(log->sim, stream, messages, count, expected_sequence);
     log->append_sequence = stream->last_sequence;
     if (!chance(log, faults->lose_ack))
         log->append_result = landed ? BR_APPEND_DONE : BR_APPEND_FENCED;
@@ -360,7 +360,7 @@ static enum br_status sim_append_wait(struct br_log *base, enum br_append_result
 static enum br_status sim_publish(struct br_log *base, const struct br_log_message *message, struct br_error *error) {
     struct sim_log *log = sim_log(base);
     BR_TRY(begin_refusable_call(log, error));
-    struct sim_stream *stream = sim_stream_of_subject(log->sim, message->subject);
+    struct sim_stream *stream = br_sim_stream_of_subject(log->sim, message->subject);
     if (stream == NULL) {
         char subject[256];
         snprintf(subject, sizeof subject, "%.*s", (int)message->subject.len, (const char *)message->subject.ptr);
@@ -369,7 +369,7 @@ static enum br_status sim_publish(struct br_log *base, const struct br_log_messa
     if (wire_size(message) > PUBLISH_SIZE_MAX)
         return br_error_set(error, BR_FATAL, "a message of %zu bytes is larger than the server takes (%zu)",
                             wire_size(message), PUBLISH_SIZE_MAX);
-    sim_stream_store(log->sim, stream, message);
+    br_sim_stream_store(log->sim, stream, message);
     return BR_OK;
 }
 
@@ -387,7 +387,7 @@ static enum br_status sim_reader_open(struct br_log *base, const char *name, con
     BR_TRY(begin_refusable_call(log, error));
     BR_TRY(require_stream(log, name, &stream, error));
     struct br_stream_info info;
-    sim_stream_describe(stream, &info);
+    br_sim_stream_describe(stream, &info);
     BR_TRY(br_log_check_position(&info, first_sequence, error));
     struct sim_reader *reader = br_calloc(1, sizeof *reader);
     reader->base.log = base;
@@ -434,7 +434,7 @@ static bool reader_seek(struct sim_reader *reader) {
 // The stream must still be the one that was opened and hold what this reader hasn't seen.
 static enum br_status check_stream(struct sim_reader *reader, struct br_error *error) {
     struct br_stream_info info;
-    sim_stream_describe(reader->stream, &info);
+    br_sim_stream_describe(reader->stream, &info);
     BR_TRY(br_log_check_same(&info, reader->created, error));
     if (reader->from_beginning && reader->window.end == 0 && reader->next <= 1)
         reader->next = reader->next < info.first_sequence ? info.first_sequence : reader->next;
@@ -496,6 +496,10 @@ static uint64_t sim_reader_pending(struct br_reader *base) {
         if (!reader->stream->slots[reader->counted_to - 1].gone && reader_wants(reader, reader->counted_to))
             reader->counted++;
     return br_window_shown(&reader->window) + reader->counted;
+}
+
+static uint64_t sim_reader_covered(struct br_reader *base) {
+    return sim_reader(base)->next - 1;
 }
 
 static struct sim_request *first_request(struct sim_log *log) {
@@ -664,6 +668,7 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .reader_release = sim_reader_release,
         .reader_caught_up = sim_reader_caught_up,
         .reader_pending = sim_reader_pending,
+        .reader_covered = sim_reader_covered,
         .wait = sim_wait,
         .wake = sim_wake,
         .serve = sim_serve,

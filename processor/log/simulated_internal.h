@@ -75,23 +75,23 @@ struct br_sim {
     void *idle_context;
 };
 
-struct sim_stream *sim_stream_find(struct br_sim *sim, const char *name);
-struct sim_stream *sim_stream_of_subject(struct br_sim *sim, struct br_slice subject);
-enum br_status sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,
-                              struct sim_stream **ret_stream, struct br_error *error);
+struct sim_stream *br_sim_stream_find(struct br_sim *sim, const char *name);
+struct sim_stream *br_sim_stream_of_subject(struct br_sim *sim, struct br_slice subject);
+enum br_status br_sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,
+                                 struct sim_stream **ret_stream, struct br_error *error);
 // Adds subjects that are not covered yet.
-enum br_status sim_stream_widen(struct br_sim *sim, struct sim_stream *stream, const char *const *subjects,
-                                size_t count, struct br_error *error);
-void sim_stream_destroy(struct sim_stream *stream);
-void sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message);
+enum br_status br_sim_stream_widen(struct br_sim *sim, struct sim_stream *stream, const char *const *subjects,
+                                   size_t count, struct br_error *error);
+void br_sim_stream_destroy(struct sim_stream *stream);
+void br_sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message);
 // The last message on a subject (wildcards allowed), NULL when there is none.
-const struct br_log_message *sim_stream_last(const struct sim_stream *stream, struct br_slice subject);
+const struct br_log_message *br_sim_stream_last(const struct sim_stream *stream, struct br_slice subject);
 // NULL when there is none with this sequence.
-const struct br_log_message *sim_stream_get(const struct sim_stream *stream, uint64_t sequence);
-void sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info);
+const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence);
+void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info);
 // Lands the batch if its fence holds; false when it doesn't.
-bool sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
-                       size_t count, uint64_t expected_sequence);
-struct br_log_message *sim_messages_copy(struct br_sim *sim, const struct br_log_message *messages, size_t count);
+bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
+                          size_t count, uint64_t expected_sequence);
+struct br_log_message *br_sim_messages_copy(struct br_sim *sim, const struct br_log_message *messages, size_t count);
 
 #endif

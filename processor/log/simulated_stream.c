@@ -56,14 +56,14 @@ static void table_rebuild(struct sim_stream *stream) {
             table_note(stream, i + 1);
 }
 
-struct sim_stream *sim_stream_find(struct br_sim *sim, const char *name) {
+struct sim_stream *br_sim_stream_find(struct br_sim *sim, const char *name) {
     for (size_t i = 0; i < sim->stream_count; i++)
         if (strcmp(sim->streams[i]->name, name) == 0)
             return sim->streams[i];
     return NULL;
 }
 
-struct sim_stream *sim_stream_of_subject(struct br_sim *sim, struct br_slice subject) {
+struct sim_stream *br_sim_stream_of_subject(struct br_sim *sim, struct br_slice subject) {
     for (size_t i = 0; i < sim->stream_count; i++)
         for (size_t j = 0; j < sim->streams[i]->subject_count; j++)
             if (br_subject_matches(br_slice_of(sim->streams[i]->subjects[j]), subject))
@@ -91,8 +91,8 @@ static enum br_status add_subject(struct br_sim *sim, struct sim_stream *stream,
     return BR_OK;
 }
 
-enum br_status sim_stream_widen(struct br_sim *sim, struct sim_stream *stream, const char *const *subjects,
-                                size_t count, struct br_error *error) {
+enum br_status br_sim_stream_widen(struct br_sim *sim, struct sim_stream *stream, const char *const *subjects,
+                                   size_t count, struct br_error *error) {
     for (size_t i = 0; i < count; i++)
         BR_TRY(add_subject(sim, stream, subjects[i], error));
     return BR_OK;
@@ -104,18 +104,18 @@ static struct br_wall_time stamp(struct br_sim *sim) {
     return (struct br_wall_time){sim->last_stored_us};
 }
 
-enum br_status sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,
-                              struct sim_stream **ret_stream, struct br_error *error) {
+enum br_status br_sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,
+                                 struct sim_stream **ret_stream, struct br_error *error) {
     struct sim_stream *stream = br_calloc(1, sizeof *stream);
-    if (strlen(name) >= sizeof stream->name || sim_stream_find(sim, name) != NULL) {
+    if (strlen(name) >= sizeof stream->name || br_sim_stream_find(sim, name) != NULL) {
         free(stream);
         return br_error_set(error, BR_FATAL, "stream name %s is too long or already in use", name);
     }
     strcpy(stream->name, name);
     stream->first_sequence = 1;
-    enum br_status status = sim_stream_widen(sim, stream, subjects, count, error);
+    enum br_status status = br_sim_stream_widen(sim, stream, subjects, count, error);
     if (status != BR_OK) {
-        sim_stream_destroy(stream);
+        br_sim_stream_destroy(stream);
         return status;
     }
     stream->created = stamp(sim);
@@ -126,7 +126,7 @@ enum br_status sim_stream_add(struct br_sim *sim, const char *name, const char *
     return BR_OK;
 }
 
-void sim_stream_destroy(struct sim_stream *stream) {
+void br_sim_stream_destroy(struct sim_stream *stream) {
     for (size_t i = 0; i < stream->subject_count; i++)
         free(stream->subjects[i]);
     free(stream->subjects);
@@ -135,7 +135,7 @@ void sim_stream_destroy(struct sim_stream *stream) {
     free(stream);
 }
 
-struct br_log_message *sim_messages_copy(struct br_sim *sim, const struct br_log_message *messages, size_t count) {
+struct br_log_message *br_sim_messages_copy(struct br_sim *sim, const struct br_log_message *messages, size_t count) {
     struct br_log_message *copies = br_arena_array(sim->arena, struct br_log_message, count);
     for (size_t i = 0; i < count; i++) {
         const struct br_log_message *message = &messages[i];
@@ -172,30 +172,30 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
     sim->touched = true;
 }
 
-void sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message) {
-    store_copied(sim, stream, sim_messages_copy(sim, message, 1));
+void br_sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message) {
+    store_copied(sim, stream, br_sim_messages_copy(sim, message, 1));
 }
 
-const struct br_log_message *sim_stream_get(const struct sim_stream *stream, uint64_t sequence) {
+const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence) {
     if (sequence == 0 || sequence > stream->last_sequence || stream->slots[sequence - 1].gone)
         return NULL;
     return &stream->slots[sequence - 1].message;
 }
 
-const struct br_log_message *sim_stream_last(const struct sim_stream *stream, struct br_slice subject) {
+const struct br_log_message *br_sim_stream_last(const struct sim_stream *stream, struct br_slice subject) {
     if (br_subject_valid(subject, false)) {
         uint64_t sequence = stream->last_by_subject[table_find(stream, subject)];
         return sequence == 0 ? NULL : &stream->slots[sequence - 1].message;
     }
     for (uint64_t sequence = stream->last_sequence; sequence >= stream->first_sequence && sequence > 0; sequence--) {
-        const struct br_log_message *message = sim_stream_get(stream, sequence);
+        const struct br_log_message *message = br_sim_stream_get(stream, sequence);
         if (message != NULL && br_subject_matches(subject, message->subject))
             return message;
     }
     return NULL;
 }
 
-void sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info) {
+void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info) {
     *ret_info = (struct br_stream_info){
         .created = stream->created,
         .first_sequence = stream->first_sequence,
@@ -206,12 +206,12 @@ void sim_stream_describe(const struct sim_stream *stream, struct br_stream_info 
     strcpy(ret_info->name, stream->name);
 }
 
-bool sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
-                       size_t count, uint64_t expected_sequence) {
-    const struct br_log_message *last = sim_stream_last(stream, messages[count - 1].subject);
+bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
+                          size_t count, uint64_t expected_sequence) {
+    const struct br_log_message *last = br_sim_stream_last(stream, messages[count - 1].subject);
     if ((last == NULL ? 0 : last->sequence) != expected_sequence)
         return false;
-    struct br_log_message *copies = sim_messages_copy(sim, messages, count);
+    struct br_log_message *copies = br_sim_messages_copy(sim, messages, count);
     for (size_t i = 0; i < count; i++)
         store_copied(sim, stream, &copies[i]);
     return true;
@@ -234,7 +234,7 @@ static void settle(struct sim_stream *stream) {
 }
 
 static struct sim_stream *must_find(struct br_sim *sim, const char *name) {
-    struct sim_stream *stream = sim_stream_find(sim, name);
+    struct sim_stream *stream = br_sim_stream_find(sim, name);
     BR_CHECK(stream != NULL);
     return stream;
 }
@@ -261,7 +261,7 @@ void br_sim_forget_after(struct br_sim *sim, const char *name, uint64_t last_kep
 
 void br_sim_delete(struct br_sim *sim, const char *name, uint64_t sequence) {
     struct sim_stream *stream = must_find(sim, name);
-    if (sim_stream_get(stream, sequence) != NULL)
+    if (br_sim_stream_get(stream, sequence) != NULL)
         remove_slot(stream, sequence);
     settle(stream);
 }

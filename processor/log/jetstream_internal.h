@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of the JetStream log: one control connection for requests, appends and publishes (jetstream.c,
+// jetstream_streams.c, jetstream_append.c, jetstream_serve.c) and one connection per reader (jetstream_reader.c). All
+// of it runs in the task's thread; only js_wake may be called from another one.
+#ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
+#define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
+
+#include "processor/log/jetstream.h"
+#include "processor/log/log_internal.h"
+#include "processor/log/session.h"
+
+#include <jansson.h>
+
+#define JS_SID_INBOX 1   // "<inbox>.>"
+#define JS_SID_SERVICE 8 // the first subject served; the others follow
+#define JS_NO_RESPONDERS 503
+
+// JetStream's error codes that we tell apart (nats-server, server/errors.json).
+enum {
+    JS_ERROR_NO_MESSAGE = 10037,
+    JS_ERROR_NOT_ENABLED_FOR_ACCOUNT = 10039,
+    JS_ERROR_STREAM_NAME_IN_USE = 10058,
+    JS_ERROR_NO_STREAM = 10059,
+    JS_ERROR_SUBJECTS_OVERLAP = 10065,
+    JS_ERROR_WRONG_LAST_SEQUENCE = 10071,
+    JS_ERROR_NOT_ENABLED = 10076,
+    JS_ERROR_WRONG_LAST_SEQUENCE_IN_FLIGHT = 10164,
+    JS_ERROR_BATCH_DISABLED = 10174,
+    JS_ERROR_BATCH_INCOMPLETE = 10176,
+    JS_ERROR_BATCH_TOO_LARGE = 10199,
+    JS_ERROR_BATCH_DUPLICATE_ID = 10201,
+    JS_ERROR_BATCH_TOO_MANY = 10210,
+};
+
+// The one blocking request that may be under way.
+struct js_call {
+    bool waiting, done;
+    uint64_t token, drop_count;
+    int status; // JS_NO_RESPONDERS, or 0
+    struct br_buffer reply;
+};
+
+struct js_append {
+    uint64_t id; // in its replies' subjects
+    char stream[256];
+    bool settled;
+    uint64_t end_total; // queued_total of the control connection when the last byte was queued
+    uint64_t drop_count;
+    int64_t deadline_us;
+    // settled:
+    enum br_status status; // BR_OK: result holds
+    struct br_error error;
+    enum br_append_result result;
+    uint64_t sequence;
+};
+
+struct js_publish {
+    uint64_t unacked_count;
+    uint64_t drop_count; // of the control connection when the oldest unacked one was sent
+    int64_t deadline_us; // moves on with every ack
+    enum br_status status;
+    struct br_error error;
+    char subject[256]; // of the last one published, for the words when it is refused
+};
+
+struct js_request { // one that waits to be answered
+    struct js_request *next;
+    size_t subject_index;
+    char *reply;
+    struct br_slice payload;
+    uint8_t bytes[];
+};
+
+struct js_answer { // to a br_log_request of ours, under way
+    bool waiting, done;
+    uint64_t token;
+    const char *subject;
+    int64_t timeout_us, deadline_us; // between two parts
+    enum br_status (*each)(void *context, struct br_slice part, struct br_error *error);
+    void *context;
+    enum br_status status;
+    struct br_error *error; // the caller's
+};
+
+struct js_reader;
+
+struct js_log {
+    struct br_log base;
+    struct br_session_config config;
+    struct br_session control;
+    uint64_t subscribed_id; // connection_id that has our subscriptions
+    int wake_fd;
+    int64_t timeout_us;
+    size_t queue_bytes;
+    const volatile bool *cancel;
+    char inbox[48];
+    uint64_t next_token;
+    struct js_call call;
+    struct js_append append;
+    struct js_publish publish;
+    struct js_answer answer;
+    struct br_buffer headers; // scratch
+    char **services;
+    size_t service_count;
+    struct js_request *requests, **requests_end;
+    size_t request_count, request_bytes;
+    struct js_reader *readers;
+    struct pollfd *pollers;
+    size_t poller_capacity;
+};
+
+static inline struct js_log *js_log(struct br_log *log) {
+    return (struct js_log *)(void *)log;
+}
+
+// --- jetstream.c
+bool br_js_version_usable(const char *version); // "2.15.1": above the floor?
+bool br_js_cancelled(const struct js_log *log);
+// Sends, receives and hands out what is there on the control connection. Never blocks.
+void br_js_pump(struct js_log *log, int64_t now_us);
+// Waits until something happens on any connection, or until the time.
+void br_js_poll(struct js_log *log, int64_t until_us);
+// Waits until the control connection is up. BR_RETRY when it isn't in time.
+enum br_status br_js_await_up(struct js_log *log, int64_t deadline_us, struct br_error *error) BR_MUST_CHECK;
+// A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0.
+enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
+                          int *ret_status, struct br_error *error) BR_MUST_CHECK;
+// A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
+// and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
+enum br_status br_js_api(struct js_log *log, const char *subject, json_t *body, const char *what, json_t **ret_reply,
+                         int *ret_code, struct br_error *error) BR_MUST_CHECK;
+// Turns the "error" object of a reply into an error: BR_RETRY for passing ones. `what` begins the words.
+enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) BR_MUST_CHECK;
+int br_js_error_code(const json_t *reply); // 0: no error
+
+static inline void br_js_json_cleanup(json_t **json) {
+    json_decref(*json);
+}
+#define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
+
+// --- jetstream_streams.c
+enum br_status br_js_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
+                                 struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
+                                 struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
+                                   struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
+    BR_MUST_CHECK;
+enum br_status br_js_get(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
+                         struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
+                         struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_check_stream_name(const char *name, struct br_error *error) BR_MUST_CHECK;
+// From the reply of STREAM.INFO, CREATE or UPDATE.
+enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info *ret_info, struct br_error *error)
+    BR_MUST_CHECK;
+
+// --- jetstream_append.c
+enum br_status br_js_append(struct br_log *log, const char *stream, const struct br_log_message *messages, size_t count,
+                            uint64_t expected_sequence, struct br_error *error) BR_MUST_CHECK;
+bool br_js_append_ready(struct br_log *log);
+enum br_status br_js_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
+                                 struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_publish(struct br_log *log, const struct br_log_message *message, struct br_error *error)
+    BR_MUST_CHECK;
+enum br_status br_js_publish_flush(struct br_log *log, struct br_error *error) BR_MUST_CHECK;
+// A reply to an append ("f…" to its first message, "l…" to its last) or to a publish.
+void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message);
+void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message);
+// Settles what can be told without a reply: the connection was lost, the time has run out.
+void br_js_check_append(struct js_log *log, int64_t now_us);
+
+// --- jetstream_serve.c
+enum br_status br_js_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
+bool br_js_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
+enum br_status br_js_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
+                           struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
+                             enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                             void *context, struct br_error *error) BR_MUST_CHECK;
+void br_js_take_request(struct js_log *log, size_t subject_index, const struct br_session_message *message);
+void br_js_take_part(struct js_log *log, uint64_t token, const struct br_session_message *message);
+
+// --- jetstream_reader.c
+enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
+                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
+    BR_MUST_CHECK;
+void br_js_reader_close(struct br_reader *reader);
+enum br_status br_js_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages,
+                                 size_t *ret_count, struct br_error *error) BR_MUST_CHECK;
+void br_js_reader_consume(struct br_reader *reader, size_t count);
+void br_js_reader_release(struct br_reader *reader);
+bool br_js_reader_caught_up(struct br_reader *reader);
+uint64_t br_js_reader_pending(struct br_reader *reader);
+uint64_t br_js_reader_covered(struct br_reader *reader);
+// For the wait: the next reader of the log, its poll entry, when it must be looked at, and a look at it, which tells
+// whether it has something new to peek at.
+struct js_reader *br_js_reader_next(const struct js_reader *reader);
+struct pollfd br_js_reader_pollfd(const struct js_reader *reader);
+int64_t br_js_reader_deadline(const struct js_reader *reader);
+bool br_js_reader_service(struct js_reader *reader, int64_t now_us);
+
+#endif

@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: Apache-2.0
+// A reader: an ordered push consumer on a connection of its own (L5).
+//
+// R1. The server pushes messages to a subject of ours, without acknowledgements. Every message's reply subject tells
+// its place: "$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time, ns>.<pending>"
+// (newer form: "$JS.ACK.<domain>.<account>." before the stream). Consumer sequences are without gaps; one that isn't
+// the next, a heartbeat that is ahead of us, three missed heartbeats or a new connection make us leave the consumer and
+// make another one at `next`. R2. `next` is the sequence that the stream must still be able to give us: one more than
+// the last message received, or what the server's heartbeat says it has looked through (Nats-Last-Stream) when that is
+// more. R3. When a consumer is made, and whenever `pending` falls by more than was delivered, the stream is asked
+// whether it is still the same and still holds `next`; a no is fatal when it stands after a second look (the messages
+// themselves may have been under way). R4. Memory: messages stay in the blocks they arrived in until released. Beyond
+// queue_bytes the reply to the server's flow control request is held back; what the server may still send then is
+// bounded by its window (32 MiB).
+//
+// States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
+// STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
+#include "processor/log/jetstream_internal.h"
+
+#include "base/logging.h"
+
+#include <stdio.h>
+
+#define BLOCK_SIZE (1 << 20)
+#define FILL_SIZE (256 * 1024)                 // parsed while it is in the cache
+#define SERVICE_BYTES_MAX (8 << 20)            // received by one look at the reader
+#define HELD_BYTES_OVER_MAX (size_t)(64 << 20) // beyond queue_bytes nothing is received any more
+#define MESSAGE_OVERHEAD 256                   // bytes that a message costs besides its payload
+#define HEARTBEAT_US BR_US_PER_SECOND
+#define SILENCE_US_MAX (3 * HEARTBEAT_US)
+#define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
+#define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
+#define CHECK_EVERY_US BR_US_PER_SECOND
+#define PAUSE_US_MIN INT64_C(50000)
+#define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
+#define SID_INBOX 1 // "<inbox>.>"
+#define SID_FIRST 8 // of the first consumer; the next one's is one more
+
+enum reader_state { READER_WAITING, READER_CREATING, READER_STREAMING, READER_ENDED, READER_FAILED };
+
+struct js_reader {
+    struct br_reader base;
+    struct js_log *log;
+    struct br_session session;
+    struct js_reader *next_reader;
+    enum reader_state state;
+    struct br_error error;   // FAILED: why
+    struct br_error passing; // why the last attempt to make a consumer failed
+    char stream[256];
+    char inbox[72]; // not below the log's, which the control connection hears
+    char *filter;
+    uint64_t next;               // R2
+    uint64_t stop;               // 0: none
+    struct br_wall_time created; // us INT64_MIN: not known yet
+
+    // the consumer
+    uint64_t connection_id, generation; // generation: in the subjects and the sid
+    char consumer[64];
+    char deliver[128];
+    uint64_t consumer_sequence; // of the last message received
+    uint64_t pending;           // that the server still has for us
+    bool pending_known;
+    size_t ack_prefix_len; // of "$JS.ACK.….": the same for all messages of a consumer; 0: none seen yet
+    char ack_prefix[512];
+    int64_t deadline_us; // WAITING: not before; CREATING: reply; STREAMING: heartbeat
+    int64_t pause_us;
+    char held_reply[160]; // the flow control reply that is held back, "" when none
+
+    // the checks of R3
+    bool checked; // since the consumer was made
+    bool check_waiting;
+    uint64_t check_next; // `next` when the look was asked for
+    uint64_t gap_from;   // what was to come from here on has gone undelivered, perhaps; UINT64_MAX: nothing
+    bool suspicious;     // the last look found `next` gone
+    int64_t check_us;    // when to look; INT64_MAX: no need
+    int64_t last_check_us;
+
+    // what was received
+    struct br_window window;
+    size_t seen; // of what is shown, known to the caller by the last peek
+    size_t held_bytes;
+    bool drained; // the last look at the socket found it empty
+};
+
+static struct js_reader *js_reader(struct br_reader *reader) {
+    return (struct js_reader *)(void *)reader;
+}
+
+static void fail(struct js_reader *reader) {
+    reader->state = READER_FAILED;
+}
+
+// --- making a consumer
+
+static void subject_of(const struct js_reader *reader, const char *kind, char *text, size_t size) {
+    snprintf(text, size, "%s.%s%llu", reader->inbox, kind, (unsigned long long)reader->generation);
+}
+
+static void publish_text(struct js_reader *reader, const char *subject, const char *reply, const char *text) {
+    br_session_publish(&reader->session, br_slice_of(subject), reply, (struct br_slice){NULL, 0}, br_slice_of(text));
+}
+
+static void request_info(struct js_reader *reader, int64_t now_us) {
+    char subject[300], reply[128];
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
+    subject_of(reader, "r.i", reply, sizeof reply);
+    publish_text(reader, subject, reply, "");
+    reader->check_waiting = true;
+    reader->check_next = reader->next;
+    reader->last_check_us = now_us;
+    reader->check_us = INT64_MAX;
+}
+
+static json_t *consumer_config(const struct js_reader *reader) {
+    bool all = reader->next <= 1;
+    json_t *config = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:I, s:b, s:i, s:I, s:s}", "deliver_subject",
+                               reader->deliver, "deliver_policy", all ? "all" : "by_start_sequence", "ack_policy",
+                               "none", "filter_subject", reader->filter, "max_deliver", 1, "flow_control", 1,
+                               "idle_heartbeat", (json_int_t)(HEARTBEAT_US * 1000), "mem_storage", 1, "num_replicas", 1,
+                               "inactive_threshold", (json_int_t)INACTIVE_NS, "replay_policy", "instant");
+    if (config != NULL && !all)
+        json_object_set_new(config, "opt_start_seq", json_integer((json_int_t)reader->next));
+    return json_pack("{s:s, s:o}", "stream_name", reader->stream, "config", config);
+}
+
+// What it still sends is not ours any more: the next one has another sid.
+static void leave_consumer(struct js_reader *reader) {
+    char subject[400];
+    if (reader->consumer[0] != '\0' && br_session_is_up(&reader->session)) {
+        br_session_unsubscribe(&reader->session, SID_FIRST + reader->generation);
+        snprintf(subject, sizeof subject, "$JS.API.CONSUMER.DELETE.%s.%s", reader->stream, reader->consumer);
+        publish_text(reader, subject, NULL, "");
+    }
+    reader->consumer[0] = '\0';
+    reader->generation++;
+}
+
+static void create_consumer(struct js_reader *reader, int64_t now_us) {
+    char subject[300], reply[128];
+    if (reader->connection_id != reader->session.connection_id) {
+        snprintf(subject, sizeof subject, "%s.r.>", reader->inbox);
+        reader->connection_id = reader->session.connection_id;
+        br_session_subscribe(&reader->session, subject, SID_INBOX);
+    }
+    subject_of(reader, "d", reader->deliver, sizeof reader->deliver);
+    br_session_subscribe(&reader->session, reader->deliver, SID_FIRST + reader->generation);
+    BR_JS_AUTO json_t *config = consumer_config(reader);
+    BR_AUTO_FREE char *text = config == NULL ? NULL : json_dumps(config, JSON_COMPACT);
+    if (text == NULL) {
+        br_error_set(&reader->error, BR_FATAL, "the subject '%s' or the stream name %s is not valid UTF-8",
+                     reader->filter, reader->stream);
+        fail(reader);
+        return;
+    }
+    reader->consumer_sequence = 0;
+    reader->pending_known = false;
+    reader->ack_prefix_len = 0;
+    reader->held_reply[0] = '\0';
+    reader->checked = false;
+    reader->state = READER_CREATING;
+    reader->deadline_us = now_us + reader->log->timeout_us;
+    snprintf(subject, sizeof subject, "$JS.API.CONSUMER.CREATE.%s", reader->stream);
+    subject_of(reader, "r.c", reply, sizeof reply);
+    publish_text(reader, subject, reply, text);
+    request_info(reader, now_us);
+    br_session_flush(&reader->session, now_us);
+}
+
+// Makes a new consumer at `next` after a pause.
+static void start_again(struct js_reader *reader, const char *why, int64_t now_us) {
+    char from[32];
+    snprintf(from, sizeof from, "%llu", (unsigned long long)reader->next);
+    br_log_line(BR_LEVEL_INFO, "reading starts again", BR_STR("stream", reader->stream), BR_STR("from", from),
+                BR_STR("why", why));
+    leave_consumer(reader);
+    reader->state = READER_WAITING;
+    reader->deadline_us = now_us + reader->pause_us;
+    reader->pause_us = reader->pause_us * 2 > PAUSE_US_MAX ? PAUSE_US_MAX : reader->pause_us * 2;
+}
+
+static void take_create_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
+    char what[600];
+    snprintf(what, sizeof what, "can't read '%s' from stream %s", reader->filter, reader->stream);
+    if (br_session_status(message->headers) == JS_NO_RESPONDERS) {
+        br_error_set(&reader->passing, BR_RETRY, "%s: JetStream doesn't answer", what);
+        start_again(reader, reader->passing.message, now_us);
+        return;
+    }
+    BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
+    const char *name = json_string_value(json_object_get(reply, "name"));
+    if (br_js_error_code(reply) != 0 || name == NULL) {
+        if (br_js_api_error(reply, what, &reader->passing) == BR_RETRY) {
+            start_again(reader, reader->passing.message, now_us);
+        } else {
+            reader->error = reader->passing;
+            fail(reader);
+        }
+        return;
+    }
+    snprintf(reader->consumer, sizeof reader->consumer, "%s", name);
+    reader->state = READER_STREAMING;
+    reader->deadline_us = now_us + SILENCE_US_MAX;
+    reader->pause_us = PAUSE_US_MIN;
+    if (!reader->pending_known) {
+        reader->pending = (uint64_t)json_integer_value(json_object_get(reply, "num_pending"));
+        reader->pending_known = true;
+    }
+}
+
+// --- R3
+
+static void look_at(struct js_reader *reader, const struct br_stream_info *info, int64_t now_us) {
+    if (reader->created.us == INT64_MIN)
+        reader->created = info->created;
+    if (br_log_check_same(info, reader->created, &reader->error) != BR_OK) {
+        fail(reader);
+        return;
+    }
+    // What came after the stream had looked moved `next` on: its end is judged by what was asked for.
+    uint64_t next = reader->check_next;
+    if (next < info->first_sequence)
+        next = reader->next < info->first_sequence ? reader->next : info->first_sequence;
+    if (reader->gap_from < info->first_sequence &&
+        br_log_check_position(info, reader->gap_from, &reader->error) != BR_OK) {
+        fail(reader);
+        return;
+    }
+    reader->gap_from = UINT64_MAX;
+    if (br_log_check_position(info, next, &reader->error) == BR_OK) {
+        reader->suspicious = false;
+    } else if (reader->suspicious || reader->consumer_sequence == 0) {
+        fail(reader); // nothing has come that could have been under way, or it stands
+        return;
+    } else {
+        reader->suspicious = true;
+        reader->check_us = now_us + CHECK_AGAIN_US;
+    }
+    reader->checked = true;
+}
+
+static void take_info_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
+    struct br_stream_info info;
+    struct br_error error;
+    BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
+    reader->check_waiting = false;
+    if (br_session_status(message->headers) == JS_NO_RESPONDERS || br_js_error_code(reply) != 0 ||
+        br_js_read_stream_info(reply, &info, &error) != BR_OK) {
+        if (br_js_error_code(reply) == JS_ERROR_NO_STREAM) {
+            br_error_set_native(&reader->error, BR_FATAL, JS_ERROR_NO_STREAM, "there is no stream %s", reader->stream);
+            fail(reader);
+        } else {
+            reader->check_us = now_us + CHECK_AGAIN_US;
+        }
+        return;
+    }
+    look_at(reader, &info, now_us);
+}
+
+// Fewer messages are to come than should be: a look whether the stream still has what was next, at most one a second. A
+// message that was deleted singly leaves no trace there, and isn't missed.
+static void want_check(struct js_reader *reader, int64_t now_us) {
+    reader->gap_from = reader->gap_from < reader->next ? reader->gap_from : reader->next;
+    int64_t at = reader->last_check_us + CHECK_EVERY_US;
+    at = at < now_us ? now_us : at;
+    if (now_us - reader->last_check_us > reader->log->timeout_us)
+        reader->check_waiting = false; // the reply was lost
+    if (!reader->check_waiting && at < reader->check_us)
+        reader->check_us = at;
+}
+
+// --- messages
+
+static void reply_flow_control(struct js_reader *reader, struct br_slice subject) {
+    br_session_publish(&reader->session, subject, NULL, (struct br_slice){NULL, 0}, (struct br_slice){NULL, 0});
+}
+
+static void hold_or_reply(struct js_reader *reader, struct br_slice subject) {
+    if (reader->held_bytes <= reader->log->queue_bytes) {
+        reply_flow_control(reader, subject);
+    } else if (subject.len < sizeof reader->held_reply) {
+        memcpy(reader->held_reply, subject.ptr, subject.len);
+        reader->held_reply[subject.len] = '\0';
+    }
+}
+
+static void release_held_reply(struct js_reader *reader) {
+    if (reader->held_reply[0] != '\0' && reader->held_bytes <= reader->log->queue_bytes &&
+        br_session_is_up(&reader->session)) {
+        reply_flow_control(reader, br_slice_of(reader->held_reply));
+        br_session_flush(&reader->session, br_session_now());
+        reader->held_reply[0] = '\0';
+    }
+}
+
+static uint64_t header_number(struct br_slice headers, const char *name, bool *ret_found) {
+    struct br_slice value;
+    uint64_t number = 0;
+    *ret_found = br_session_find_header(headers, name, &value);
+    for (size_t i = 0; *ret_found && i < value.len && value.ptr[i] >= '0' && value.ptr[i] <= '9'; i++)
+        number = number * 10 + (uint64_t)(value.ptr[i] - '0');
+    return number;
+}
+
+static void take_heartbeat(struct js_reader *reader, struct br_slice headers, int64_t now_us) {
+    struct br_slice stalled;
+    bool has_consumer, has_stream;
+    uint64_t consumer = header_number(headers, "Nats-Last-Consumer", &has_consumer);
+    uint64_t stream = header_number(headers, "Nats-Last-Stream", &has_stream);
+    if (has_consumer && consumer != reader->consumer_sequence) {
+        start_again(reader, "messages are missing before a heartbeat", now_us);
+        return;
+    }
+    if (br_session_find_header(headers, "Nats-Consumer-Stalled", &stalled)) {
+        hold_or_reply(reader, stalled);
+        return;
+    }
+    // The server had nothing to send when it wrote this.
+    if (reader->pending_known && reader->pending != 0) {
+        reader->pending = 0;
+        want_check(reader, now_us);
+    }
+    if (has_consumer && has_stream && stream >= reader->next)
+        reader->next = stream + 1;
+}
+
+struct place {
+    uint64_t stream_sequence, consumer_sequence, time_ns, pending;
+};
+
+static bool take_number(const uint8_t **at, const uint8_t *end, uint64_t *ret_number) {
+    const uint8_t *from = *at;
+    uint64_t number = 0;
+    while (*at < end && **at >= '0' && **at <= '9')
+        number = number * 10 + (uint64_t)(*(*at)++ - '0');
+    *ret_number = number;
+    bool ok = *at > from && *at - from < 20;
+    if (*at < end && **at == '.')
+        (*at)++;
+    return ok;
+}
+
+// Finds where the numbers begin: after 4 tokens of 9, or 6 of more.
+static bool learn_ack_prefix(struct js_reader *reader, struct br_slice reply) {
+    size_t dots = 0, seen = 0, len = 0;
+    for (size_t i = 0; i < reply.len; i++)
+        dots += reply.ptr[i] == '.';
+    size_t tokens = dots == 8 ? 4 : 6;
+    while (seen < tokens && len < reply.len)
+        seen += reply.ptr[len++] == '.';
+    if (dots < 8 || len > sizeof reader->ack_prefix || memcmp(reply.ptr, "$JS.ACK.", 8) != 0)
+        return false;
+    memcpy(reader->ack_prefix, reply.ptr, len);
+    reader->ack_prefix_len = len;
+    return true;
+}
+
+static bool parse_place(struct js_reader *reader, struct br_slice reply, struct place *ret) {
+    size_t prefix = reader->ack_prefix_len;
+    uint64_t delivered;
+    if (prefix == 0 || reply.len <= prefix || memcmp(reply.ptr, reader->ack_prefix, prefix) != 0) {
+        if (!learn_ack_prefix(reader, reply))
+            return false;
+        prefix = reader->ack_prefix_len;
+    }
+    const uint8_t *at = reply.ptr + prefix, *end = reply.ptr + reply.len;
+    return take_number(&at, end, &delivered) && take_number(&at, end, &ret->stream_sequence) &&
+           take_number(&at, end, &ret->consumer_sequence) && take_number(&at, end, &ret->time_ns) &&
+           take_number(&at, end, &ret->pending);
+}
+
+static void end_reading(struct js_reader *reader) {
+    leave_consumer(reader);
+    br_session_flush(&reader->session, br_session_now());
+    reader->state = READER_ENDED;
+}
+
+static void push(struct js_reader *reader, const struct br_session_message *message, const struct place *place) {
+    struct br_session_block *block = br_session_hold(&reader->session);
+    struct br_log_header *headers = NULL;
+    uint32_t header_count = 0;
+    int code;
+    if (message->headers.len != 0) {
+        if (block->arena == NULL)
+            block->arena = br_arena_create();
+        br_session_parse_headers(message->headers, block->arena, &headers, &header_count, &code);
+    }
+    *br_window_push(&reader->window) = (struct br_log_message){
+        .subject = message->subject,
+        .payload = message->payload,
+        .headers = headers,
+        .header_count = header_count,
+        .sequence = place->stream_sequence,
+        .timestamp = {(int64_t)(place->time_ns / 1000)},
+        .raw = block,
+    };
+    reader->held_bytes += message->payload.len + MESSAGE_OVERHEAD;
+}
+
+static void take_data(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
+    struct place place;
+    if (!parse_place(reader, message->reply, &place)) {
+        br_error_set(&reader->error, BR_FATAL, "stream %s gave a message without its place (reply subject '%.*s')",
+                     reader->stream, (int)(message->reply.len > 200 ? 200 : message->reply.len),
+                     (const char *)message->reply.ptr);
+        fail(reader);
+        return;
+    }
+    if (place.consumer_sequence != reader->consumer_sequence + 1 || place.stream_sequence < reader->next) {
+        start_again(reader, "messages are missing", now_us);
+        return;
+    }
+    if (reader->stop != 0 && place.stream_sequence > reader->stop) {
+        reader->next = reader->stop + 1;
+        end_reading(reader);
+        return;
+    }
+    // Messages that were to come have gone without being delivered.
+    if (reader->pending_known && place.pending + 1 < reader->pending)
+        want_check(reader, now_us);
+    push(reader, message, &place);
+    reader->consumer_sequence = place.consumer_sequence;
+    reader->next = place.stream_sequence + 1;
+    reader->pending = place.pending;
+    reader->pending_known = true;
+    if (place.stream_sequence == reader->stop)
+        end_reading(reader);
+}
+
+static void take_message(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
+    if (message->sid == SID_FIRST + reader->generation) {
+        // Before the reply to its creation too: the consumer is there when its messages are.
+        reader->deadline_us = reader->state == READER_STREAMING ? now_us + SILENCE_US_MAX : reader->deadline_us;
+        int code = message->headers.len == 0 ? 0 : br_session_status(message->headers);
+        if (code == 0)
+            take_data(reader, message, now_us);
+        else if (code == 100 && message->reply.len != 0)
+            hold_or_reply(reader, message->reply);
+        else if (code == 100)
+            take_heartbeat(reader, message->headers, now_us);
+        else if (code == 409)
+            start_again(reader, "the server has dropped the consumer", now_us);
+        return;
+    }
+    if (message->sid != SID_INBOX)
+        return; // an earlier consumer's
+    char own[128];
+    subject_of(reader, "r.c", own, sizeof own);
+    if (br_slice_is(message->subject, own) && reader->state == READER_CREATING)
+        take_create_reply(reader, message, now_us);
+    subject_of(reader, "r.i", own, sizeof own);
+    if (br_slice_is(message->subject, own))
+        take_info_reply(reader, message, now_us);
+}
+
+// --- one look
+
+static void receive(struct js_reader *reader, int64_t now_us) {
+    struct br_session_message message;
+    size_t received = 0;
+    reader->drained = false;
+    while (received < SERVICE_BYTES_MAX && reader->state != READER_FAILED &&
+           reader->held_bytes <= reader->log->queue_bytes + HELD_BYTES_OVER_MAX) {
+        size_t got = br_session_fill(&reader->session, FILL_SIZE, now_us);
+        if (got == 0) {
+            reader->drained = true;
+            break;
+        }
+        received += got;
+        while (reader->state != READER_FAILED && br_session_next(&reader->session, &message))
+            take_message(reader, &message, now_us);
+    }
+    if (br_session_unsent(&reader->session) != 0 && br_session_is_up(&reader->session))
+        br_session_flush(&reader->session, now_us);
+}
+
+static void check_times(struct js_reader *reader, int64_t now_us) {
+    if (reader->state == READER_WAITING && now_us >= reader->deadline_us) {
+        create_consumer(reader, now_us);
+    } else if (reader->state == READER_CREATING && now_us >= reader->deadline_us) {
+        br_error_set(&reader->passing, BR_RETRY, "can't read from stream %s: no reply within %lld ms%s%s",
+                     reader->stream, (long long)(reader->log->timeout_us / 1000),
+                     reader->session.permission_error[0] == '\0' ? "" : "; ", reader->session.permission_error);
+        br_session_drop_connection(&reader->session, now_us);
+    } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained) {
+        start_again(reader, "no heartbeat", now_us);
+    }
+    if (now_us >= reader->check_us && !reader->check_waiting &&
+        (reader->state == READER_STREAMING || reader->state == READER_CREATING)) {
+        request_info(reader, now_us);
+        br_session_flush(&reader->session, now_us);
+    }
+}
+
+static bool is_done(const struct js_reader *reader) {
+    return reader->state == READER_FAILED || (reader->state == READER_ENDED && reader->checked);
+}
+
+bool br_js_reader_service(struct js_reader *reader, int64_t now_us) {
+    if (!is_done(reader)) {
+        br_session_service(&reader->session, now_us);
+        if (br_session_is_up(&reader->session) && reader->connection_id == reader->session.connection_id)
+            receive(reader, now_us);
+        bool up = br_session_is_up(&reader->session);
+        if ((!up || reader->connection_id != reader->session.connection_id) && reader->state != READER_FAILED &&
+            reader->state != READER_ENDED && reader->state != READER_WAITING) {
+            reader->consumer[0] = '\0'; // the server forgets it by itself
+            leave_consumer(reader);
+            reader->state = READER_WAITING;
+            reader->deadline_us = now_us;
+        }
+        if (up)
+            check_times(reader, now_us);
+    }
+    return br_window_shown(&reader->window) > reader->seen || reader->state == READER_FAILED;
+}
+
+struct js_reader *br_js_reader_next(const struct js_reader *reader) {
+    return reader->next_reader;
+}
+
+// Nothing can happen until the task does something.
+static bool is_idle(const struct js_reader *reader) {
+    return is_done(reader) || reader->held_bytes > reader->log->queue_bytes + HELD_BYTES_OVER_MAX;
+}
+
+struct pollfd br_js_reader_pollfd(const struct js_reader *reader) {
+    return is_idle(reader) ? (struct pollfd){.fd = -1} : br_session_pollfd(&reader->session);
+}
+
+int64_t br_js_reader_deadline(const struct js_reader *reader) {
+    if (is_idle(reader))
+        return INT64_MAX;
+    int64_t at = br_session_deadline(&reader->session);
+    if (br_session_is_up(&reader->session)) {
+        at = reader->deadline_us < at ? reader->deadline_us : at;
+        at = !reader->check_waiting && reader->check_us < at ? reader->check_us : at;
+    }
+    return at;
+}
+
+// --- log.h
+
+static void drop_message(void *context, struct br_log_message *message) {
+    struct js_reader *reader = context;
+    reader->held_bytes -= message->payload.len + MESSAGE_OVERHEAD;
+    br_session_drop(&reader->session, message->raw);
+}
+
+void br_js_reader_close(struct br_reader *base) {
+    struct js_reader *reader = js_reader(base), **at = &reader->log->readers;
+    while (*at != reader)
+        at = &(*at)->next_reader;
+    *at = reader->next_reader;
+    br_window_free(&reader->window, drop_message, reader);
+    if (reader->state == READER_STREAMING) {
+        leave_consumer(reader);
+        br_session_flush(&reader->session, br_session_now());
+    }
+    br_session_close(&reader->session);
+    free(reader->filter);
+    free(reader);
+}
+
+// Until the consumer is there and the stream was looked at.
+static enum br_status await_start(struct js_reader *reader, struct br_error *error) {
+    int64_t deadline_us = br_session_now() + reader->log->timeout_us;
+    for (;;) {
+        int64_t now_us = br_session_now();
+        br_js_reader_service(reader, now_us);
+        if (reader->state == READER_FAILED) {
+            if (error != NULL)
+                *error = reader->error;
+            return BR_FATAL;
+        }
+        if (reader->checked && (reader->state == READER_STREAMING || reader->state == READER_ENDED))
+            return BR_OK;
+        if (br_js_cancelled(reader->log))
+            return br_error_set(error, BR_RETRY, "cancelled while opening stream %s", reader->stream);
+        if (now_us >= deadline_us)
+            return br_error_set(error, BR_RETRY, "can't read from stream %s yet: %s", reader->stream,
+                                reader->passing.message[0] != '\0'         ? reader->passing.message
+                                : reader->session.error.message[0] != '\0' ? reader->session.error.message
+                                                                           : "no reply");
+        br_js_poll(reader->log, deadline_us);
+    }
+}
+
+enum br_status br_js_reader_open(struct br_log *base, const char *stream, const char *filter, uint64_t first_sequence,
+                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
+    struct js_log *log = js_log(base);
+    BR_TRY(br_js_check_stream_name(stream, error));
+    struct js_reader *reader = br_calloc(1, sizeof *reader);
+    reader->base.log = base;
+    reader->log = log;
+    snprintf(reader->stream, sizeof reader->stream, "%s", stream);
+    snprintf(reader->inbox, sizeof reader->inbox, "%sR%llu", log->inbox, (unsigned long long)log->next_token++);
+    reader->filter = br_strdup(filter);
+    reader->next = first_sequence == 0 ? 1 : first_sequence;
+    reader->stop = stop_sequence;
+    reader->created.us = INT64_MIN;
+    reader->check_us = INT64_MAX;
+    reader->gap_from = UINT64_MAX;
+    reader->pause_us = PAUSE_US_MIN;
+    br_session_init(&reader->session, &log->config, BLOCK_SIZE);
+    reader->session.server_index = log->control.server_index;
+    reader->next_reader = log->readers;
+    log->readers = reader;
+    enum br_status status = await_start(reader, error);
+    if (status == BR_OK)
+        *ret_reader = &reader->base;
+    else
+        br_js_reader_close(&reader->base);
+    return status;
+}
+
+enum br_status br_js_reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
+                                 struct br_error *error) {
+    struct js_reader *reader = js_reader(base);
+    br_js_reader_service(reader, br_session_now());
+    if (reader->state == READER_FAILED) {
+        if (error != NULL)
+            *error = reader->error;
+        return BR_FATAL;
+    }
+    reader->seen = br_window_shown(&reader->window);
+    *ret_messages = reader->window.items + reader->window.consumed;
+    *ret_count = reader->seen;
+    return BR_OK;
+}
+
+void br_js_reader_consume(struct br_reader *base, size_t count) {
+    struct js_reader *reader = js_reader(base);
+    br_window_consume(&reader->window, count);
+    reader->seen -= count < reader->seen ? count : reader->seen;
+}
+
+void br_js_reader_release(struct br_reader *base) {
+    struct js_reader *reader = js_reader(base);
+    br_window_release(&reader->window, drop_message, reader);
+    release_held_reply(reader);
+}
+
+bool br_js_reader_caught_up(struct br_reader *base) {
+    const struct js_reader *reader = js_reader(base);
+    bool all_seen = br_window_shown(&reader->window) == reader->seen;
+    if (reader->state == READER_ENDED)
+        return all_seen;
+    return all_seen && reader->state == READER_STREAMING && reader->drained && reader->pending_known &&
+           reader->pending == 0;
+}
+
+uint64_t br_js_reader_pending(struct br_reader *base) {
+    const struct js_reader *reader = js_reader(base);
+    uint64_t beyond = reader->state == READER_ENDED || !reader->pending_known ? 0 : reader->pending;
+    return br_window_shown(&reader->window) + beyond;
+}
+
+uint64_t br_js_reader_covered(struct br_reader *base) {
+    return js_reader(base)->next - 1;
+}

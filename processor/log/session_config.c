@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where to connect and as whom: URLs, credentials, the server's INFO and our CONNECT. See session.h; S4 holds here
+// first of all: whatever is put into an error comes from br_session_server_text or is a path.
+#define _GNU_SOURCE // memmem, memrchr
+#include "processor/log/session.h"
+
+#include <jansson.h>
+#include <nats/nats.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+
+#define SERVERS_MAX 64             // given and discovered
+#define CREDS_SIZE_MAX (64 * 1024) // of a credentials file
+#define DEFAULT_URL "nats://127.0.0.1:4222"
+#define DEFAULT_PORT "4222"
+
+static char *copy_or_null(const char *text) {
+    return text == NULL || text[0] == '\0' ? NULL : br_strdup(text);
+}
+
+static char *copy_range(const char *from, const char *to) {
+    char *text = br_alloc((size_t)(to - from) + 1);
+    memcpy(text, from, (size_t)(to - from));
+    text[to - from] = '\0';
+    return text;
+}
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+static void decode_percent(char *text) {
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++, to++) {
+        int high = *from == '%' ? hex_digit(from[1]) : -1, low = high < 0 ? -1 : hex_digit(from[2]);
+        *to = low < 0 ? *from : (char)(high * 16 + low);
+        from += low < 0 ? 0 : 2;
+    }
+    *to = '\0';
+}
+
+static void forget(char **secret) {
+    if (*secret != NULL)
+        OPENSSL_cleanse(*secret, strlen(*secret));
+    free(*secret);
+    *secret = NULL;
+}
+
+// "host", "host:port" or "[v6]:port".
+static bool parse_address(const char *from, const char *to, struct br_session_server *server) {
+    const char *colon = NULL;
+    if (from < to && *from == '[') {
+        const char *close = memchr(from, ']', (size_t)(to - from));
+        if (close == NULL || (close + 1 < to && close[1] != ':'))
+            return false;
+        server->host = copy_range(from + 1, close);
+        colon = close + 1 < to ? close + 1 : NULL;
+    } else {
+        colon = memchr(from, ':', (size_t)(to - from));
+        server->host = copy_range(from, colon == NULL ? to : colon);
+    }
+    server->port = colon == NULL ? br_strdup(DEFAULT_PORT) : copy_range(colon + 1, to);
+    bool number = server->port[0] != '\0' && strspn(server->port, "0123456789") == strlen(server->port);
+    return server->host[0] != '\0' && number;
+}
+
+static void free_server(struct br_session_server *server) {
+    free(server->host);
+    free(server->port);
+    forget(&server->user);
+    forget(&server->password);
+    forget(&server->token);
+}
+
+// One URL: [scheme://][user[:password]@]host[:port][/…].
+static enum br_status add_url(struct br_session_config *config, const char *from, const char *to,
+                              struct br_error *error) {
+    struct br_session_server server = {0};
+    const char *scheme_end = memmem(from, (size_t)(to - from), "://", 3);
+    if (scheme_end != NULL) {
+        size_t len = (size_t)(scheme_end - from);
+        server.tls = len == 3 && memcmp(from, "tls", 3) == 0;
+        if (!server.tls && !(len == 4 && memcmp(from, "nats", 4) == 0))
+            return br_error_set(error, BR_FATAL,
+                                "the server URL's scheme \"%.*s\" is not known: nats:// and tls:// are", (int)len,
+                                from);
+        from = scheme_end + 3;
+    }
+    const char *at = memrchr(from, '@', (size_t)(to - from));
+    if (at != NULL) {
+        const char *colon = memchr(from, ':', (size_t)(at - from));
+        char **first = colon == NULL ? &server.token : &server.user;
+        *first = copy_range(from, colon == NULL ? at : colon);
+        decode_percent(*first);
+        if (colon != NULL) {
+            server.password = copy_range(colon + 1, at);
+            decode_percent(server.password);
+        }
+        from = at + 1;
+    }
+    const char *slash = memchr(from, '/', (size_t)(to - from));
+    to = slash == NULL ? to : slash;
+    if (!parse_address(from, to, &server)) {
+        free_server(&server);
+        return br_error_set(error, BR_FATAL, "\"%.*s\" is no server address: host, host:port or [IPv6]:port",
+                            (int)(to - from), from);
+    }
+    config->tls = config->tls || server.tls;
+    config->servers = br_realloc(config->servers, (config->server_count + 1) * sizeof *config->servers);
+    config->servers[config->server_count++] = server;
+    return BR_OK;
+}
+
+enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
+                                      struct br_error *error) {
+    *config = (struct br_session_config){
+        .user = copy_or_null(options->user),
+        .password = copy_or_null(options->password),
+        .creds_path = copy_or_null(options->creds_path),
+        .name = copy_or_null(options->name),
+        .tls_ca_path = copy_or_null(options->tls_ca_path),
+        .tls_cert_path = copy_or_null(options->tls_cert_path),
+        .tls_key_path = copy_or_null(options->tls_key_path),
+    };
+    config->tls = config->tls_ca_path != NULL || config->tls_cert_path != NULL;
+    const char *at = options->url == NULL || options->url[0] == '\0' ? DEFAULT_URL : options->url;
+    for (;;) {
+        at += strspn(at, " ,");
+        if (*at == '\0')
+            break;
+        size_t len = strcspn(at, " ,");
+        if (config->server_count == SERVERS_MAX)
+            return br_error_set(error, BR_FATAL, "more than %d server URLs are given", SERVERS_MAX);
+        BR_TRY(add_url(config, at, at + len, error));
+        at += len;
+    }
+    if (config->server_count == 0)
+        return br_error_set(error, BR_FATAL, "no server URL is given");
+    if ((config->tls_cert_path == NULL) != (config->tls_key_path == NULL))
+        return br_error_set(error, BR_FATAL, "a TLS client certificate needs its key, and a key its certificate");
+    return BR_OK;
+}
+
+void br_session_config_free(struct br_session_config *config) {
+    for (size_t i = 0; i < config->server_count; i++)
+        free_server(&config->servers[i]);
+    free(config->servers);
+    forget(&config->user);
+    forget(&config->password);
+    free(config->creds_path);
+    free(config->name);
+    free(config->tls_ca_path);
+    free(config->tls_cert_path);
+    free(config->tls_key_path);
+    br_session_tls_free_context(config);
+    *config = (struct br_session_config){0};
+}
+
+void br_session_config_discover(struct br_session_config *config, const char *address, bool tls) {
+    struct br_session_server server = {.tls = tls};
+    bool known = !parse_address(address, address + strlen(address), &server) || config->server_count == SERVERS_MAX;
+    for (size_t i = 0; i < config->server_count && !known; i++)
+        known = strcmp(config->servers[i].host, server.host) == 0 && strcmp(config->servers[i].port, server.port) == 0;
+    if (known) {
+        free_server(&server);
+        return;
+    }
+    // Whoever may speak to the first server may speak to its cluster.
+    server.user = copy_or_null(config->servers[0].user);
+    server.password = copy_or_null(config->servers[0].password);
+    server.token = copy_or_null(config->servers[0].token);
+    config->servers = br_realloc(config->servers, (config->server_count + 1) * sizeof *config->servers);
+    config->servers[config->server_count++] = server;
+}
+
+const char *br_session_server_text(const struct br_session *session, char *text, size_t size) {
+    const struct br_session_server *server = &session->config->servers[session->server_index];
+    bool v6 = strchr(server->host, ':') != NULL;
+    snprintf(text, size, "%s://%s%s%s:%s", server->tls ? "tls" : "nats", v6 ? "[" : "", server->host, v6 ? "]" : "",
+             server->port);
+    return text;
+}
+
+static void copy_json_text(char *to, size_t size, const json_t *value) {
+    snprintf(to, size, "%s", json_is_string(value) ? json_string_value(value) : "");
+}
+
+enum br_status br_session_read_info(struct br_session *session, struct br_slice json, struct br_error *error) {
+    json_t *info = json_loadb((const char *)json.ptr, json.len, JSON_DISABLE_EOF_CHECK, NULL);
+    if (!json_is_object(info) || !json_is_string(json_object_get(info, "version"))) {
+        char text[300];
+        json_decref(info);
+        return br_error_set(error, BR_FATAL, "%s doesn't speak the NATS protocol",
+                            br_session_server_text(session, text, sizeof text));
+    }
+    struct br_session_info *to = &session->info;
+    copy_json_text(to->version, sizeof to->version, json_object_get(info, "version"));
+    copy_json_text(to->nonce, sizeof to->nonce, json_object_get(info, "nonce"));
+    json_int_t payload_max = json_integer_value(json_object_get(info, "max_payload"));
+    to->payload_max = payload_max > 0 ? (size_t)payload_max : 1 << 20;
+    to->headers = json_is_true(json_object_get(info, "headers"));
+    to->tls_required = json_is_true(json_object_get(info, "tls_required"));
+    to->tls_available = json_is_true(json_object_get(info, "tls_available"));
+    to->auth_required = json_is_true(json_object_get(info, "auth_required"));
+    const json_t *urls = json_object_get(info, "connect_urls");
+    bool tls = session->config->servers[session->server_index].tls;
+    for (size_t i = 0; i < json_array_size(urls); i++)
+        if (json_is_string(json_array_get(urls, i)))
+            br_session_config_discover(session->config, json_string_value(json_array_get(urls, i)), tls);
+    json_decref(info);
+    return BR_OK;
+}
+
+// --- CONNECT
+
+// The text between "-----BEGIN … <what>-----" and the next line of dashes, blanks cut; NULL when there is none.
+static char *creds_section(const char *text, const char *what) {
+    char begin[64];
+    snprintf(begin, sizeof begin, "BEGIN %s-----", what);
+    const char *from = strstr(text, begin);
+    if (from == NULL)
+        return NULL;
+    from += strlen(begin);
+    from += strspn(from, "-\r\n\t ");
+    return copy_range(from, from + strcspn(from, "-\r\n\t "));
+}
+
+// Signs the server's nonce with the seed; the signature goes out in base64url without padding.
+static enum br_status sign_nonce(const struct br_session *session, const char *seed, json_t *connect,
+                                 struct br_error *error) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    unsigned char *signature = NULL;
+    int len = 0;
+    natsStatus status = nats_Sign(seed, session->info.nonce, &signature, &len);
+    if (status != NATS_OK)
+        return br_error_set_native(error, BR_FATAL, (int)status, "the seed in %s can't sign: it is no user seed",
+                                   session->config->creds_path);
+    char text[128];
+    size_t out = 0;
+    for (int i = 0; i < len; i += 3) {
+        uint32_t bits = (uint32_t)signature[i] << 16 | (i + 1 < len ? (uint32_t)signature[i + 1] << 8 : 0) |
+                        (i + 2 < len ? (uint32_t)signature[i + 2] : 0);
+        for (int digit = 0; digit < 4 && i + digit <= len; digit++)
+            text[out++] = digits[bits >> (18 - 6 * digit) & 63];
+    }
+    free(signature);
+    json_object_set_new(connect, "sig", json_stringn(text, out));
+    return BR_OK;
+}
+
+static enum br_status add_creds(const struct br_session *session, json_t *connect, struct br_error *error) {
+    const char *path = session->config->creds_path;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return br_error_set(error, BR_FATAL, "can't read the credentials file %s: %m", path);
+    char *text = br_calloc(1, CREDS_SIZE_MAX + 1);
+    size_t size = fread(text, 1, CREDS_SIZE_MAX, file);
+    fclose(file);
+    text[size] = '\0';
+    char *jwt = creds_section(text, "NATS USER JWT"), *seed = creds_section(text, "USER NKEY SEED");
+    enum br_status status = BR_OK;
+    if (jwt == NULL || seed == NULL)
+        status = br_error_set(error, BR_FATAL, "%s is no credentials file: it needs a user JWT and an nkey seed", path);
+    else
+        json_object_set_new(connect, "jwt", json_string(jwt));
+    if (status == BR_OK && session->info.nonce[0] != '\0')
+        status = sign_nonce(session, seed, connect, error);
+    forget(&jwt);
+    forget(&seed);
+    OPENSSL_cleanse(text, size);
+    free(text);
+    return status;
+}
+
+enum br_status br_session_write_connect(struct br_session *session, struct br_buffer *out, struct br_error *error) {
+    const struct br_session_config *config = session->config;
+    const struct br_session_server *server = &config->servers[session->server_index];
+    json_t *connect = json_pack("{s:b, s:b, s:b, s:b, s:b, s:i, s:s, s:s, s:b}", "verbose", 0, "pedantic", 0, "headers",
+                                1, "no_responders", 1, "echo", 1, "protocol", 1, "lang", "c", "version", "braid",
+                                "tls_required", session->tls != NULL);
+    BR_CHECK(connect != NULL);
+    const char *user = config->user != NULL ? config->user : server->user;
+    const char *password = config->user != NULL ? config->password : server->password;
+    enum br_status status = BR_OK;
+    if (config->name != NULL)
+        json_object_set_new(connect, "name", json_string(config->name));
+    if (config->creds_path != NULL)
+        status = add_creds(session, connect, error);
+    if (user != NULL)
+        json_object_set_new(connect, "user", json_string(user));
+    if (user != NULL && password != NULL)
+        json_object_set_new(connect, "pass", json_string(password));
+    if (user == NULL && server->token != NULL)
+        json_object_set_new(connect, "auth_token", json_string(server->token));
+    char *text = status == BR_OK ? json_dumps(connect, JSON_COMPACT) : NULL;
+    if (status == BR_OK && text == NULL)
+        status = br_error_set(error, BR_FATAL, "the user name, password or connection name is not valid UTF-8");
+    if (text != NULL)
+        br_buffer_printf(out, "CONNECT %s\r\n", text);
+    forget(&text);
+    json_decref(connect);
+    return status;
+}
