@@ -5,12 +5,12 @@
 
 // A tail is written out as a chunk when the next record would pass this many bytes.
 #define TAIL_SIZE_MAX 4096
-// Fewer negative records than this are left alone.
-#define NEGATIVES_MIN 16
+// Fewer new records than this are left alone.
+#define REWRITE_MIN 32
 
 struct head {
     int64_t total;
-    uint32_t records, negatives, chunks, used;
+    uint32_t records, negatives, chunks, used, clean, unused;
 };
 _Static_assert(sizeof(struct head) == BR_BAG_HEAD_SIZE, "as stored");
 
@@ -233,7 +233,14 @@ static enum br_status rewrite(struct br_state_table *table, struct br_entry *ent
     br_entry_resize(table, entry, sizeof *head);
     for (size_t i = 0; i < rows.count; i++)
         BR_TRY(append_record(table, entry, head, rows.rows[i].bytes, rows.rows[i].weight, arena, error));
+    head->clean = head->records;
     return BR_OK;
+}
+
+static bool wants_rewrite(const struct head *head) {
+    if (head->total == 0)
+        return head->records != 0;
+    return head->negatives != 0 && head->records > head->clean + head->clean / 2 + REWRITE_MIN;
 }
 
 enum br_status br_bag_add(struct br_state_table *table, struct br_entry *entry, struct br_slice row, int64_t weight,
@@ -248,8 +255,7 @@ enum br_status br_bag_add(struct br_state_table *table, struct br_entry *entry, 
     if (weight != 0)
         BR_TRY(append_record(table, entry, &head, row, weight, arena, error));
     set_head(entry, &head);
-    bool stale = head.negatives > NEGATIVES_MIN && 2 * head.negatives > head.records;
-    if (!stale && (head.total != 0 || head.records == 0))
+    if (!wants_rewrite(&head))
         return BR_OK;
     BR_TRY(rewrite(table, entry, &head, arena, error));
     set_head(entry, &head);

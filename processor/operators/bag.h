@@ -3,12 +3,14 @@
 //
 // State: join key → head; join key ++ number (4 bytes, big-endian) → chunk. Join keys are self-delimiting, so no head's
 // key begins another's. A head is
-//   total weight, records, negative records, chunks, bytes used by the tail; then the tail
+//   total weight, records, negative records, chunks, bytes used by the tail, records when last written anew; the tail
 // and tail and chunks are runs of records: zigzag varint weight, varint length, row bytes.
 // B1. Rows are appended to the tail; a full tail becomes a chunk, which is only read from then on. So a row costs one
 //     entry that is hot anyway, and a key with a million rows is written a few KiB at a time.
 // B2. A row that goes cancels its like in the tail; when that is in a chunk, a record of negative weight is appended.
-//     When these are half of all, or the weights sum to zero, the bag is written anew.
+// When
+//     there are such and records have grown by half since the bag was last written anew, or the weights sum to zero, it
+//     is written anew: so a bag takes no more than its largest recent content and half as much again.
 // B3. What a bag holds, read consolidated, does not depend on how it came to be written.
 #ifndef BR_PROCESSOR_OPERATORS_BAG_H
 #define BR_PROCESSOR_OPERATORS_BAG_H
@@ -30,7 +32,7 @@ struct br_bag_rows {
 enum br_status br_bag_read(struct br_state_table *table, const struct br_entry *head, struct br_arena *arena,
                            struct br_bag_rows *rows, struct br_error *error) BR_MUST_CHECK;
 // A head made by br_state_obtain with a value of BR_BAG_HEAD_SIZE zero bytes is an empty bag.
-enum { BR_BAG_HEAD_SIZE = 24 };
+enum { BR_BAG_HEAD_SIZE = 32 };
 enum br_status br_bag_add(struct br_state_table *table, struct br_entry *head, struct br_slice row, int64_t weight,
                           struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;
 int64_t br_bag_total(const struct br_entry *head);
