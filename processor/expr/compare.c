@@ -3,7 +3,7 @@
 // an interval's month has 30 days.
 #include "processor/expr/datetime.h"
 #include "processor/expr/expr_internal.h"
-#include "processor/expr/numeric.h"
+#include "processor/expr/numeric_internal.h"
 
 // --- dense ones
 #define DENSE_COMPARE(prefix, type)                                                                                    \
@@ -53,37 +53,14 @@ BOOLEAN_COMPARE(boolean_gt, >)
 BOOLEAN_COMPARE(boolean_ge, >=)
 // clang-format on
 
-// --- numeric: equal scales and short coefficients are compared without a call
-static const int64_t POW10[19] = {1,
-                                  10,
-                                  100,
-                                  1000,
-                                  10000,
-                                  100000,
-                                  1000000,
-                                  10000000,
-                                  100000000,
-                                  1000000000,
-                                  10000000000,
-                                  100000000000,
-                                  1000000000000,
-                                  10000000000000,
-                                  100000000000000,
-                                  1000000000000000,
-                                  10000000000000000,
-                                  100000000000000000,
-                                  1000000000000000000};
-
+// --- numeric: short coefficients of any scales are compared without a call
 static inline int numeric_order(struct br_numeric a, struct br_numeric b) {
-    int64_t a_small = (int64_t)a.low >> 6, b_small = (int64_t)b.low >> 6;
     unsigned a_scale = br_numeric_scale(a), b_scale = br_numeric_scale(b);
     unsigned apart = a_scale > b_scale ? a_scale - b_scale : b_scale - a_scale;
-    // The coefficient is all in the low word when the high one only repeats its sign.
-    bool small = a.high == (int64_t)a.low >> 63 && b.high == (int64_t)b.low >> 63;
-    if (apart == 0 || !small || apart > 18)
+    if (apart == 0 || apart > 18 || !br_numeric_is_small(a) || !br_numeric_is_small(b))
         return br_numeric_compare(a, b);
-    __int128 left = (__int128)a_small * (a_scale < b_scale ? POW10[apart] : 1);
-    __int128 right = (__int128)b_small * (b_scale < a_scale ? POW10[apart] : 1);
+    __int128 left = (__int128)((int64_t)a.low >> 6) * (int64_t)br_pow10_64[a_scale < b_scale ? apart : 0];
+    __int128 right = (__int128)((int64_t)b.low >> 6) * (int64_t)br_pow10_64[b_scale < a_scale ? apart : 0];
     return (left > right) - (left < right);
 }
 

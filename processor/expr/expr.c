@@ -125,6 +125,14 @@ bool br_expr_reads_clock(const struct br_expr *expr) {
     return false;
 }
 
+// -0 is not 0 here, and NaN is itself.
+static bool same_bits(double a, double b) {
+    uint64_t a_bits, b_bits;
+    memcpy(&a_bits, &a, sizeof a_bits);
+    memcpy(&b_bits, &b, sizeof b_bits);
+    return a_bits == b_bits;
+}
+
 // The same value in every respect: 1.0 and 1.00 print differently, so they aren't.
 static bool same_value(const struct br_value *a, const struct br_value *b) {
     if (a->type != b->type || a->is_null != b->is_null)
@@ -141,7 +149,7 @@ static bool same_value(const struct br_value *a, const struct br_value *b) {
     case BR_TIMESTAMPTZ:
         return a->bigint == b->bigint;
     case BR_DOUBLE:
-        return memcmp(&a->real, &b->real, sizeof a->real) == 0;
+        return same_bits(a->real, b->real);
     case BR_NUMERIC:
         return a->numeric.low == b->numeric.low && a->numeric.high == b->numeric.high;
     case BR_INTERVAL:

@@ -15,8 +15,12 @@
 
 #include "processor/expr/expr.h"
 
-#define BR_ARGUMENTS_MAX 6                    // of functions that aren't variadic
-#define BR_TEXT_RESULT_MAX ((size_t)16 << 20) // bytes of one text result (repeat, lpad, replace …)
+#define BR_ARGUMENTS_MAX 6 // of functions that aren't variadic
+// Bytes of one text result of a function that can make much of little (repeat, lpad, replace …): by its row alone, and
+// small enough that a batch of them fits memory.
+static inline size_t br_text_result_max(size_t input_size) {
+    return ((size_t)1 << 20) + 4 * input_size;
+}
 
 // A column, or one value that stands for all rows (validity NULL or one word).
 struct br_vector {
@@ -58,7 +62,8 @@ struct br_function_table {
     size_t count;
 };
 extern const struct br_function_table br_arithmetic_table, br_numeric_table, br_math_table, br_compare_table,
-    br_text_table, br_text_search_table, br_text_code_table, br_regex_table, br_time_table, br_cast_table;
+    br_text_table, br_text_search_table, br_text_code_table, br_regex_table, br_time_table, br_format_table,
+    br_cast_table;
 
 // All functions: table[0 .. br_function_table_count).
 extern const struct br_function_table *const br_function_tables[];

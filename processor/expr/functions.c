@@ -3,8 +3,8 @@
 #include "processor/expr/expr_internal.h"
 
 const struct br_function_table *const br_function_tables[] = {
-    &br_arithmetic_table,  &br_numeric_table, &br_math_table,      &br_compare_table, &br_text_table,
-    &br_text_search_table, &br_regex_table,   &br_text_code_table, &br_time_table,    &br_cast_table,
+    &br_arithmetic_table, &br_numeric_table,   &br_math_table, &br_compare_table, &br_text_table, &br_text_search_table,
+    &br_regex_table,      &br_text_code_table, &br_time_table, &br_format_table,  &br_cast_table,
 };
 const size_t br_function_table_count = sizeof br_function_tables / sizeof br_function_tables[0];
 

@@ -418,7 +418,7 @@ static bool replace_row(struct matcher *matcher, uint32_t row, struct br_slice t
         br_buffer_append(out, text.ptr + done, groups[0] - done);
         append_replacement(out, with, text, groups, matcher->regex->capture_count);
         done = groups[1];
-        if (out->len > BR_TEXT_RESULT_MAX) {
+        if (out->len > br_text_result_max(text.len)) {
             br_call_fail(matcher->call, row, "requested length too large");
             return false;
         }

@@ -56,6 +56,7 @@ static uint8_t *put_numeric(uint8_t *at, struct br_numeric value) {
     struct br_buffer key = {.ptr = bytes, .capacity = sizeof bytes};
     br_key_append_numeric(&key, value);
     BR_CHECK(key.ptr == bytes && key.len <= NUMERIC_KEY_SIZE_MAX);
+    // cppcheck-suppress uninitvar
     memcpy(at, bytes, key.len);
     return at + key.len;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text functions, by characters. Results are slices of their argument where that is possible, else written to the
-// evaluation's arena; what grows (repeat, lpad, replace) is bounded by BR_TEXT_RESULT_MAX.
+// evaluation's arena; what grows (repeat, lpad, replace) is bounded by br_text_result_max.
 #define _GNU_SOURCE // memmem
 #include "processor/expr/expr_internal.h"
 
@@ -238,7 +238,7 @@ static void concat_ws(struct br_call *call) {
 TEXT_KERNEL(repeat, {
     struct br_slice text = TEXT(0);
     size_t count = INTEGER(1) < 0 ? 0 : (size_t)INTEGER(1);
-    if (text.len != 0 && count > BR_TEXT_RESULT_MAX / text.len) {
+    if (text.len != 0 && count > br_text_result_max(text.len) / text.len) {
         br_call_fail(call, row, TOO_LONG);
         continue;
     }
@@ -259,7 +259,7 @@ static void pad(struct br_call *call, bool left_side) {
             SET_TEXT(have > wanted ? part_of(text, 0, br_char_offset(text, wanted)) : text);
             continue;
         }
-        if (wanted > BR_TEXT_RESULT_MAX / 4) {
+        if (wanted > br_text_result_max(text.len) / 4) {
             br_call_fail(call, row, TOO_LONG);
             continue;
         }
@@ -296,7 +296,7 @@ TEXT_KERNEL(replace, {
     }
     size_t count = (size_t)count_of(text, from);
     size_t size = text.len - count * from.len;
-    if (to.len != 0 && count > (BR_TEXT_RESULT_MAX - (size < BR_TEXT_RESULT_MAX ? size : 0)) / to.len) {
+    if (to.len != 0 && count > (br_text_result_max(text.len) - size) / to.len) {
         br_call_fail(call, row, TOO_LONG);
         continue;
     }
