@@ -84,5 +84,10 @@ def differences(want, got, tolerance=1e-9):
     return missing, rest
 
 
-def show(line):
-    return json.dumps(line, default=str, ensure_ascii=False)
+def show(value):
+    """As JSON, numbers with all their digits."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {show(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(show(v) for v in value) + "]"
+    return str(value) if isinstance(value, decimal.Decimal) else json.dumps(value, ensure_ascii=False)
