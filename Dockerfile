@@ -21,8 +21,8 @@ COPY --from=build /out/packages /tmp/packages
 RUN apt-get -q=2 update && \
     DEBIAN_FRONTEND=noninteractive xargs -a /tmp/packages apt-get -q=2 install -y --no-install-recommends && \
     rm -rf /var/lib/apt/lists/* /tmp/packages && \
-    groupadd --system --gid 10001 braid && \
-    useradd --system --uid 10001 --gid braid --home-dir /var/lib/braid --create-home braid
+    groupadd --gid 10001 braid && \
+    useradd --no-log-init --uid 10001 --gid braid --home-dir /var/lib/braid --create-home braid
 COPY --from=build /out/braid /usr/local/bin/braid
 COPY examples /examples
 USER braid
