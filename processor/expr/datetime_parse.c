@@ -399,7 +399,7 @@ static bool parse_iso(struct br_slice text, int64_t *ret_us) {
                 return false;
             index += i == 0 || form[i - 1] != 'd';
             numbers[index] = numbers[index] * 10 + (*at - '0');
-        } else if (form[i] == '?' ? *at != 'T' && *at != ' ' : *at != form[i]) {
+        } else if (form[i] == '?' ? *at != 'T' && *at != ' ' : *at != (uint8_t)form[i]) {
             return false;
         }
     }

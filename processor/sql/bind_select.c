@@ -518,9 +518,11 @@ static bool bind_body(struct select *select, struct sql_select *ret) {
     select->from = sql_bind_from(binder, tree);
     ok &= select->from.node != NULL;
     ok &= bind_targets(select);
-    if (query)
-        ok &= bind_sort(select, ret) & bind_count(binder, tree->limit_count, "LIMIT", -1, &ret->limit) &
-              bind_count(binder, tree->limit_offset, "OFFSET", 0, &ret->offset);
+    if (query) {
+        ok &= bind_sort(select, ret);
+        ok &= bind_count(binder, tree->limit_count, "LIMIT", -1, &ret->limit);
+        ok &= bind_count(binder, tree->limit_offset, "OFFSET", 0, &ret->offset);
+    }
     ok &= bind_groups(select);
     if (tree->having_clause != NULL) {
         struct sql_expr_context ctx = context_of(select, "HAVING", true);
