@@ -81,7 +81,9 @@ static enum br_status follow(struct br_log *log, const struct br_pipeline *pipel
     struct br_reader *reader = NULL;
     BR_TRY(br_outputs_create(pipeline, &outputs, error));
     struct br_outputs_each each = {reading, print_row, print_report};
-    status = br_reader_open(log, stream, ">", first == 0 ? 1 : first, last, &reader, error);
+    do
+        status = br_reader_open(log, stream, ">", first == 0 ? 1 : first, last, &reader, error);
+    while (status == BR_RETRY && !br_stop_requested);
     while (status == BR_OK && !br_stop_requested && !enough(reading) && (last == 0 || reading->sequence < last)) {
         const struct br_log_message *messages;
         size_t count;
