@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct br_arena *arena;
 static struct br_error error;
@@ -185,4 +186,29 @@ Test(make, functions_are_listed) {
     uint32_t count = 0;
     br_function_each(count_function, &count);
     cr_expect_gt(count, 200);
+}
+
+// "| `name` |" with the | of an operator escaped.
+static void expect_documented(void *context, const char *name, const char *arguments, const char *result) {
+    struct br_buffer row = {0};
+    br_buffer_append_text(&row, "| `");
+    for (const char *at = name; *at != '\0'; at++)
+        br_buffer_append_text(&row, *at == '|' ? "\\|" : (char[]){*at, '\0'});
+    br_buffer_append_text(&row, "` |");
+    br_buffer_append_byte(&row, 0);
+    cr_expect(strstr(context, (const char *)row.ptr) != NULL, "docs/expressions.md lacks %s(%s), which gives %s", name,
+              arguments, result);
+    br_buffer_free(&row);
+}
+
+Test(make, functions_are_documented) {
+    FILE *file = fopen(TEST_SOURCE_DIR "/../docs/expressions.md", "rb");
+    cr_assert(file != NULL);
+    struct br_buffer text = {0};
+    for (size_t got; (got = fread(br_buffer_reserve(&text, 4096), 1, 4096, file)) > 0;)
+        text.len += got;
+    fclose(file);
+    br_buffer_append_byte(&text, 0);
+    br_function_each(expect_documented, text.ptr);
+    br_buffer_free(&text);
 }
