@@ -7,6 +7,11 @@ static bool is_full(uint32_t count, uint64_t slots_log) {
     return count >= (3u << slots_log) / 4;
 }
 
+// A map that was large once must not hold its memory for ever: the budget counts it.
+static bool is_sparse(uint32_t count, uint64_t slots_log) {
+    return slots_log > HOT_SLOTS_LOG_MIN && count < (1u << slots_log) / 8;
+}
+
 static struct hot_segment *segment_of(uint64_t word) {
     return (struct hot_segment *)((uint8_t *)hot_slots(word) - offsetof(struct hot_segment, slots));
 }
@@ -97,13 +102,13 @@ static void double_directory(struct hot_map *map) {
     map->bytes += count * sizeof(uint64_t);
 }
 
-static void grow_segment(struct hot_map *map, uint64_t hash, uint64_t word) {
-    BR_CHECK((word & 63) < HOT_TAG_BITS);
-    uint64_t grown = create_segment(map, (word & 63) + 1, segment_of(word)->depth);
+static void resize_segment(struct hot_map *map, uint64_t hash, uint64_t word, uint64_t slots_log) {
+    BR_CHECK(slots_log <= HOT_TAG_BITS);
+    uint64_t resized = create_segment(map, slots_log, segment_of(word)->depth);
     for (uint64_t i = 0; i <= hot_mask(word); i++)
         if (hot_slots(word)[i] != 0)
-            place(grown, hot_slots(word)[i]);
-    set_directory(map, hash, segment_of(word)->depth, grown);
+            place(resized, hot_slots(word)[i]);
+    set_directory(map, hash, segment_of(word)->depth, resized);
     free_segment(map, word);
 }
 
@@ -118,7 +123,7 @@ static void split_segment(struct hot_map *map, uint64_t hash, uint64_t word) {
     uint64_t mask = hot_mask(word);
     for (uint64_t i = 0; i <= mask; i++) {
         if (i + 16 <= mask)
-            __builtin_prefetch(&hot_slot_entry(slots[i + 16])->hash);
+            __builtin_prefetch(hot_slot_entry(slots[i + 16])); // its hash; NULL is fine
         if (slots[i] != 0)
             place(halves[hot_slot_entry(slots[i])->hash >> (64 - depth) & 1], slots[i]);
     }
@@ -138,7 +143,7 @@ void hot_map_insert(struct hot_map *map, struct br_entry *entry) {
     uint64_t word = hot_directory_word(map, entry->hash);
     while (is_full(segment_of(word)->count, word & 63)) {
         if ((word & 63) < HOT_SLOTS_LOG_MAX || is_crowded(map, segment_of(word)))
-            grow_segment(map, entry->hash, word);
+            resize_segment(map, entry->hash, word, (word & 63) + 1);
         else
             split_segment(map, entry->hash, word);
         word = hot_directory_word(map, entry->hash);
@@ -167,4 +172,6 @@ void hot_map_remove(struct hot_map *map, const struct br_entry *entry) {
     slots[hole] = 0;
     segment_of(word)->count -= 1;
     map->count -= 1;
+    if (is_sparse(segment_of(word)->count, word & 63))
+        resize_segment(map, entry->hash, word, (word & 63) - 1);
 }

@@ -6,7 +6,7 @@
 // low
 //     bits are the home slot. A slot packs the entry's address (48 bits, multiple of 8) and the tag into one word.
 // H2. Linear probing; a probe ends at the first empty slot. Removal shifts back what may move (the home of each slot is
-//     in its tag), so there are no tombstones.
+//     in its tag), so there are no tombstones. A sparse segment is halved; the directory stays.
 // H3. A directory word packs the address of a segment's slots (64-byte aligned) and the binary logarithm of their
 // number,
 //     so that a lookup touches the directory, the slot's line and the entry, and nothing else.

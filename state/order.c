@@ -111,17 +111,17 @@ static void drop_chunk(struct order *order, size_t index) {
             (order->chunk_count - index) * sizeof(struct order_chunk *));
 }
 
-// Joins a sparse chunk with the next one when both fit easily in one.
-static void merge_sparse(struct order *order, size_t index) {
-    struct order_chunk *chunk = order->chunks[index];
-    if (chunk->count > CHUNK_SPARSE || index + 1 >= order->chunk_count)
-        return;
-    struct order_chunk *right = order->chunks[index + 1];
+// Joins a chunk with the next one when both easily fit in one.
+static bool join_next(struct order *order, size_t index) {
+    if (index + 1 >= order->chunk_count)
+        return false;
+    struct order_chunk *chunk = order->chunks[index], *right = order->chunks[index + 1];
     if (chunk->count + right->count > ORDER_CHUNK_ITEMS / 2)
-        return;
+        return false;
     memcpy(chunk->items + chunk->count, right->items, right->count * sizeof(void *));
     chunk->count += right->count;
     drop_chunk(order, index + 1);
+    return true;
 }
 
 void order_remove(struct order *order, struct br_slice key) {
@@ -134,8 +134,8 @@ void order_remove(struct order *order, struct br_slice key) {
     order->count -= 1;
     if (chunk->count == 0)
         drop_chunk(order, place.chunk);
-    else
-        merge_sparse(order, place.chunk);
+    else if (chunk->count <= CHUNK_SPARSE && !join_next(order, place.chunk) && place.chunk > 0)
+        join_next(order, place.chunk - 1);
 }
 
 size_t order_bytes(const struct order *order) {

@@ -200,6 +200,7 @@ struct br_state_iterator {
     struct br_store_iterator *cold; // NULL: nothing there (T5), or it has ended
     struct br_slice cold_key, cold_value;
     bool step_due; // cold_key has been given out
+    struct br_buffer aligned;
     enum br_status status;
     struct br_error error;
 };
@@ -265,6 +266,15 @@ enum br_status br_state_scan(struct br_state_table *table, struct br_slice first
     return BR_OK;
 }
 
+// Values are aligned to 8 as in entries; the store's stand anywhere.
+static struct br_slice align(struct br_state_iterator *iterator, struct br_slice value) {
+    if ((uintptr_t)value.ptr % 8 == 0)
+        return value;
+    br_buffer_clear(&iterator->aligned);
+    br_buffer_append_slice(&iterator->aligned, value);
+    return br_buffer_slice(&iterator->aligned);
+}
+
 bool br_state_iterator_next(struct br_state_iterator *iterator, struct br_slice *ret_key, struct br_slice *ret_value) {
     // The slices given last may be of the cold iterator, which therefore steps here and not before.
     if (iterator->step_due)
@@ -281,7 +291,7 @@ bool br_state_iterator_next(struct br_state_iterator *iterator, struct br_slice 
                                             : br_slice_compare(entry_key(entry), iterator->cold_key);
         if (side > 0) {
             *ret_key = iterator->cold_key;
-            *ret_value = iterator->cold_value;
+            *ret_value = align(iterator, iterator->cold_value);
             iterator->step_due = true;
             return true;
         }
@@ -312,5 +322,6 @@ void br_state_iterator_destroy(struct br_state_iterator **ref) {
     br_store_iterator_destroy(&iterator->cold);
     order_clear(&iterator->own);
     br_buffer_free(&iterator->last);
+    br_buffer_free(&iterator->aligned);
     free(iterator);
 }

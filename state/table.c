@@ -212,7 +212,7 @@ static void probe_group(struct lookup *lookup, size_t first, size_t count) {
     for (size_t i = 0; i < count; i++) {
         candidates[i] = hot_probe(words[i], hashes[i], &at[i]);
         __builtin_prefetch(candidates[i], 1);
-        __builtin_prefetch((const uint8_t *)candidates[i] + 63, 1); // the key may reach into the next line
+        __builtin_prefetch((const void *)((uintptr_t)candidates[i] + 63), 1); // the key may reach into the next line
     }
     for (size_t i = 0; i < count; i++) {
         struct br_slice key = lookup->keys[first + i];

@@ -79,13 +79,14 @@ enum br_status br_state_put(struct br_state_table *table, struct br_slice key, s
 // The entry pointer dies. Deleting what isn't there is fine for br_state_delete.
 void br_entry_delete(struct br_state_table *table, struct br_entry *entry);
 enum br_status br_state_delete(struct br_state_table *table, struct br_slice key, struct br_error *error) BR_MUST_CHECK;
-// Forgets first <= key < last, hot and cold; a range tombstone goes to the store at the next flush (window expiry).
-// O(hot entries).
+// Forgets first <= key < last (last.len 0: to the table's end), hot and cold; a range tombstone goes to the store at
+// the next flush (window expiry), unless nothing in the range was ever flushed. Costs what it deletes; the first range
+// of a table, here or in br_state_scan, costs a sort of the table's hot keys.
 enum br_status br_state_delete_range(struct br_state_table *table, struct br_slice first, struct br_slice last,
                                      struct br_error *error) BR_MUST_CHECK;
 
 // Ascending over first <= key < last (last.len 0: to the table's end). Keys come without the table prefix. The table
-// must not be changed while the iterator is open. Slices are valid until the next step.
+// must not be changed while the iterator is open. Slices are valid until the next step; values are aligned to 8 bytes.
 enum br_status br_state_scan(struct br_state_table *table, struct br_slice first, struct br_slice last,
                              struct br_state_iterator **ret_iterator, struct br_error *error) BR_MUST_CHECK;
 bool br_state_iterator_next(struct br_state_iterator *iterator, struct br_slice *ret_key, struct br_slice *ret_value);

@@ -2,13 +2,16 @@
 // State tables alone: how fast hot keys are found, and what a sum over more groups than fit the budget costs in time
 // and memory. Not a test: prints numbers.
 //
+//   bench_state                  all of the below with their defaults; some minutes
 //   bench_state hot [--keys 1000000] [--rounds 20]
-//   bench_state sum [--keys 20000000] [--events 20000000] [--budget-mib 256] [--cache-mib 64] [--epoch-rows 20000]
+//   bench_state sum [--keys 20000000] [--events 4000000] [--budget-mib 256] [--cache-mib 64] [--epoch-rows 20000]
 //                   [--folder /tmp/braid-bench-state] [--keep]
+//   bench_state windows [--keys 2000] [--open 5] [--events 10000000] [--epoch-rows 5000] [--budget-mib 256]
 //
-// sum adds random keys of 8 bytes (9 as key bytes) with values of 24 bytes; it first fills every key once unless --keep
-// finds the folder filled by a run before. Resident memory is read from /proc; the baseline is what the program had
-// before the store was opened.
+// windows counts per (window, key), as a hopping window does; every epoch closes one window by a scan and a range
+// delete. sum adds random keys of 8 bytes (9 as key bytes) with values of 24 bytes; it first fills every key once
+// unless --keep finds the folder filled by a run before. Resident memory is read from /proc; the baseline is what the
+// program had before the store was opened.
 #include "base/time.h"
 #include "state/keys.h"
 #include "state/table.h"
@@ -183,8 +186,7 @@ static void end_epoch(struct sum *sum) {
     sum->peak_kib = kib > sum->peak_kib ? kib : sum->peak_kib;
 }
 
-static void take(struct sum *sum, struct batch *batch, const uint64_t *numbers, size_t count) {
-    fill_batch(batch, numbers, count);
+static void count_rows(struct sum *sum, struct batch *batch, size_t count) {
     require(br_state_obtain_many(sum->table, batch->keys, batch->hashes, count, VALUE_BYTES, batch->entries,
                                  batch->is_new, &error));
     for (size_t i = 0; i < count; i++) {
@@ -192,10 +194,15 @@ static void take(struct sum *sum, struct batch *batch, const uint64_t *numbers, 
         uint64_t words[3];
         memcpy(words, batch->entries[i]->value, sizeof words);
         words[0] += 1;
-        words[1] += numbers[i];
+        words[1] += batch->hashes[i];
         memcpy(batch->entries[i]->value, words, sizeof words);
     }
     sum->rows_in_epoch += count;
+}
+
+static void take(struct sum *sum, struct batch *batch, const uint64_t *numbers, size_t count) {
+    fill_batch(batch, numbers, count);
+    count_rows(sum, batch, count);
     if (sum->rows_in_epoch >= sum->epoch_rows)
         end_epoch(sum);
 }
@@ -239,7 +246,7 @@ static void check_sums(struct sum *sum, uint64_t expected) {
 }
 
 static void bench_sum(int argc, char **argv) {
-    uint64_t keys = option(argc, argv, "--keys", 20000000), events = option(argc, argv, "--events", 20000000);
+    uint64_t keys = option(argc, argv, "--keys", 20000000), events = option(argc, argv, "--events", 4000000);
     const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
     bool keep = flag(argc, argv, "--keep");
     uint64_t base_kib = resident_kib("VmRSS");
@@ -282,12 +289,93 @@ static void bench_sum(int argc, char **argv) {
         require(br_store_remove(folder, &error));
 }
 
+// --- windows ---
+
+static void window_key(struct br_buffer *key, uint64_t window) {
+    br_buffer_clear(key);
+    br_key_append_int64(key, (int64_t)(window * 2000000));
+}
+
+static uint64_t close_window(struct sum *sum, uint64_t window) {
+    struct br_buffer first = {0}, last = {0};
+    window_key(&first, window);
+    window_key(&last, window + 1);
+    struct br_state_iterator *iterator = NULL;
+    require(br_state_scan(sum->table, br_buffer_slice(&first), br_buffer_slice(&last), &iterator, &error));
+    struct br_slice key, value;
+    uint64_t rows = 0;
+    while (br_state_iterator_next(iterator, &key, &value)) {
+        uint64_t count;
+        memcpy(&count, value.ptr, sizeof count);
+        rows += count;
+    }
+    require(br_state_iterator_status(iterator, &error));
+    br_state_iterator_destroy(&iterator);
+    require(br_state_delete_range(sum->table, (struct br_slice){0}, br_buffer_slice(&last), &error));
+    br_buffer_free(&first);
+    br_buffer_free(&last);
+    return rows;
+}
+
+static void bench_windows(int argc, char **argv) {
+    uint64_t keys = option(argc, argv, "--keys", 2000), open = option(argc, argv, "--open", 5);
+    uint64_t events = option(argc, argv, "--events", 10000000);
+    const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
+    require(br_store_remove(folder, &error));
+    struct br_store *store = NULL;
+    require(br_store_open_rocksdb(folder, option(argc, argv, "--cache-mib", 64) << 20, &store, &error));
+    struct sum sum = {.epoch_rows = option(argc, argv, "--epoch-rows", 5000)};
+    require(br_state_create(store, option(argc, argv, "--budget-mib", 256) << 20, &sum.state, &error));
+    sum.table = br_state_open_table(sum.state, 1, "bench");
+    static struct batch batch;
+    uint64_t seed = 7, window = 0, closed = 0, done = 0;
+    struct moment begin = now();
+    while (done < events) {
+        size_t count =
+            sum.epoch_rows - sum.rows_in_epoch < BATCH ? (size_t)(sum.epoch_rows - sum.rows_in_epoch) : BATCH;
+        br_buffer_clear(&batch.bytes);
+        br_buffer_reserve(&batch.bytes, (size_t)BATCH * 2 * (KEY_BYTES + 1));
+        for (size_t i = 0; i < count; i++) {
+            size_t at = batch.bytes.len;
+            br_key_append_int64(&batch.bytes, (int64_t)((window + next_random(&seed) % open) * 2000000));
+            br_key_append_int64(&batch.bytes, (int64_t)(next_random(&seed) % keys));
+            batch.keys[i] = (struct br_slice){batch.bytes.ptr + at, batch.bytes.len - at};
+            batch.hashes[i] = br_state_hash(batch.keys[i]);
+        }
+        count_rows(&sum, &batch, count);
+        done += count;
+        if (sum.rows_in_epoch < sum.epoch_rows)
+            continue;
+        closed += close_window(&sum, window++);
+        end_epoch(&sum);
+        if (sum.epoch % 100 == 0)
+            require(br_state_flush(sum.state, sum.epoch, &error));
+    }
+    for (uint64_t i = 0; i < open; i++)
+        closed += close_window(&sum, window++);
+    report(&sum, "windows", done, begin, 0);
+    printf("  %" PRIu64 " windows; %s\n", window, closed == done ? "every event is in" : "EVENTS ARE MISSING");
+    br_state_destroy(&sum.state);
+    require(br_store_remove(folder, &error));
+}
+
 int main(int argc, char **argv) {
-    if (argc >= 2 && strcmp(argv[1], "hot") == 0)
+    const char *what = argc >= 2 ? argv[1] : "all";
+    bool all = strcmp(what, "all") == 0, known = all;
+    if (all || strcmp(what, "hot") == 0) {
         bench_hot(option(argc, argv, "--keys", 1000000), option(argc, argv, "--rounds", 20));
-    else if (argc >= 2 && strcmp(argv[1], "sum") == 0)
+        known = true;
+    }
+    if (all || strcmp(what, "windows") == 0) {
+        bench_windows(argc, argv);
+        known = true;
+    }
+    if (all || strcmp(what, "sum") == 0) {
         bench_sum(argc, argv);
-    else
-        fprintf(stderr, "bench_state: say hot or sum; the file's first lines list the flags\n");
-    return argc >= 2 ? 0 : 2;
+        known = true;
+    }
+    if (!known)
+        fprintf(stderr, "bench_state: what is \"%s\"? Say hot, windows or sum; the file's first lines list the flags\n",
+                what);
+    return known ? 0 : 2;
 }

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct br_error error;
@@ -201,6 +202,7 @@ static void check_scan(struct run *run, int t, struct br_slice first, struct br_
     while (br_state_iterator_next(iterator, &key, &value)) {
         cr_assert_lt(at, run->now->counts[t], "step %d: a key too many", run->steps_done);
         const struct pair *pair = &run->now->pairs[t][at++];
+        cr_assert_eq((uintptr_t)value.ptr % 8, 0);
         cr_assert(br_slice_equal(key, pair_key(pair)), "step %d", run->steps_done);
         cr_assert(br_slice_equal(value, (struct br_slice){pair->value, pair->value_len}), "step %d", run->steps_done);
     }
@@ -409,4 +411,329 @@ Test(table, does_what_a_sorted_map_does_over_a_memory_store) {
 Test(table, does_what_a_sorted_map_does_over_rocksdb_and_comes_back_at_the_flushed_epoch, .init = make_folder,
      .fini = remove_folder) {
     run_seeds(true, 2000, 12, 3000);
+}
+
+// --- single behaviours ---
+
+static struct br_state *open_memory(size_t budget) {
+    struct br_state *state = NULL;
+    OK(br_state_create(br_store_create_memory(), budget, &state, &error));
+    return state;
+}
+
+static void put_number(struct br_state_table *table, uint64_t number, uint64_t value) {
+    uint8_t key[8];
+    br_be64_put(key, number);
+    OK(br_state_put(table, (struct br_slice){key, 8}, (struct br_slice){(const uint8_t *)&value, 8}, &error));
+}
+
+static bool has_number(struct br_state_table *table, uint64_t number, uint64_t value) {
+    uint8_t key[8];
+    br_be64_put(key, number);
+    struct br_slice slice = {key, 8};
+    struct br_entry *entry = NULL;
+    OK(br_state_find(table, slice, br_state_hash(slice), &entry, &error));
+    return entry != NULL && memcmp(entry->value, &value, 8) == 0;
+}
+
+static struct br_state_usage usage_of(struct br_state *state) {
+    struct br_state_usage usage;
+    br_state_usage(state, &usage);
+    return usage;
+}
+
+// Ends as a killed process does: nothing is closed, nothing is flushed.
+static void die_after_two_flushes_and_a_change(void) {
+    struct br_store *store = NULL;
+    struct br_state *state = NULL;
+    if (br_store_open_rocksdb(folder, 8 << 20, &store, &error) != BR_OK ||
+        br_state_create(store, 1 << 20, &state, &error) != BR_OK)
+        _exit(1);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t epoch = 1; epoch <= 3; epoch++) {
+        store_rocksdb_set_run_bytes_min(store, epoch == 1 ? 0 : SIZE_MAX); // by file, then by the WAL
+        for (uint64_t n = 0; n < 1000; n++)
+            put_number(table, n, epoch);
+        br_state_end_epoch(state);
+        if (epoch < 3 && br_state_flush(state, epoch, &error) != BR_OK)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+Test(table, a_killed_process_comes_back_at_the_last_flush, .init = make_folder, .fini = remove_folder) {
+    pid_t child = fork();
+    if (child == 0)
+        die_after_two_flushes_and_a_change();
+    int status = -1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    struct br_store *store = NULL;
+    struct br_state *state = NULL;
+    OK(br_store_open_rocksdb(folder, 8 << 20, &store, &error));
+    OK(br_state_create(store, 1 << 20, &state, &error));
+    cr_assert_eq(br_state_flushed_epoch(state), 2);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 1000; n++)
+        cr_assert(has_number(table, n, 2));
+    br_state_destroy(&state);
+}
+
+Test(table, clean_entries_are_evicted_down_to_the_budget_and_come_back) {
+    struct br_state *state = open_memory(1 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    enum { N = 100000 };
+    uint64_t epoch = 0;
+    for (uint64_t n = 0; n < N; n++) {
+        put_number(table, n, n);
+        if (n % 1000 != 999)
+            continue;
+        br_state_end_epoch(state);
+        epoch += 1;
+        if (br_state_wants_flush(state))
+            OK(br_state_flush(state, epoch, &error));
+        struct br_state_usage usage = usage_of(state);
+        cr_assert_leq(usage.hot_bytes, (1 << 20) + (1 << 18), "at %lu", (unsigned long)n);
+        cr_assert_leq(state->slabs.slab_bytes, (1 << 20) + (1 << 19));
+    }
+    OK(br_state_flush(state, epoch + 1, &error));
+    cr_assert_gt(usage_of(state).evictions, N / 2);
+    for (uint64_t n = 0; n < N; n++) {
+        cr_assert(has_number(table, n, n));
+        if (n % 1000 == 999)
+            br_state_end_epoch(state);
+    }
+    br_state_destroy(&state);
+}
+
+Test(table, what_is_used_often_stays_hot) {
+    struct br_state *state = open_memory(1 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 50000; n++)
+        put_number(table, n, n);
+    OK(br_state_flush(state, 1, &error));
+    for (uint64_t n = 1000; n < 50000; n++) {
+        cr_assert(has_number(table, n, n));
+        cr_assert(has_number(table, n % 1000, n % 1000));
+        if (n % 500 == 0)
+            br_state_end_epoch(state);
+    }
+    uint64_t misses = usage_of(state).misses;
+    for (uint64_t n = 0; n < 1000; n++)
+        cr_assert(has_number(table, n, n));
+    cr_assert_leq(usage_of(state).misses - misses, 20);
+    br_state_destroy(&state);
+}
+
+Test(table, memory_of_one_value_size_goes_to_another) {
+    struct br_state *state = open_memory(2 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    uint64_t epoch = 0;
+    static uint8_t value[2000];
+    for (size_t size = 10; size <= sizeof value; size = size * 3 / 2) {
+        for (uint64_t n = 0; n < 200000 / size * 20; n++) {
+            uint8_t key[16];
+            br_be64_put(key, size);
+            br_be64_put(key + 8, n);
+            OK(br_state_put(table, (struct br_slice){key, 16}, (struct br_slice){value, size}, &error));
+            if (n % 100 != 99)
+                continue;
+            br_state_end_epoch(state);
+            epoch += 1;
+            if (br_state_wants_flush(state))
+                OK(br_state_flush(state, epoch, &error));
+        }
+        cr_assert_leq(state->slabs.slab_bytes, (2 << 20) + (1 << 20), "at size %zu", size);
+    }
+    br_state_destroy(&state);
+}
+
+Test(table, a_fresh_table_never_asks_the_store) {
+    struct br_state *state = open_memory(64 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 1000; n++) {
+        cr_assert_not(has_number(table, n, n));
+        put_number(table, n, n);
+    }
+    OK(br_state_flush(state, 1, &error));
+    br_state_end_epoch(state);
+    for (uint64_t n = 0; n < 2000; n++)
+        cr_assert_eq(has_number(table, n, n), n < 1000);
+    cr_assert_eq(usage_of(state).misses, 0);
+    br_state_destroy(&state);
+}
+
+Test(table, keys_that_come_and_go_between_flushes_cost_nothing_in_the_end) {
+    struct br_state *state = open_memory(64 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 100000; n++) {
+        uint8_t key[8];
+        put_number(table, n, n);
+        br_be64_put(key, n);
+        OK(br_state_delete(table, (struct br_slice){key, 8}, &error));
+        if (n % 1000 == 0)
+            br_state_end_epoch(state);
+    }
+    cr_assert_leq(usage_of(state).hot_entries, 5000);
+    cr_assert_not(br_state_wants_flush(state));
+    br_state_destroy(&state);
+}
+
+Test(table, closing_windows_touches_only_their_entries) {
+    struct br_state *state = open_memory(64 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 100000; n++)
+        put_number(table, n, n);
+    for (uint64_t window = 0; window < 1000; window++) { // would take seconds if each looked at every entry
+        uint8_t first[8], last[8];
+        br_be64_put(first, window * 10);
+        br_be64_put(last, window * 10 + 10);
+        OK(br_state_delete_range(table, (struct br_slice){first, 8}, (struct br_slice){last, 8}, &error));
+        br_state_end_epoch(state);
+    }
+    cr_assert_eq(table->range_count, 0, "nothing was ever flushed");
+    OK(br_state_flush(state, 1, &error));
+    cr_assert_eq(usage_of(state).hot_entries, 90000);
+    uint8_t last[8];
+    for (uint64_t window = 1000; window < 1100; window++) {
+        br_be64_put(last, window * 10 + 10);
+        OK(br_state_delete_range(table, (struct br_slice){0}, (struct br_slice){last, 8}, &error));
+        br_state_end_epoch(state);
+    }
+    cr_assert_eq(table->range_count, 1, "neighbours are one range");
+    cr_assert_eq(usage_of(state).hot_entries, 89000);
+    cr_assert_not(has_number(table, 10500, 10500));
+    cr_assert(has_number(table, 11000, 11000));
+    br_state_destroy(&state);
+}
+
+Test(table, long_keys_and_values_are_kept_like_others) {
+    struct br_state *state = open_memory(1 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    static uint8_t key[20000], value[300000];
+    for (uint64_t n = 0; n < 50; n++) {
+        key[10000] = value[200000] = (uint8_t)n;
+        OK(br_state_put(table, (struct br_slice){key, sizeof key}, (struct br_slice){value, sizeof value - n}, &error));
+        br_state_end_epoch(state);
+        if (br_state_wants_flush(state))
+            OK(br_state_flush(state, n + 1, &error));
+    }
+    OK(br_state_flush(state, 100, &error));
+    br_state_end_epoch(state);
+    cr_assert_leq(usage_of(state).hot_bytes, 2 << 20);
+    for (uint64_t n = 0; n < 50; n++) {
+        key[10000] = (uint8_t)n;
+        struct br_slice slice = {key, sizeof key};
+        struct br_entry *entry = NULL;
+        OK(br_state_find(table, slice, br_state_hash(slice), &entry, &error));
+        cr_assert_not_null(entry);
+        cr_assert_eq(entry->value_len, sizeof value - n);
+        cr_assert_eq(entry->value[200000], (uint8_t)n);
+        br_state_end_epoch(state);
+    }
+    br_state_destroy(&state);
+}
+
+// --- a store that fails on demand: the memory store with some of its functions replaced ---
+
+static const struct store_ops *sound_ops;
+
+static enum br_status refuse_write(struct br_store *store, struct br_store_batch *batch, struct br_error *ret) {
+    (void)store;
+    (void)batch;
+    return br_error_set(ret, BR_FATAL, "disk full");
+}
+
+static enum br_status refuse_get(struct br_store *store, const struct br_slice *keys, size_t count,
+                                 struct br_slice *ret_values, bool *ret_found, struct br_error *ret) {
+    (void)store;
+    (void)keys;
+    (void)count;
+    (void)ret_values;
+    (void)ret_found;
+    return br_error_set(ret, BR_FATAL, "unreadable");
+}
+
+Test(table, a_flush_that_fails_can_be_done_again) {
+    struct br_state *state = open_memory(1 << 20);
+    struct br_store *store = br_state_store(state);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 100; n++)
+        put_number(table, n, 1);
+    OK(br_state_flush(state, 1, &error));
+    put_number(table, 7, 2);
+    uint8_t key[8];
+    br_be64_put(key, 8);
+    OK(br_state_delete_range(table, (struct br_slice){key, 8}, (struct br_slice){0}, &error));
+    br_state_end_epoch(state);
+    sound_ops = store->ops;
+    struct store_ops failing = *sound_ops;
+    failing.write = refuse_write;
+    store->ops = &failing;
+    cr_assert_eq(br_state_flush(state, 2, &error), BR_FATAL);
+    cr_assert(strstr(error.message, "disk full") != NULL && strstr(error.message, "epoch 2") != NULL);
+    cr_assert_eq(br_state_flushed_epoch(state), 1);
+    store->ops = sound_ops;
+    OK(br_state_flush(state, 3, &error));
+    struct br_buffer value = {0};
+    bool found = false;
+    uint8_t stored[10] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 7};
+    OK(br_store_get(store, (struct br_slice){stored, 10}, &value, &found, &error));
+    cr_assert(found && value.ptr[0] == 2);
+    stored[9] = 8;
+    OK(br_store_get(store, (struct br_slice){stored, 10}, &value, &found, &error));
+    cr_assert_not(found);
+    br_buffer_free(&value);
+    br_state_destroy(&state);
+}
+
+Test(table, a_read_error_stops_the_lookup_and_names_the_table) {
+    struct br_state *state = open_memory(1); // evicts at once
+    struct br_state_table *table = br_state_open_table(state, 1, "orders by customer");
+    put_number(table, 7, 2);
+    OK(br_state_flush(state, 1, &error));
+    br_state_end_epoch(state);
+    cr_assert_eq(usage_of(state).hot_entries, 0);
+    struct br_store *store = br_state_store(state);
+    sound_ops = store->ops;
+    struct store_ops failing = *sound_ops;
+    failing.get_many = refuse_get;
+    store->ops = &failing;
+    struct br_slice key = br_slice_of("some key");
+    struct br_entry *entry = NULL;
+    cr_assert_eq(br_state_find(table, key, br_state_hash(key), &entry, &error), BR_FATAL);
+    cr_assert(strstr(error.message, "orders by customer") != NULL && strstr(error.message, "unreadable") != NULL);
+    store->ops = sound_ops;
+    cr_assert(has_number(table, 7, 2));
+    br_state_destroy(&state);
+}
+
+Test(table, a_scan_that_nobody_repeats_leaves_no_order_behind) {
+    struct br_state *state = open_memory(64 << 20);
+    struct br_state_table *table = br_state_open_table(state, 1, "t");
+    for (uint64_t n = 0; n < 1000; n++)
+        put_number(table, n, n);
+    struct br_state_iterator *iterator = NULL;
+    OK(br_state_scan(table, (struct br_slice){0}, (struct br_slice){0}, &iterator, &error));
+    br_state_iterator_destroy(&iterator);
+    cr_assert_not(table->ordered, "a full scan sorts for itself");
+    OK(br_state_scan(table, br_slice_of("a"), (struct br_slice){0}, &iterator, &error));
+    br_state_iterator_destroy(&iterator);
+    cr_assert(table->ordered);
+    for (int i = 0; i < 20000; i++)
+        br_state_end_epoch(state);
+    cr_assert_not(table->ordered);
+    br_state_destroy(&state);
+}
+
+Test(table, damaged_epochs_are_refused) {
+    struct br_store *store = br_store_create_memory();
+    struct br_store_batch *batch = br_store_batch_create(store);
+    br_store_batch_put(batch, (struct br_slice){(const uint8_t *)"\0\0e", 3}, br_slice_of("abc"));
+    OK(br_store_write(store, batch, &error));
+    br_store_batch_destroy(&batch);
+    struct br_state *state = NULL;
+    cr_assert_eq(br_state_create(store, 1, &state, &error), BR_FATAL);
+    cr_assert_null(state);
+    cr_assert_not_null(strstr(error.message, "damaged"));
 }
