@@ -29,14 +29,14 @@ struct br_bag_rows {
 
 // Appends the rows of the bag, consolidated, in an order that is a function of its history alone. Row bytes stand in
 // state: valid until this bag is changed.
-enum br_status br_bag_read(struct br_state_table *table, const struct br_entry *head, struct br_arena *arena,
+enum br_status br_bag_read(struct br_state_table *table, const struct br_entry *entry, struct br_arena *arena,
                            struct br_bag_rows *rows, struct br_error *error) BR_MUST_CHECK;
 // A head made by br_state_obtain with a value of BR_BAG_HEAD_SIZE zero bytes is an empty bag.
 enum { BR_BAG_HEAD_SIZE = 32 };
-enum br_status br_bag_add(struct br_state_table *table, struct br_entry *head, struct br_slice row, int64_t weight,
+enum br_status br_bag_add(struct br_state_table *table, struct br_entry *entry, struct br_slice row, int64_t weight,
                           struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;
-int64_t br_bag_total(const struct br_entry *head);
-bool br_bag_is_empty(const struct br_entry *head); // no records: the head is to be deleted
+int64_t br_bag_total(const struct br_entry *entry);
+bool br_bag_is_empty(const struct br_entry *entry); // no records: the head is to be deleted
 
 // For scans of the whole table: whether key is a chunk of the bag whose head's key is `head`; the records of one value.
 bool br_bag_is_chunk(struct br_slice key, struct br_slice head);

@@ -28,15 +28,13 @@ static void make_room(struct br_change_set *set, size_t extra) {
     set->rows = br_realloc(set->rows, set->capacity * sizeof *set->rows);
 }
 
-enum br_status br_change_set_add(struct br_change_set *set, const struct br_batch *batch,
-                                 struct br_arena *epoch_arena) {
+void br_change_set_add(struct br_change_set *set, const struct br_batch *batch, struct br_arena *epoch_arena) {
     const struct br_batch *copy = br_batch_copy(batch, epoch_arena);
     struct br_slice *keys = br_arena_alloc(epoch_arena, batch->row_count * sizeof *keys);
     br_batch_keys(copy, set->key, set->key_count, epoch_arena, keys);
     make_room(set, batch->row_count);
     for (uint32_t r = 0; r < batch->row_count; r++)
         set->rows[set->count++] = (struct br_collected){copy, r, br_batch_weight(copy, r), keys[r]};
-    return BR_OK;
 }
 
 // --- one key's rows

@@ -182,7 +182,7 @@ void br_graph_destroy(struct br_graph **graph_ptr) {
 // --- running
 enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struct br_batch *batch,
                              const struct br_epoch *epoch, struct br_error *error) {
-    BR_CHECK(epoch->number != 0);
+    BR_CHECK(epoch->number != 0 && batch->row_count <= BR_BATCH_ROWS);
     if (batch->row_count == 0)
         return BR_OK;
     graph->epoch = epoch;

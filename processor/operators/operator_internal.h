@@ -144,7 +144,7 @@ struct br_change_set {
     size_t count, capacity;
 };
 void br_change_set_free(struct br_change_set *set);
-enum br_status br_change_set_add(struct br_change_set *set, const struct br_batch *batch, struct br_arena *epoch_arena);
+void br_change_set_add(struct br_change_set *set, const struct br_batch *batch, struct br_arena *epoch_arena);
 // The net changes in canonical order, in the epoch's arena, and an empty set again. BR_FATAL when a key has two rows.
 enum br_status br_change_set_net(struct br_change_set *set, struct br_arena *epoch_arena,
                                  struct br_change **ret_changes, size_t *ret_count, struct br_error *error);

@@ -3,13 +3,20 @@
 //
 // It is one epoch of that graph: scans push what the views hold now, aggregates give their rows at its end, and what
 // reaches the root, net, is the result. No watermark stands in its way: nothing is late and no window closes. A failing
-// expression ends the query with BR_DATA. Rows that ORDER BY leaves equal come in the order of their key bytes.
+// expression ends the query with BR_DATA.
+//
+// A result that only grows (no aggregate, no outer join behind the scans) with a LIMIT is not gathered whole: without
+// ORDER BY the scans stop when there are rows enough, with it all but the best are thrown away from time to time.
 #include "processor/operators/operator_internal.h"
 
 #include "state/keys.h"
 
 // Groups and join sides of one query. It is never flushed, so this bounds nothing but what may stay hot.
 #define QUERY_STATE_BYTES ((size_t)256 << 20)
+// All but the best rows are thrown away when this many more than four times the wanted ones have come.
+#define KEEP_ROWS 16384
+// Larger limits bound nothing worth the trouble.
+#define LIMIT_MAX 100000000
 
 struct result_row {
     const struct br_batch *batch;
@@ -22,6 +29,11 @@ struct result {
     struct br_operator op;
     struct br_change_set rows;
     uint32_t *all_columns;
+    const struct br_query *query;
+    struct br_arena *arena, *other_arena; // of the rows; the other one is empty
+    bool bounded;                         // by a LIMIT, and rows never go
+    bool enough;                          // no more rows are wanted
+    size_t wanted;                        // offset + limit
 };
 
 struct running {
@@ -35,16 +47,86 @@ struct running {
     size_t row_count;
 };
 
+// --- the order of the result
+// One byte puts NULL before or after all values; the value's key bytes, inverted when descending, do the rest.
+static void append_sort_key(struct br_buffer *key, const struct br_sort_key *order, const struct br_batch *batch,
+                            uint32_t row) {
+    const struct br_column *column = &batch->columns[order->column];
+    bool null = column->values == NULL || br_column_is_null(column, row);
+    br_buffer_append_byte(key, !null ? 1 : order->nulls_first ? 0 : 2);
+    if (null)
+        return;
+    size_t begin = key->len;
+    br_key_append_value(key, column, row);
+    for (size_t i = begin; order->descending && i < key->len; i++)
+        key->ptr[i] = (uint8_t)~key->ptr[i];
+}
+
+static struct br_sort_item *sort_rows(const struct br_query *query, const struct result_row *rows, size_t count,
+                                      struct br_arena *arena) {
+    struct br_sort_item *items = br_arena_alloc(arena, count * sizeof *items);
+    struct br_buffer key = {0};
+    BR_CHECK(count <= UINT32_MAX);
+    for (size_t i = 0; i < count; i++) {
+        br_buffer_clear(&key);
+        for (uint32_t o = 0; o < query->order_count; o++)
+            append_sort_key(&key, &query->order[o], rows[i].batch, rows[i].row);
+        items[i] = (struct br_sort_item){.key = br_arena_copy(arena, br_buffer_slice(&key)), .index = (uint32_t)i};
+    }
+    br_buffer_free(&key);
+    br_sort_items(items, count, arena);
+    return items;
+}
+
 // --- collecting
+// Keeps the first `wanted` rows of the order; of equal ones those that came first.
+static void keep_best(struct result *result) {
+    struct br_change_set *set = &result->rows;
+    struct result_row *rows = br_arena_alloc(result->arena, set->count * sizeof *rows);
+    for (size_t i = 0; i < set->count; i++)
+        rows[i] = (struct result_row){set->rows[i].batch, set->rows[i].row, set->rows[i].weight};
+    struct br_sort_item *best = sort_rows(result->query, rows, set->count, result->arena);
+    struct br_collected *old = br_arena_alloc(result->arena, set->count * sizeof *old);
+    memcpy(old, set->rows, set->count * sizeof *old);
+    size_t count = set->count < result->wanted ? set->count : result->wanted;
+    set->count = 0;
+    for (size_t begin = 0; begin < count; begin += BR_BATCH_ROWS) {
+        struct br_batch *batch = br_batch_create(result->arena, result->op.types, NULL, result->op.node->field_count);
+        br_batch_need_weights(batch, result->arena);
+        for (size_t i = begin; i < count && i < begin + BR_BATCH_ROWS; i++) {
+            const struct br_collected *row = &old[best[i].index];
+            batch->weights[batch->row_count] = row->weight;
+            br_batch_append_row(batch, row->batch, row->row);
+        }
+        br_change_set_add(set, batch, result->other_arena);
+    }
+    struct br_arena *emptied = result->arena;
+    br_arena_reset(emptied);
+    result->arena = result->other_arena;
+    result->other_arena = emptied;
+}
+
 static enum br_status collect(struct br_operator *op, uint32_t port, const struct br_batch *batch,
                               struct br_error *error) {
-    (void)port, (void)error;
-    return br_change_set_add(&((struct result *)op)->rows, batch, op->graph->epoch->arena);
+    (void)port;
+    struct result *result = (struct result *)op;
+    br_change_set_add(&result->rows, batch, result->arena);
+    if (!result->bounded)
+        return BR_OK;
+    if (result->query->order_count != 0) {
+        if (result->rows.count > 4 * result->wanted + KEEP_ROWS)
+            keep_best(result);
+        return BR_OK;
+    }
+    result->enough = result->rows.count >= result->wanted;
+    return result->enough ? br_error_set(error, BR_RETRY, "rows enough") : BR_OK;
 }
 
 static void destroy_result(struct br_operator *op) {
     struct result *result = (struct result *)op;
     br_change_set_free(&result->rows);
+    br_arena_destroy(&result->arena);
+    br_arena_destroy(&result->other_arena);
     free(result->all_columns);
     br_operator_free(op);
 }
@@ -52,13 +134,21 @@ static void destroy_result(struct br_operator *op) {
 static const struct br_operator_class result_class = {"result", collect, NULL, NULL, destroy_result};
 
 static void attach_result(struct running *running) {
-    struct br_operator *root = running->graph->operators[running->query->root->id];
+    const struct br_query *query = running->query;
+    struct br_operator *root = running->graph->operators[query->root->id];
     struct result *result = br_operator_alloc(running->graph, root->node, &result_class, sizeof *result);
     uint32_t columns = root->node->field_count;
     result->all_columns = br_calloc(columns + 1, sizeof *result->all_columns);
     for (uint32_t c = 0; c < columns; c++)
         result->all_columns[c] = c;
     result->rows = (struct br_change_set){.name = "query", .key = result->all_columns, .key_count = columns};
+    result->query = query;
+    result->arena = br_arena_create();
+    result->other_arena = br_arena_create();
+    result->bounded =
+        root->node->append_only && query->limit >= 0 && query->limit <= LIMIT_MAX && query->offset <= LIMIT_MAX;
+    if (result->bounded)
+        result->wanted = (size_t)query->limit + (size_t)(query->offset > 0 ? query->offset : 0);
     br_operator_connect(root, &result->op, 0);
     running->result = result;
 }
@@ -78,13 +168,16 @@ static enum br_status push_scanned(void *context, const struct br_batch *batch, 
 static enum br_status feed(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
                            struct br_error *error) {
     running->graph->epoch = &running->epoch;
-    for (uint32_t n = running->query->node_count; n > 0; n--) {
+    for (uint32_t n = running->query->node_count; n > 0 && !running->result->enough; n--) {
         const struct br_node *node = running->query->nodes[n - 1];
-        if (node->kind == BR_NODE_SCAN)
-            BR_TRY(
-                br_graph_scan(views, node->scan.view, epoch, push_scanned, running->graph->operators[node->id], error));
+        if (node->kind != BR_NODE_SCAN)
+            continue;
+        enum br_status status =
+            br_graph_scan(views, node->scan.view, epoch, push_scanned, running->graph->operators[node->id], error);
+        if (status != BR_OK && !running->result->enough)
+            return status;
     }
-    return br_graph_end_epoch(running->graph, &running->epoch, error);
+    return running->result->enough ? BR_OK : br_graph_end_epoch(running->graph, &running->epoch, error);
 }
 
 static struct br_event_time *no_watermarks(struct br_arena *arena, uint32_t table_count) {
@@ -124,37 +217,11 @@ static enum br_status net_rows(struct running *running, struct br_error *error) 
     return BR_OK;
 }
 
-// One byte puts NULL before or after all values; the value's key bytes, inverted when descending, do the rest.
-static void append_sort_key(struct br_buffer *key, const struct br_sort_key *order, const struct br_batch *batch,
-                            uint32_t row) {
-    const struct br_column *column = &batch->columns[order->column];
-    bool null = column->values == NULL || br_column_is_null(column, row);
-    br_buffer_append_byte(key, !null ? 1 : order->nulls_first ? 0 : 2);
-    if (null)
+static void order_rows(struct running *running) {
+    if (running->query->order_count == 0)
         return;
-    size_t begin = key->len;
-    br_key_append_value(key, column, row);
-    for (size_t i = begin; order->descending && i < key->len; i++)
-        key->ptr[i] = (uint8_t)~key->ptr[i];
-}
-
-static void sort_rows(struct running *running) {
-    const struct br_query *query = running->query;
-    if (query->order_count == 0)
-        return;
-    struct br_sort_item *items = br_arena_alloc(running->arena, running->row_count * sizeof *items);
+    const struct br_sort_item *items = sort_rows(running->query, running->rows, running->row_count, running->arena);
     struct result_row *sorted = br_arena_alloc(running->arena, running->row_count * sizeof *sorted);
-    struct br_buffer key = {0};
-    BR_CHECK(running->row_count <= UINT32_MAX);
-    for (size_t i = 0; i < running->row_count; i++) {
-        br_buffer_clear(&key);
-        for (uint32_t o = 0; o < query->order_count; o++)
-            append_sort_key(&key, &query->order[o], running->rows[i].batch, running->rows[i].row);
-        items[i] =
-            (struct br_sort_item){.key = br_arena_copy(running->arena, br_buffer_slice(&key)), .index = (uint32_t)i};
-    }
-    br_buffer_free(&key);
-    br_sort_items(items, running->row_count, running->arena);
     for (size_t i = 0; i < running->row_count; i++)
         sorted[i] = running->rows[items[i].index];
     running->rows = sorted;
@@ -197,7 +264,7 @@ static enum br_status run(struct running *running, struct br_graph *views, const
     BR_TRY(start(running, views, epoch, error));
     BR_TRY(feed(running, views, epoch, error));
     BR_TRY(net_rows(running, error));
-    sort_rows(running);
+    order_rows(running);
     return give_rows(running, each, context, error);
 }
 

@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #define EXPECT(text, wanted) cr_assert_str_eq((text), (wanted))
 
@@ -112,6 +113,51 @@ Test(query, fails_with_the_message_of_the_row_that_fails) {
     struct br_expr *exprs[] = {world_call(plan, "/", world_number(plan, 1), world_column(plan, scan, 2))};
     struct br_query query = query_of(plan, world_project(plan, scan, 1, exprs));
     EXPECT(ask(world, &query), "error: division by zero");
+    world_destroy(&world);
+    world_destroy(&plan);
+}
+
+// Enough rows that those that can't be among the first are thrown away on the way.
+Test(query, limit_over_many_rows_gives_the_first_of_them) {
+    struct world *world = world_create(), *plan = world_create();
+    uint32_t t = world_table(world, "t", "iti", first_column);
+    uint32_t view = world_view(world, "v", world_source(world, t));
+    static char texts[2000][40];
+    const char *rows[2000];
+    world->quiet = true;
+    world_start(world);
+    for (int begin = 0; begin < 60000; begin += 2000) {
+        for (int i = 0; i < 2000; i++) {
+            int id = begin + i;
+            snprintf(texts[i], sizeof texts[i], "%d|t%d|%d", id, id % 7, (int)((id * 7919LL) % 60013));
+            rows[i] = texts[i];
+        }
+        world_push_rows(world, t, 2000, NULL, rows);
+        world_end_epoch(world);
+    }
+    struct br_query query = query_of(plan, scan_of(plan, view, "iti"));
+    struct br_sort_key by_value[] = {{.column = 2, .descending = true}};
+    query.order = by_value;
+    query.order_count = 1;
+    query.limit = 3;
+    query.offset = 1;
+    int best[4] = {-1, -1, -1, -1};
+    for (int id = 0; id < 60000; id++)
+        for (int at = 0, value = (int)((id * 7919LL) % 60013), swap; at < 4; at++)
+            if (value > best[at])
+                swap = best[at], best[at] = value, value = swap;
+    const char *answer = ask(world, &query);
+    int ids[3], values[3], kinds[3];
+    cr_assert_eq(sscanf(answer, "%d|t%d|%d\n%d|t%d|%d\n%d|t%d|%d\n", &ids[0], &kinds[0], &values[0], &ids[1], &kinds[1],
+                        &values[1], &ids[2], &kinds[2], &values[2]),
+                 9, "%s", answer);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(values[i], best[i + 1]);
+        cr_assert_eq(kinds[i], ids[i] % 7);
+    }
+    query.order_count = 0;
+    query.offset = 0;
+    EXPECT(ask(world, &query), "0|t0|0\n1|t1|7919\n2|t2|15838\n");
     world_destroy(&world);
     world_destroy(&plan);
 }

@@ -155,6 +155,8 @@ static enum br_status see_changes(void *context, const struct br_view *view, con
     (void)error;
     struct world *world = context;
     world->change_calls++;
+    if (world->quiet)
+        return BR_OK;
     cr_assert_gt(count, 0);
     check_order(changes, count);
     for (size_t i = 0; i < count; i++) {

@@ -46,10 +46,11 @@ struct world {
     struct relation changes[WORLD_VIEWS]; // of the last epoch: "-row" and "+row"
     struct relation late, failed;         // "view: row, start, end, by" and "view: message"
     unsigned change_calls;
+    bool quiet; // rows and changes are not recorded
 };
 
 struct world *world_create(void);
-void world_destroy(struct world **world);
+void world_destroy(struct world **ref);
 
 // --- the plan
 // key: columns of the primary key, -1 ends the list; NULL: append-only.
