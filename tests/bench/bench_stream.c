@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // End to end over a local nats-server: throughput as a ratio to a bare libnats consumer that only counts, and latency
-// from publish ack to output delivery. bench_stream [throughput] [packed] [latency] [latency-packed] [cluster]
+// from publish ack to output delivery. bench_stream [throughput] [packed] [restart] [latency] [latency-packed]
+// [cluster]
 // [--scale=N] [--seconds=N]
 //
 // The worker is production code (task, JetStream log, RocksDB) in this process; feeder and subscriber are plain
@@ -58,8 +59,13 @@ struct worker {
     struct br_pipeline *pipeline;
     struct br_log *log;
     struct br_task *task;
+    struct br_task_options options;
     char folder[64];
 };
+
+static double seconds_since(int64_t began_us) {
+    return (double)(now_us() - began_us) / 1e6;
+}
 
 static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct worker *worker = context;
@@ -86,14 +92,14 @@ static void open_worker(struct worker *worker, const char *url, const char *sql_
     if (sql_path == NULL)
         unlink(path);
     worker->log = dial(url);
-    struct br_task_options options = {.pipeline = worker->pipeline,
-                                      .log = worker->log,
-                                      .clock = br_clock_system(),
-                                      .worker = "bench",
-                                      .open_store = open_store,
-                                      .store_context = worker,
-                                      .output_replicas = replicas};
-    must(br_task_create(&options, &worker->task, &error), &error);
+    worker->options = (struct br_task_options){.pipeline = worker->pipeline,
+                                               .log = worker->log,
+                                               .clock = br_clock_system(),
+                                               .worker = "bench",
+                                               .open_store = open_store,
+                                               .store_context = worker,
+                                               .output_replicas = replicas};
+    must(br_task_create(&worker->options, &worker->task, &error), &error);
     must(br_task_recover(worker->task, &error), &error);
 }
 
@@ -422,6 +428,66 @@ static void latency(const char *url, const char *name, bool packed, int replicas
     free(latency.delivered);
 }
 
+// --- restart: 1 M keys of state, the process gone without a word, until it commits again
+
+#define RESTART_KEYS 1000000
+
+static void fill_keys(struct br_log *log, const char *subject, uint64_t first, uint64_t count, uint64_t *ret_messages) {
+    struct br_error error;
+    struct br_buffer frame = {0};
+    *ret_messages = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t row[24] = {0x08};
+        size_t len = 1 + br_varint_put(row + 1, (first + i * 7919) % (RESTART_KEYS / scale));
+        row[len++] = 0x10;
+        len += br_varint_put(row + len, i);
+        br_buffer_append_varint(&frame, len);
+        br_buffer_append(&frame, row, len);
+        if (frame.len < FRAME_SIZE - 64 && i + 1 < count)
+            continue;
+        struct br_log_message message = {.subject = br_slice_of(subject), .payload = br_buffer_slice(&frame)};
+        must(br_log_publish(log, &message, &error), &error);
+        ++*ret_messages;
+        br_buffer_clear(&frame);
+    }
+    must(br_log_publish_flush(log, &error), &error);
+    br_buffer_free(&frame);
+}
+
+static void restart(const char *url) {
+    struct br_error error;
+    uint64_t messages, more;
+    struct br_log *log = dial(url);
+    must(br_log_ensure_input(log, "RESTART", "restart.event", &error), &error);
+    fill_keys(log, "restart.event", 0, 3 * RESTART_KEYS / scale, &messages);
+    struct worker worker = {0};
+    open_worker(&worker, url, NULL,
+                "CREATE TABLE event (key bigint NOT NULL, value bigint) WITH (subject = 'restart.event', layout = "
+                "'delimited');\n"
+                "CREATE MATERIALIZED VIEW sums WITH (layout = 'packed') AS SELECT key, count(*) AS n, sum(value) AS "
+                "total FROM event GROUP BY key;\n",
+                "restart", 1);
+    work_off(&worker, messages);
+    br_task_destroy(&worker.task); // as a crash: what isn't flushed is gone
+    br_log_close(&worker.log);
+    fill_keys(log, "restart.event", 1, 1000, &more);
+    int64_t began = now_us();
+    worker.log = dial(url);
+    worker.options.log = worker.log;
+    worker.options.worker = "bench-again";
+    must(br_task_create(&worker.options, &worker.task, &error), &error);
+    must(br_task_recover(worker.task, &error), &error);
+    double recovered = seconds_since(began);
+    work_off(&worker, 1);
+    struct br_task_status status;
+    br_task_status(worker.task, &status);
+    printf("%-18s committing again after %.2f s (goal 2), recovered after %.2f s, %" PRIu64
+           " epochs repeated, %u keys\n",
+           "restart", seconds_since(began), recovered, status.recovered_epochs, (unsigned)(RESTART_KEYS / scale));
+    close_worker(&worker);
+    br_log_close(&log);
+}
+
 // --- a cluster of three on this machine
 
 struct cluster {
@@ -490,6 +556,8 @@ int main(int argc, char **argv) {
         throughput(url, false);
     if (wanted(argc, argv, "packed"))
         throughput(url, true);
+    if (wanted(argc, argv, "restart"))
+        restart(url);
     if (wanted(argc, argv, "latency"))
         latency(url, "latency R1 file", false, 1, 5, 12);
     if (wanted(argc, argv, "latency-packed"))
