@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#define DEV_PORT 4222 // where the other commands look; another one when it is taken
+
 struct arguments {
     struct br_pipeline_arguments pipeline;
     struct br_connect_options connect;
@@ -127,7 +129,7 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
     static char store[PATH_MAX];
     mkdir(arguments->data, 0777);
     snprintf(store, sizeof store, "%s/nats", arguments->data);
-    BR_TRY(br_private_server_start(store, false, ret_server, error));
+    BR_TRY(br_private_server_start(store, false, DEV_PORT, ret_server, error));
     arguments->connect.url = br_private_server_url(*ret_server);
     fprintf(stderr, "braid: private nats-server at %s; for the other commands:\n  export NATS_URL=%s\n",
             arguments->connect.url, arguments->connect.url);

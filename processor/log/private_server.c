@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "processor/log/jetstream_internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -218,9 +220,24 @@ static enum br_status launch(struct br_private_server *server, const char *confi
     return await_start(server, log_path, error);
 }
 
-enum br_status br_private_server_start(const char *store_dir, bool sync_always, struct br_private_server **ret_server,
-                                       struct br_error *error) {
+static bool port_is_free(int port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    bool free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    close(fd);
+    return free;
+}
+
+enum br_status br_private_server_start(const char *store_dir, bool sync_always, int port,
+                                       struct br_private_server **ret_server, struct br_error *error) {
     struct br_private_server *server = br_calloc(1, sizeof *server);
+    server->port = port != 0 && port_is_free(port) ? port : 0;
+    snprintf(server->url, sizeof server->url, "nats://127.0.0.1:%d",
+             server->port); // once more when the server has chosen
     char config[PATH_MAX + 64];
     enum br_status status = find_binary(server->binary, sizeof server->binary, error);
     if (status == BR_OK && mkdir(store_dir, 0755) != 0 && errno != EEXIST)

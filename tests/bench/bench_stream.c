@@ -550,7 +550,7 @@ int main(int argc, char **argv) {
     struct br_private_server *server;
     char folder[64], command[128];
     snprintf(folder, sizeof folder, "/tmp/braid-bench-nats-%ld", (long)getpid());
-    must(br_private_server_start(folder, false, &server, &error), &error);
+    must(br_private_server_start(folder, false, 0, &server, &error), &error);
     const char *url = br_private_server_url(server);
     if (wanted(argc, argv, "throughput"))
         throughput(url, false);

@@ -901,7 +901,7 @@ static void run(const struct test *test, size_t index) {
 
 int main(int argc, char **argv) {
     char folder[] = "/tmp/braid-nats-rules-XXXXXX";
-    if (mkdtemp(folder) == NULL || br_private_server_start(folder, false, &server, &error) != BR_OK) {
+    if (mkdtemp(folder) == NULL || br_private_server_start(folder, false, 0, &server, &error) != BR_OK) {
         printf("no server: %s\n", error.message);
         return 1;
     }
