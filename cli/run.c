@@ -131,8 +131,10 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
     snprintf(store, sizeof store, "%s/nats", arguments->data);
     BR_TRY(br_private_server_start(store, false, DEV_PORT, ret_server, error));
     arguments->connect.url = br_private_server_url(*ret_server);
-    fprintf(stderr, "braid: private nats-server at %s; for the other commands:\n  export NATS_URL=%s\n",
-            arguments->connect.url, arguments->connect.url);
+    bool where_they_look = strcmp(arguments->connect.url, "nats://127.0.0.1:4222") == 0;
+    fprintf(stderr, "braid: private nats-server at %s\n", arguments->connect.url);
+    if (!where_they_look)
+        fprintf(stderr, "for the other commands: export NATS_URL=%s\n", arguments->connect.url);
     return BR_OK;
 }
 
