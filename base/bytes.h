@@ -44,9 +44,9 @@ static inline uint8_t *br_buffer_reserve(struct br_buffer *buffer, size_t extra)
     return buffer->ptr + buffer->len;
 }
 static inline void br_buffer_append(struct br_buffer *buffer, const void *bytes, size_t len) {
-    uint8_t *at = br_buffer_reserve(buffer, len);
-    if (len != 0)
-        memcpy(at, bytes, len);
+    if (len == 0)
+        return;
+    memcpy(br_buffer_reserve(buffer, len), bytes, len);
     buffer->len += len;
 }
 static inline void br_buffer_append_slice(struct br_buffer *buffer, struct br_slice slice) {

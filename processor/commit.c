@@ -15,39 +15,11 @@
 //                                                      ours and we find it (X5)
 //   read the fence      anything else                  fenced: another worker owns the task; stop without a word on the
 //   log (X4)
+#include "processor/commit_reader.h"
 #include "processor/task_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-// --- reading
-
-enum br_status task_read_commit(const struct br_pipeline *pipeline, struct br_slice bytes,
-                                Braid__V1__Commit **ret_commit, struct br_error *error) {
-    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, bytes.len, bytes.ptr);
-    if (commit == NULL)
-        return br_error_set(error, BR_FATAL,
-                            "a commit message of pipeline %s can't be read: it isn't a braid.v1.Commit",
-                            pipeline->name);
-    const char *why = NULL;
-    if (commit->epoch == 0 || commit->parts == 0 || commit->part == 0 || commit->part > commit->parts)
-        why = "epoch or part numbers are out of range";
-    else if (commit->n_inputs != pipeline->table_count || commit->n_views != pipeline->view_count)
-        why = "it has another number of tables or views than the pipeline";
-    for (uint32_t i = 0; why == NULL && i < pipeline->table_count; i++)
-        if (strcmp(commit->inputs[i]->table, pipeline->tables[i].name) != 0)
-            why = "its tables aren't those of the pipeline";
-    if (why != NULL) {
-        br_error_set(error, BR_FATAL,
-                     "commit of epoch %" PRIu64
-                     " of pipeline %s: %s; the SQL file changed, or another pipeline has the same name",
-                     commit->epoch, pipeline->name, why);
-        braid__v1__commit__free_unpacked(commit, NULL);
-        return BR_FATAL;
-    }
-    *ret_commit = commit;
-    return BR_OK;
-}
 
 // --- writing
 
@@ -225,7 +197,7 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
     if (sequence == task->fence)
         return BR_OK;
     Braid__V1__Commit *commit;
-    BR_TRY(task_read_commit(task->pipeline, found ? last.payload : (struct br_slice){0}, &commit, error));
+    BR_TRY(br_commit_read(task->pipeline, found ? last.payload : (struct br_slice){0}, &commit, error));
     if (is_outstanding(task, commit))
         *ret_verdict = FENCE_LANDED;
     else

@@ -7,6 +7,7 @@
 // R2. Commits are read in order from the state's epoch on; epoch numbers must follow each other without a gap (X8).
 // R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
 // R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
+#include "processor/commit_reader.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -35,7 +36,7 @@ static enum br_status read_log_end(struct br_task *task, struct log_end *end, st
     if (!end->found)
         return BR_OK;
     Braid__V1__Commit *commit;
-    BR_TRY(task_read_commit(task->pipeline, last.payload, &commit, error));
+    BR_TRY(br_commit_read(task->pipeline, last.payload, &commit, error));
     end->sequence = last.sequence;
     end->part = commit->part;
     end->parts = commit->parts;
@@ -96,7 +97,7 @@ static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_co
     BR_TRY(br_state_meta_get(task->state, "commit", &value, &found, error));
     if (!found)
         return BR_OK;
-    BR_TRY(task_read_commit(task->pipeline, br_buffer_slice(&value), ret_commit, error));
+    BR_TRY(br_commit_read(task->pipeline, br_buffer_slice(&value), ret_commit, error));
     br_buffer_clear(&value);
     enum br_status status = br_state_meta_get(task->state, "fence", &value, &found, error);
     if (status == BR_OK && found && value.len == 8)
@@ -124,7 +125,7 @@ static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *sta
     if (!found || !br_slice_is(message.subject, task->commit_subject))
         return BR_OK;
     Braid__V1__Commit *commit;
-    BR_TRY(task_read_commit(task->pipeline, message.payload, &commit, error));
+    BR_TRY(br_commit_read(task->pipeline, message.payload, &commit, error));
     *ret_has =
         commit->epoch == state_commit->epoch && commit->digest == state_commit->digest && commit->part == commit->parts;
     braid__v1__commit__free_unpacked(commit, NULL);
@@ -169,6 +170,28 @@ static enum br_status settle_state(struct br_task *task, const struct log_end *e
 
 // --- following the commits
 
+// A commit begins where the one before it ended: positions and watermarks never go back.
+static enum br_status check_positions(const struct br_task *task, const Braid__V1__Commit *commit,
+                                      struct br_error *error) {
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const Braid__V1__InputPosition *position = commit->inputs[i];
+        uint64_t before = task->inputs[i].last_sequence;
+        if (position->messages == 0 ? position->last_sequence != before : position->first_sequence <= before)
+            return br_error_set(error, BR_FATAL,
+                                "commit of epoch %" PRIu64 " of pipeline %s doesn't follow on the one before it: table "
+                                "%s was read up to sequence %" PRIu64 ", the commit goes from %" PRIu64 " to %" PRIu64,
+                                commit->epoch, task->pipeline->name, task->inputs[i].table->name, before,
+                                position->first_sequence, position->last_sequence);
+        if (position->watermark_us < task->watermarks_after[i].us)
+            return br_error_set(error, BR_FATAL,
+                                "commit of epoch %" PRIu64
+                                " of pipeline %s moves the watermark of table %s back from %" PRId64 " to %" PRId64,
+                                commit->epoch, task->pipeline->name, task->inputs[i].table->name,
+                                task->watermarks_after[i].us, position->watermark_us);
+    }
+    return BR_OK;
+}
+
 static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commit *commit, bool whole,
                                     struct br_error *error) {
     if (commit->epoch != task->epoch + 1)
@@ -178,6 +201,7 @@ static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commi
                             task->pipeline->name, task->epoch, commit->epoch, task->stream, task->epoch + 1,
                             commit->epoch - 1);
     BR_TRY(check_streams(task, commit, error));
+    BR_TRY(check_positions(task, commit, error));
     BR_TRY(task_fetch_recorded(task, commit, error));
     BR_TRY(task_compute(task, whole, error));
     if (task->digest != commit->digest)
@@ -194,7 +218,7 @@ static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commi
 static enum br_status follow(struct br_task *task, const struct br_log_message *message, const struct log_end *end,
                              struct br_error *error) {
     Braid__V1__Commit *commit;
-    BR_TRY(task_read_commit(task->pipeline, message->payload, &commit, error));
+    BR_TRY(br_commit_read(task->pipeline, message->payload, &commit, error));
     enum br_status status = BR_OK;
     bool whole = commit->part == commit->parts;
     bool at_end = message->sequence == end->sequence;

@@ -105,9 +105,6 @@ enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_er
 enum br_status task_await(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // The epoch as a commit, without parts and blocks, for the state's meta (S2): what recovery starts from.
 void task_record(const struct br_task *task, struct br_buffer *bytes);
-// Unpacks and checks a commit from outside (the log, the state). Free with braid__v1__commit__free_unpacked.
-enum br_status task_read_commit(const struct br_pipeline *pipeline, struct br_slice bytes,
-                                Braid__V1__Commit **ret_commit, struct br_error *error) BR_MUST_CHECK;
 // service.c
 enum br_status task_serve(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_serve_open(struct br_task *task, struct br_error *error) BR_MUST_CHECK;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// See commit_reader.h.
+#include "processor/commit_reader.h"
+
+#include <inttypes.h>
+
+// What the commit says of one input: positions and counts that can be true together.
+static const char *wrong_with_input(const Braid__V1__InputPosition *input) {
+    if (input->messages == 0)
+        return input->first_sequence == 0 ? NULL : "an input has a first message without having any";
+    if (input->first_sequence == 0 || input->last_sequence < input->first_sequence ||
+        input->messages - 1 > input->last_sequence - input->first_sequence)
+        return "the positions of an input contradict each other";
+    return NULL;
+}
+
+static const char *wrong_with(const struct br_pipeline *pipeline, const Braid__V1__Commit *commit) {
+    if (commit->epoch == 0 || commit->parts == 0 || commit->part == 0 || commit->part > commit->parts)
+        return "its epoch or part numbers are out of range";
+    if (commit->n_inputs != pipeline->table_count || commit->n_views != pipeline->view_count)
+        return "it has another number of tables or views than the pipeline";
+    for (uint32_t i = 0; i < pipeline->table_count; i++)
+        if (strcmp(commit->inputs[i]->table, pipeline->tables[i].name) != 0)
+            return "its tables aren't those of the pipeline";
+    for (uint32_t v = 0; v < pipeline->view_count; v++)
+        if (strcmp(commit->views[v]->view, pipeline->views[v].name) != 0)
+            return "its views aren't those of the pipeline";
+    for (uint32_t i = 0; i < pipeline->table_count; i++) {
+        const char *why = wrong_with_input(commit->inputs[i]);
+        if (why != NULL)
+            return why;
+    }
+    return NULL;
+}
+
+enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,
+                              struct br_error *error) {
+    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, bytes.len, bytes.ptr);
+    if (commit == NULL)
+        return br_error_set(error, BR_FATAL,
+                            "a commit message of pipeline %s can't be read: it isn't a braid.v1.Commit. Something else "
+                            "was published on the subject of its commits",
+                            pipeline->name);
+    const char *why = wrong_with(pipeline, commit);
+    if (why != NULL) {
+        br_error_set(error, BR_FATAL,
+                     "commit of epoch %" PRIu64
+                     " of pipeline %s: %s; the SQL file changed, or another pipeline has the same name",
+                     commit->epoch, pipeline->name, why);
+        braid__v1__commit__free_unpacked(commit, NULL);
+        return BR_FATAL;
+    }
+    *ret_commit = commit;
+    return BR_OK;
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a commit from outside: the log, the state's meta. What it lets through can be acted on without harm; whether
+// it is true shows when its epoch is computed again (X7).
+#ifndef BR_PROCESSOR_COMMIT_READER_H
+#define BR_PROCESSOR_COMMIT_READER_H
+
+#include "base/bytes.h"
+#include "braid/v1/commit.pb-c.h"
+#include "processor/sql/plan.h"
+
+// BR_FATAL in words when the bytes are no commit, one of another pipeline, or one that contradicts itself. Free with
+// braid__v1__commit__free_unpacked.
+enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,
+                              struct br_error *error) BR_MUST_CHECK;
+
+#endif
