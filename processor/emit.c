@@ -11,6 +11,7 @@
 
 #define COMMIT_SLACK 65536 // bytes of a commit message that are not blocks, generously
 #define BLOCK_SLACK 1024
+#define SIDE_SLACK 4096 // headers of a quarantined or late event
 #define DETAIL_SIZE_MAX 512
 
 // One output message of a view: where its subject and payload stand in the view's buffers.
@@ -125,6 +126,12 @@ static enum br_status add_row(struct br_emit *emit, struct view_output *output, 
                               uint32_t row, struct br_error *error) {
     size_t payload;
     BR_TRY(add_record(output, op, batch, row, op == 'D', &payload, error));
+    if (output->records.len - payload > emit->payload_max - BLOCK_SLACK)
+        return br_error_set(
+            error, BR_FATAL,
+            "view %s: a row of %zu bytes is more than the server takes in one message (max_payload %zu); raise "
+            "max_payload on the server, or shorten the row in the view",
+            output->view->name, output->records.len - payload, emit->payload_max);
     if (!emit->silent && output->view->layout != BR_LAYOUT_PACKED)
         add_item(output, op, batch, row, payload);
     return BR_OK;
@@ -235,6 +242,14 @@ static void add_side(struct br_emit *emit, const char *subject, struct br_slice 
     if (emit->side_count == emit->side_capacity) {
         emit->side_capacity = emit->side_capacity == 0 ? 64 : emit->side_capacity * 2;
         emit->side = br_realloc(emit->side, emit->side_capacity * sizeof *emit->side);
+    }
+    // An event as large as the server allows doesn't fit beside our headers: its beginning goes out, the whole is still
+    // where it came from.
+    size_t room = emit->payload_max - SIDE_SLACK;
+    if (payload.len > room) {
+        side_header(side, "Braid-Truncated", header_number(emit->arena, (int64_t)payload.len));
+        message.header_count = side->header_count;
+        payload.len = room;
     }
     message.payload = br_arena_copy(emit->arena, payload);
     emit->side[emit->side_count++] = message;
