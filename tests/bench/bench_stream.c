@@ -390,7 +390,13 @@ static void latency(const char *url, const char *name, bool packed, int replicas
     config.Subjects = subjects;
     config.SubjectsLen = 1;
     config.Replicas = replicas;
-    nats_must(js_AddStream(NULL, js, &config, NULL, NULL), "add stream");
+    natsStatus added = NATS_ERR; // a cluster takes its time to choose a leader
+    for (int tries = 0; added != NATS_OK && tries < 30; tries++) {
+        added = js_AddStream(NULL, js, &config, NULL, NULL);
+        if (added != NATS_OK)
+            sleep(1);
+    }
+    nats_must(added, "add stream");
 
     struct worker worker = {0};
     char pipeline[32];
@@ -500,8 +506,10 @@ static void start_cluster(struct cluster *cluster) {
     int base = 20000 + (int)(getpid() % 20000);
     snprintf(cluster->folder, sizeof cluster->folder, "/tmp/braid-bench-cluster-%ld", (long)getpid());
     snprintf(cluster->url, sizeof cluster->url, "nats://127.0.0.1:%d", base);
-    if (binary == NULL)
-        binary = "nats-server";
+    if (binary == NULL) {
+        fprintf(stderr, "bench_stream: BRAID_NATS_SERVER says which nats-server to start; tools/bench sets it\n");
+        exit(1);
+    }
     for (int s = 0; s < 3; s++) {
         char name[8], port[16], store[128], cluster_url[64], routes[256];
         snprintf(name, sizeof name, "n%d", s);
