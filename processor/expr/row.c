@@ -303,6 +303,20 @@ enum br_status br_row_decode(struct br_slice bytes, struct br_batch *batch, uint
     return BR_OK;
 }
 
+// Rows ahead: enough to hide a miss behind the decoding of the rows before.
+#define PREFETCH_ROWS 8
+
+enum br_status br_rows_decode(const struct br_slice *rows, uint32_t count, struct br_batch *batch, uint32_t first_row,
+                              uint32_t first_column, uint32_t column_count, struct br_arena *arena, bool copy_text,
+                              struct br_error *error) {
+    for (uint32_t r = 0; r < count; r++) {
+        if (r + PREFETCH_ROWS < count)
+            __builtin_prefetch(rows[r + PREFETCH_ROWS].ptr);
+        BR_TRY(br_row_decode(rows[r], batch, first_row + r, first_column, column_count, arena, copy_text, error));
+    }
+    return BR_OK;
+}
+
 size_t br_row_size(struct br_slice bytes, const enum br_type *types, uint32_t column_count) {
     if (!is_bitmap(bytes, column_count))
         return 0;

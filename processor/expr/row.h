@@ -30,6 +30,11 @@ void br_row_encode(const struct br_batch *batch, uint32_t row, const uint32_t *c
 enum br_status br_row_decode(struct br_slice bytes, struct br_batch *batch, uint32_t row, uint32_t first_column,
                              uint32_t column_count, struct br_arena *arena, bool copy_text, struct br_error *error)
     BR_MUST_CHECK;
+// The same for rows[0..count) into rows first_row…: fetches what comes next ahead, which matters where the rows are
+// scattered over a large state.
+enum br_status br_rows_decode(const struct br_slice *rows, uint32_t count, struct br_batch *batch, uint32_t first_row,
+                              uint32_t first_column, uint32_t column_count, struct br_arena *arena, bool copy_text,
+                              struct br_error *error) BR_MUST_CHECK;
 // Bytes that one row value takes at the front of `bytes`; 0 when malformed.
 size_t br_row_size(struct br_slice bytes, const enum br_type *types, uint32_t column_count);
 

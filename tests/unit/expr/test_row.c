@@ -136,6 +136,25 @@ Test(row, of_many_columns_comes_back_with_nulls_in_place) {
     }
 }
 
+Test(row, of_many_comes_back_with_the_others) {
+    struct br_batch *batch = wide_batch(), *back = br_batch_create(arena, WIDE, NULL, WIDE_COUNT);
+    struct br_slice rows[20];
+    for (uint32_t r = 0; r < 20; r++) {
+        br_buffer_clear(&buffer);
+        br_row_encode(batch, r % 2, NULL, WIDE_COUNT, &buffer);
+        rows[r] = br_arena_copy(arena, br_buffer_slice(&buffer));
+    }
+    cr_assert_eq(br_rows_decode(rows, 20, back, 100, 0, WIDE_COUNT, arena, true, NULL), BR_OK);
+    for (uint32_t r = 0; r < 20; r++)
+        for (uint32_t c = 0; c < WIDE_COUNT; c++) {
+            struct br_value want = br_column_get(&batch->columns[c], r % 2);
+            struct br_value got = br_column_get(&back->columns[c], 100 + r);
+            cr_expect_str_eq(print(&got), print(&want));
+        }
+    rows[7].len--;
+    cr_expect_eq(br_rows_decode(rows, 20, back, 100, 0, WIDE_COUNT, arena, true, NULL), BR_FATAL);
+}
+
 Test(row, takes_chosen_columns_into_a_part_of_a_batch) {
     struct br_batch *batch = wide_batch(), *back = br_batch_create(arena, WIDE, NULL, WIDE_COUNT);
     uint32_t columns[] = {0, 1};
