@@ -2,16 +2,20 @@
 // A reader: an ordered push consumer on a connection of its own (L5).
 //
 // R1. The server pushes messages to a subject of ours, without acknowledgements. Every message's reply subject tells
-// its place: "$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time, ns>.<pending>"
-// (newer form: "$JS.ACK.<domain>.<account>." before the stream). Consumer sequences are without gaps; one that isn't
-// the next, a heartbeat that is ahead of us, three missed heartbeats or a new connection make us leave the consumer and
-// make another one at `next`. R2. `next` is the sequence that the stream must still be able to give us: one more than
-// the last message received, or what the server's heartbeat says it has looked through (Nats-Last-Stream) when that is
-// more. R3. When a consumer is made, and whenever `pending` falls by more than was delivered, the stream is asked
-// whether it is still the same and still holds `next`; a no is fatal when it stands after a second look (the messages
-// themselves may have been under way). R4. Memory: messages stay in the blocks they arrived in until released. Beyond
-// queue_bytes the reply to the server's flow control request is held back; what the server may still send then is
-// bounded by its window (32 MiB).
+// its
+//     place: "$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time, ns>.<pending>"
+//     (newer form: "<domain>.<account>." before the stream). Consumer sequences are without gaps; one that isn't the
+//     next, a heartbeat that is ahead of us, silence, or a new connection make us leave the consumer and make another
+//     at `next`.
+//
+// R2. `next` is the sequence that the stream must still be able to give us: one more than the last message received, or
+//     what the server's heartbeat says it has looked through (Nats-Last-Stream) when that is more.
+//
+// R3. When a consumer is made, and whenever `pending` falls by more than was delivered (a purge), the stream is asked
+//     whether it is still the same and still holds what was to come. A no is fatal.
+//
+// R4. Memory: messages stay in the blocks they arrived in until released. Beyond queue_bytes the reply to the server's
+//     flow control request is held back; what the server may still send then is bounded by its window (32 MiB).
 //
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.

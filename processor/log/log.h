@@ -2,17 +2,20 @@
 // The log: what a task reads its input from and commits to. JetStream is one implementation, the simulator the other.
 //
 // L1. An append is one atomic batch on one stream: all of its messages become visible, contiguous and in order, or none
-// does. L2. The append is fenced: it lands only if the last message on the fence subject has the expected sequence (0:
-// none). A miss is told as
-//     BR_APPEND_FENCED and nothing is written.
+//     does.
+//
+// L2. The append is fenced: it lands only if the last message on the fence subject has the expected sequence (0: none).
+//     A miss is told as BR_APPEND_FENCED and nothing is written.
+//
 // L3. When the outcome of an append can't be known (lost ack, leader change, connection lost), it is BR_APPEND_UNKNOWN:
-// the caller reads the
-//     fence (br_log_last) and decides. A batch is never sent twice by the implementation itself.
+//     the caller reads the fence (br_log_last) and decides. A batch is never sent twice by the implementation itself.
+//     It may land later than the fence was read: the append that is tried then can be fenced off by it.
+//
 // L4. br_log_last is answered by the stream's leader.
+//
 // L5. A reader gives the messages of one stream that match a filter, in sequence order, each once, and notices gaps by
-// itself (it
-//     starts again at the last sequence + 1); it never skips silently: when the stream no longer has the message it
-//     must read next, it fails with BR_FATAL naming the missing sequences.
+//     itself (it starts again at the last sequence + 1); it never skips silently: when the stream no longer has the
+//     message it must read next, it fails with BR_FATAL naming the missing sequences.
 //
 // nats_* and js_* stand in processor/log/ only. A struct br_log belongs to one task thread; the implementation's own
 // threads meet it at bounded queues. Messages are borrowed until br_reader_release.

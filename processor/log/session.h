@@ -3,12 +3,15 @@
 // thread, lock or allocation per message. Included in processor/log/ only. Why not libnats' connection: docs/adr/0002.
 //
 // S1. Nothing blocks but the name look-up before dialing: br_session_service takes the steps that are possible now
-// (dial, handshake, send, receive), the owner polls on br_session_pollfd in between and until br_session_deadline. S2.
-// A connection that is lost is dialed again for ever, one known server after the other, with growing pauses. What was
-// queued and not sent is dropped with it; the owner sees another connection_id and subscribes anew. S3. A received
-// message is a view into the block that it arrived in. The block stays while it is held (br_session_hold …
-// br_session_drop); a message that isn't held is valid until the next call. S4. Secrets stay in struct
-// br_session_config; no error text or log line has a password, token, key or a URL's userinfo.
+//     (dial, handshake, send, receive), the owner polls on br_session_pollfd in between and until br_session_deadline.
+//
+// S2. A connection that is lost is dialed again for ever, one known server after the other, with growing pauses. What
+//     was queued and not sent is dropped with it; the owner sees another connection_id and subscribes anew.
+//
+// S3. A received message is a view into the block that it arrived in. The block stays while it is held (br_session_hold
+//     … br_session_drop); a message that isn't held is valid until the next call.
+//
+// S4. Secrets stay in struct br_session_config; no error text or log line has a password, token, key or userinfo.
 //
 // States:
 //   DOWN       --(pause is over)-->  CONNECTING
