@@ -30,8 +30,8 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
 
 // A private nats-server for `braid run --dev`, the demo and tests: finds the binary ($BRAID_NATS_SERVER, else PATH when
 // new enough, else .deps/bin beside the braid binary, in a folder above it, or below the working directory), starts it
-// on `port` of 127.0.0.1 when that is free (0, or taken: on one that is) with JetStream in `store_dir`, waits until it answers. It dies with the thread that
-// started it (PR_SET_PDEATHSIG).
+// on `port` of 127.0.0.1 when that is free (0, or taken: on one that is) with JetStream in `store_dir`, waits until it
+// answers. It dies with the thread that started it (PR_SET_PDEATHSIG).
 struct br_private_server;
 enum br_status br_private_server_start(const char *store_dir, bool sync_always, int port,
                                        struct br_private_server **ret_server, struct br_error *error) BR_MUST_CHECK;

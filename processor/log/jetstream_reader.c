@@ -11,8 +11,12 @@
 // R2. `next` is the sequence that the stream must still be able to give us: one more than the last message received, or
 //     what the server's heartbeat says it has looked through (Nats-Last-Stream) when that is more.
 //
-// R3. When a consumer is made, and whenever `pending` falls by more than was delivered (a purge), the stream is asked
-//     whether it is still the same and still holds what was to come. A no is fatal.
+// R3. When a consumer is made, when stream sequences were left out, and when `pending` falls by more than was
+// delivered,
+//     the stream is asked whether it is still the same and still begins before what was left out. A no is fatal: some
+//     of that was purged, and nobody can tell whether it was ours. Whoever reads from the beginning of a stream that
+//     drops its oldest messages all the time runs beside that edge at first; until it has left the edge behind, what is
+//     dropped is not missed.
 //
 // R4. Memory: messages stay in the blocks they arrived in until released. Beyond queue_bytes the reply to the server's
 //     flow control request is held back; what the server may still send then is bounded by its window (32 MiB).
@@ -34,7 +38,7 @@
 #define SILENCE_US_MAX (3 * HEARTBEAT_US)
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
-#define CHECK_EVERY_US BR_US_PER_SECOND
+#define CHECK_EVERY_US INT64_C(100000)
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
 #define SID_INBOX 1 // "<inbox>.>"
@@ -74,9 +78,11 @@ struct js_reader {
     bool checked; // since the consumer was made
     bool check_waiting;
     uint64_t check_next; // `next` when the look was asked for
-    uint64_t gap_from;   // what was to come from here on has gone undelivered, perhaps; UINT64_MAX: nothing
-    bool suspicious;     // the last look found `next` gone
-    int64_t check_us;    // when to look; INT64_MAX: no need
+    uint64_t gap_from;   // from here on something was left out; UINT64_MAX: nothing
+    uint64_t edge;       // where the stream began at the last look; 0: not looked yet
+    bool clear_of_edge;
+    bool suspicious;  // the last look found `next` gone
+    int64_t check_us; // when to look; INT64_MAX: no need
     int64_t last_check_us;
 
     // what was received
@@ -224,12 +230,17 @@ static void look_at(struct js_reader *reader, const struct br_stream_info *info,
     uint64_t next = reader->check_next;
     if (next < info->first_sequence)
         next = reader->next < info->first_sequence ? reader->next : info->first_sequence;
-    if (reader->gap_from < info->first_sequence &&
+    if (reader->clear_of_edge && reader->gap_from < info->first_sequence &&
         br_log_check_position(info, reader->gap_from, &reader->error) != BR_OK) {
         fail(reader);
         return;
     }
     reader->gap_from = UINT64_MAX;
+    // Clear: the lead is more than twice what the edge has moved since the last look.
+    uint64_t lead = reader->check_next < info->first_sequence ? 0 : reader->check_next - info->first_sequence + 1;
+    uint64_t moved = reader->edge == 0 ? 0 : info->first_sequence - reader->edge;
+    reader->clear_of_edge = reader->clear_of_edge || lead > 2 * moved;
+    reader->edge = info->first_sequence;
     if (br_log_check_position(info, next, &reader->error) == BR_OK) {
         reader->suspicious = false;
     } else if (reader->suspicious || reader->consumer_sequence == 0) {
@@ -260,8 +271,8 @@ static void take_info_reply(struct js_reader *reader, const struct br_session_me
     look_at(reader, &info, now_us);
 }
 
-// Fewer messages are to come than should be: a look whether the stream still has what was next, at most one a second. A
-// message that was deleted singly leaves no trace there, and isn't missed.
+// Something after `next` was left out: a look whether the stream still has it, now and then. A message that was deleted
+// singly leaves no trace there, and isn't missed.
 static void want_check(struct js_reader *reader, int64_t now_us) {
     reader->gap_from = reader->gap_from < reader->next ? reader->gap_from : reader->next;
     int64_t at = reader->last_check_us + CHECK_EVERY_US;
@@ -418,8 +429,8 @@ static void take_data(struct js_reader *reader, const struct br_session_message 
         end_reading(reader);
         return;
     }
-    // Messages that were to come have gone without being delivered.
-    if (reader->pending_known && place.pending + 1 < reader->pending)
+    bool left_out = place.stream_sequence > reader->next && reader->next > 1;
+    if (left_out || (reader->pending_known && place.pending + 1 < reader->pending))
         want_check(reader, now_us);
     push(reader, message, &place);
     reader->consumer_sequence = place.consumer_sequence;
@@ -604,6 +615,7 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     reader->created.us = INT64_MIN;
     reader->check_us = INT64_MAX;
     reader->gap_from = UINT64_MAX;
+    reader->clear_of_edge = first_sequence > 1;
     reader->pause_us = PAUSE_US_MIN;
     br_session_init(&reader->session, &log->config, BLOCK_SIZE);
     reader->session.server_index = log->control.server_index;

@@ -124,6 +124,10 @@ enum br_status br_session_write_connect(struct br_session *session, struct br_bu
 // "nats://host:port", without userinfo, of the server that is dialed or connected.
 const char *br_session_server_text(const struct br_session *session, char *text, size_t size);
 
+#define BR_SESSION_SIGNATURE_SIZE 64
+// Signs with an nkey's seed; false when it is none (session_nkey.c).
+bool br_session_sign(const char *seed, struct br_slice text, uint8_t signature[BR_SESSION_SIGNATURE_SIZE]);
+
 // --- TLS (session_tls.c); same results as recv and send: > 0 bytes, 0 end, -1 with errno (EAGAIN: later)
 enum br_status br_session_tls_start(struct br_session *session, struct br_error *error) BR_MUST_CHECK;
 // 1 done, 0 not yet, -1 failed (error filled).

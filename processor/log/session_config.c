@@ -5,7 +5,6 @@
 #include "processor/log/session.h"
 
 #include <jansson.h>
-#include <nats/nats.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -222,28 +221,26 @@ static char *creds_section(const char *text, const char *what) {
         return NULL;
     from += strlen(begin);
     from += strspn(from, "-\r\n\t ");
-    return copy_range(from, from + strcspn(from, "-\r\n\t "));
+    return copy_range(from, from + strcspn(from, "\r\n\t "));
 }
 
 // Signs the server's nonce with the seed; the signature goes out in base64url without padding.
 static enum br_status sign_nonce(const struct br_session *session, const char *seed, json_t *connect,
                                  struct br_error *error) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    unsigned char *signature = NULL;
-    int len = 0;
-    natsStatus status = nats_Sign(seed, session->info.nonce, &signature, &len);
-    if (status != NATS_OK)
-        return br_error_set_native(error, BR_FATAL, (int)status, "the seed in %s can't sign: it is no user seed",
-                                   session->config->creds_path);
+    uint8_t signature[BR_SESSION_SIGNATURE_SIZE];
+    if (!br_session_sign(seed, br_slice_of(session->info.nonce), signature))
+        return br_error_set(error, BR_FATAL, "the seed in %s can't sign: it is no nkey seed",
+                            session->config->creds_path);
     char text[128];
     size_t out = 0;
+    const int len = BR_SESSION_SIGNATURE_SIZE;
     for (int i = 0; i < len; i += 3) {
         uint32_t bits = (uint32_t)signature[i] << 16 | (i + 1 < len ? (uint32_t)signature[i + 1] << 8 : 0) |
                         (i + 2 < len ? (uint32_t)signature[i + 2] : 0);
         for (int digit = 0; digit < 4 && i + digit <= len; digit++)
             text[out++] = digits[bits >> (18 - 6 * digit) & 63];
     }
-    free(signature);
     json_object_set_new(connect, "sig", json_stringn(text, out));
     return BR_OK;
 }

@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
     if (mkdtemp(folder) == NULL)
         return 1;
     br_log_configure(BR_LEVEL_WARN, false);
-    must(br_private_server_start(folder, false, &server, &error));
+    must(br_private_server_start(folder, false, 0, &server, &error));
     struct br_log *log = dial();
     uint64_t small = 1000000 * scale, large = 10000 * scale;
     fill(log, "SMALL", "small.in", 100, small);

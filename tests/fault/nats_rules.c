@@ -627,6 +627,35 @@ static void a_purge_of_unread_messages_under_a_live_reader_is_noticed(void) {
     br_log_close(&small);
 }
 
+static void a_reader_from_the_beginning_may_run_beside_the_streams_limit(void) {
+    char body[256], api[128];
+    snprintf(api, sizeof api, "$JS.API.STREAM.CREATE.%s", stream);
+    snprintf(body, sizeof body, "{\"name\":\"%s\",\"subjects\":[\"%s.>\"],\"max_msgs\":500,\"storage\":\"memory\"}",
+             stream, subject);
+    raw_api(api, body);
+    struct br_log_message in = message_on(sub("in"), "x"), other = message_on(sub("other"), "x");
+    struct br_reader *reader = NULL;
+    uint64_t got = 0, newest = 0;
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 100; i++) // the stream's edge moves while it is read
+            EXPECT_OK(br_log_publish(log_, i % 7 == 0 ? &in : &other, &error));
+        EXPECT_OK(br_log_publish_flush(log_, &error));
+        if (round == 20)
+            EXPECT_OK(br_reader_open(log_, stream, sub("in"), 1, 0, &reader, &error));
+        if (reader == NULL)
+            continue;
+        const struct br_log_message *messages;
+        size_t count;
+        EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
+        got += count;
+        newest = count == 0 ? newest : messages[count - 1].sequence;
+        br_reader_consume(reader, count);
+        br_reader_release(reader);
+    }
+    EXPECT(got > 1000 && newest > 15000, "%llu up to %llu", (unsigned long long)got, (unsigned long long)newest);
+    br_reader_close(&reader);
+}
+
 static void a_stream_made_anew_has_another_creation_time_and_is_noticed(void) {
     EXPECT_OK(make_output());
     struct br_stream_info before, after;
@@ -862,6 +891,7 @@ static const struct test tests[] = {
     T(a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied),
     T(a_hole_below_the_position_is_fatal_and_named),
     T(a_purge_of_unread_messages_under_a_live_reader_is_noticed),
+    T(a_reader_from_the_beginning_may_run_beside_the_streams_limit),
     T(a_stream_made_anew_has_another_creation_time_and_is_noticed),
     T(a_request_to_nobody_is_told_at_once),
     T(a_request_is_answered_in_parts),

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may connect, and what is said to those who may not: user and password, token, credentials file (operator mode),
+// TLS with CA and client certificate, a server without JetStream, one that is too old. Each test starts a nats-server
+// with a configuration of its own; keys, certificates and JWTs are made here and live as long as the test.
+#define _GNU_SOURCE
+#include "base/logging.h"
+#include "processor/log/jetstream.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <nats/nats.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/braid-nats-login-XXXXXX";
+static struct br_error error;
+static int failures;
+static const char *test_name;
+static pid_t server;
+static int port;
+
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            failures++;                                                                                                \
+            printf("%s: %s:%d: not so: %s (last error: %s)\n", test_name, __FILE__, __LINE__, #condition,              \
+                   error.message);                                                                                     \
+            return;                                                                                                    \
+        }                                                                                                              \
+    } while (0)
+
+static const char *in_folder(const char *name) {
+    static char text[8][128];
+    static int at;
+    at = (at + 1) % 8;
+    snprintf(text[at], sizeof text[at], "%s/%s", folder, name);
+    return text[at];
+}
+
+// --- the server
+
+static void stop_server(void) {
+    if (server > 0) {
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+    }
+    server = 0;
+}
+
+static bool start_server(const char *config) {
+    FILE *file = fopen(in_folder("server.conf"), "w");
+    fprintf(file, "host: 127.0.0.1\nport: -1\n%s\n", config);
+    fclose(file);
+    const char *path = in_folder("server.conf");
+    server = fork();
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        FILE *out = freopen(in_folder("server.log"), "w", stderr);
+        (void)out;
+        execl(getenv("BRAID_NATS_SERVER"), "nats-server", "-c", path, "--ports_file_dir", folder, (char *)NULL);
+        _exit(127);
+    }
+    char ports[64];
+    snprintf(ports, sizeof ports, "nats-server_%d.ports", (int)server);
+    port = 0;
+    for (int i = 0; i < 1000 && port == 0; i++) {
+        json_t *json = json_load_file(in_folder(ports), 0, NULL);
+        const char *url = json_string_value(json_array_get(json_object_get(json, "nats"), 0));
+        port = url == NULL ? 0 : atoi(strrchr(url, ':') + 1);
+        json_decref(json);
+        usleep(10000);
+    }
+    return port != 0;
+}
+
+static enum br_status try_connect(const char *userinfo, struct br_connect_options options) {
+    char url[128];
+    struct br_log *log = NULL;
+    snprintf(url, sizeof url, "%s127.0.0.1:%d", userinfo, port);
+    options.url = url;
+    options.request_timeout_us = 5000000;
+    error = (struct br_error){0};
+    enum br_status status = br_log_connect_jetstream(&options, &log, &error);
+    if (status == BR_OK) { // a reader's connection logs in as well
+        const char *subjects[] = {"x.>"};
+        struct br_output_options output = {.subjects = subjects, .subject_count = 1};
+        struct br_stream_info info;
+        struct br_reader *reader = NULL;
+        status = br_log_ensure_output(log, "X", &output, &info, &error);
+        if (status == BR_OK)
+            status = br_reader_open(log, "X", "x.>", 1, 0, &reader, &error);
+        br_reader_close(&reader);
+    }
+    br_log_close(&log);
+    return status;
+}
+
+static const char *with_store(const char *rest) {
+    static char text[8192];
+    snprintf(text, sizeof text, "jetstream { store_dir: \"%s/js\" }\n%s", folder, rest);
+    return text;
+}
+
+// --- tests
+
+static void user_and_password_are_given_by_option_or_url_and_never_shown(void) {
+    EXPECT(start_server(with_store("authorization { user: anna, password: \"p@ss/w\" }")));
+    EXPECT(try_connect("", (struct br_connect_options){.user = "anna", .password = "p@ss/w"}) == BR_OK);
+    EXPECT(try_connect("nats://anna:p%40ss%2Fw@", (struct br_connect_options){0}) == BR_OK);
+    EXPECT(try_connect("", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "refuses the credentials") != NULL);
+    EXPECT(try_connect("", (struct br_connect_options){.user = "anna", .password = "hunter2"}) == BR_FATAL);
+    EXPECT(strstr(error.message, "anna") != NULL && strstr(error.message, "hunter2") == NULL);
+    EXPECT(try_connect("nats://anna:hunter2@", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "hunter2") == NULL);
+}
+
+static void a_token_is_taken_from_the_url(void) {
+    EXPECT(start_server(with_store("authorization { token: s3cret }")));
+    EXPECT(try_connect("nats://s3cret@", (struct br_connect_options){0}) == BR_OK);
+    EXPECT(try_connect("nats://wrong@", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "wrong") == NULL);
+}
+
+static void a_server_without_jetstream_is_told_in_words(void) {
+    EXPECT(start_server(""));
+    EXPECT(try_connect("", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "has no JetStream") != NULL && strstr(error.message, "-js") != NULL);
+}
+
+static void an_account_without_jetstream_is_told_in_words(void) {
+    EXPECT(start_server(with_store("accounts { A: { jetstream: enabled, users: [{user: a, password: a}] }\n"
+                                   "  B: { users: [{user: b, password: b}] } }")));
+    EXPECT(try_connect("nats://a:a@", (struct br_connect_options){0}) == BR_OK);
+    EXPECT(try_connect("nats://b:b@", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "JetStream") != NULL);
+}
+
+static void missing_permissions_are_told_in_words(void) {
+    EXPECT(start_server(with_store("authorization { users: [{user: a, password: a, permissions: { subscribe: \">\", "
+                                   "publish: [\"$JS.API.INFO\"] }}] }")));
+    EXPECT(try_connect("nats://a:a@", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "Permissions Violation") != NULL);
+}
+
+static void what_is_no_nats_server_is_not_talked_to(void) {
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    EXPECT(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 4) == 0);
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    port = ntohs(address.sin_port);
+    server = fork();
+    if (server == 0) {
+        static const char greeting[] = "220 mail.example.org ESMTP\r\n";
+        for (;;) {
+            int peer = accept(listener, NULL, NULL);
+            ssize_t sent = send(peer, greeting, sizeof greeting - 1, MSG_NOSIGNAL);
+            (void)sent;
+            usleep(100000);
+            close(peer);
+        }
+    }
+    close(listener);
+    struct br_log *log = NULL;
+    char url[64];
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_connect_options options = {.url = url, .request_timeout_us = 500000};
+    EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_RETRY);
+    EXPECT(strstr(error.message, "not the NATS protocol") != NULL);
+}
+
+static void a_server_that_is_too_old_is_refused_unless_allowed(void) {
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    EXPECT(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 4) == 0);
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    server = fork();
+    if (server == 0) { // greets as an old server does
+        static const char info[] = "INFO {\"server_id\":\"X\",\"version\":\"2.12.13\",\"headers\":true,\"max_payload\":"
+                                   "1048576,\"jetstream\":true}\r\n";
+        for (;;) {
+            char in[4096];
+            int peer = accept(listener, NULL, NULL);
+            ssize_t done = send(peer, info, sizeof info - 1, MSG_NOSIGNAL);
+            done += recv(peer, in, sizeof in, 0);
+            done += send(peer, "PONG\r\n", 6, MSG_NOSIGNAL);
+            usleep(300000);
+            close(peer);
+        }
+    }
+    close(listener);
+    struct br_log *log = NULL;
+    char url[64];
+    snprintf(url, sizeof url, "127.0.0.1:%d", ntohs(address.sin_port));
+    struct br_connect_options options = {.url = url, .request_timeout_us = 200000};
+    EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_FATAL);
+    EXPECT(strstr(error.message, "version 2.12.13") != NULL && strstr(error.message, "2.12.14") != NULL);
+    options.allow_old_server = true;
+    EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_RETRY); // no JetStream behind it
+}
+
+static void a_server_that_is_down_is_skipped_for_one_that_is_up(void) {
+    EXPECT(start_server(with_store("")));
+    EXPECT(try_connect("nats://127.0.0.1:1,", (struct br_connect_options){0}) == BR_OK);
+}
+
+// --- TLS
+
+static EVP_PKEY *make_key(const char *path) {
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    FILE *file = fopen(path, "w");
+    PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL);
+    fclose(file);
+    return key;
+}
+
+static void add_extension(X509 *certificate, int which, const char *value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, which, value);
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+// Signed by itself when issuer is NULL.
+static X509 *make_certificate(const char *path, const char *name, const char *alternative, EVP_PKEY *key, X509 *issuer,
+                              EVP_PKEY *issuer_key) {
+    static long serial = 1;
+    X509 *certificate = X509_new();
+    X509_set_version(certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
+                               -1, 0);
+    X509_set_issuer_name(certificate, X509_get_subject_name(issuer == NULL ? certificate : issuer));
+    add_extension(certificate, NID_basic_constraints, issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
+    if (alternative != NULL)
+        add_extension(certificate, NID_subject_alt_name, alternative);
+    X509_sign(certificate, issuer_key == NULL ? key : issuer_key, EVP_sha256());
+    FILE *file = fopen(path, "w");
+    PEM_write_X509(file, certificate);
+    fclose(file);
+    return certificate;
+}
+
+static void make_certificates(void) {
+    EVP_PKEY *ca_key = make_key(in_folder("ca.key")), *server_key = make_key(in_folder("server.key"));
+    EVP_PKEY *client_key = make_key(in_folder("client.key")), *other_key = make_key(in_folder("other.key"));
+    X509 *ca = make_certificate(in_folder("ca.pem"), "CA", NULL, ca_key, NULL, NULL);
+    X509_free(make_certificate(in_folder("server.pem"), "server", "IP:127.0.0.1", server_key, ca, ca_key));
+    X509_free(make_certificate(in_folder("elsewhere.pem"), "server", "DNS:example.org", server_key, ca, ca_key));
+    X509_free(make_certificate(in_folder("client.pem"), "client", NULL, client_key, ca, ca_key));
+    X509_free(make_certificate(in_folder("other.pem"), "Other CA", NULL, other_key, NULL, NULL));
+    X509_free(ca);
+    EVP_PKEY_free(ca_key);
+    EVP_PKEY_free(server_key);
+    EVP_PKEY_free(client_key);
+    EVP_PKEY_free(other_key);
+}
+
+static const char *tls_config(const char *certificate, bool verify) {
+    char text[1024];
+    snprintf(text, sizeof text, "tls { cert_file: \"%s\", key_file: \"%s\", ca_file: \"%s\", verify: %s }",
+             in_folder(certificate), in_folder("server.key"), in_folder("ca.pem"), verify ? "true" : "false");
+    return with_store(text);
+}
+
+static void tls_needs_a_certificate_that_is_trusted(void) {
+    make_certificates();
+    EXPECT(start_server(tls_config("server.pem", false)));
+    EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = in_folder("ca.pem")}) == BR_OK);
+    EXPECT(try_connect("tls://", (struct br_connect_options){.tls_ca_path = in_folder("ca.pem")}) == BR_OK);
+    EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = in_folder("other.pem")}) == BR_FATAL);
+    EXPECT(strstr(error.message, "not trusted") != NULL);
+    EXPECT(try_connect("", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = "/nowhere.pem"}) == BR_FATAL);
+    EXPECT(strstr(error.message, "/nowhere.pem") != NULL);
+}
+
+static void tls_refuses_a_certificate_of_another_host(void) {
+    make_certificates();
+    EXPECT(start_server(tls_config("elsewhere.pem", false)));
+    EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = in_folder("ca.pem")}) == BR_FATAL);
+    EXPECT(strstr(error.message, "not trusted") != NULL);
+}
+
+static void tls_with_a_client_certificate(void) {
+    make_certificates();
+    EXPECT(start_server(tls_config("server.pem", true)));
+    struct br_connect_options options = {.tls_ca_path = in_folder("ca.pem"),
+                                         .tls_cert_path = in_folder("client.pem"),
+                                         .tls_key_path = in_folder("client.key")};
+    EXPECT(try_connect("", options) == BR_OK);
+    options.tls_cert_path = options.tls_key_path = NULL;
+    EXPECT(try_connect("", options) != BR_OK);
+}
+
+static void tls_that_the_server_does_not_offer_is_not_done_without(void) {
+    EXPECT(start_server(with_store("")));
+    EXPECT(try_connect("tls://", (struct br_connect_options){0}) == BR_FATAL);
+    EXPECT(strstr(error.message, "offers no TLS") != NULL);
+}
+
+// --- credentials files: an operator, its accounts and a user, by JWT
+
+struct nkey {
+    char seed[64], public[64];
+};
+
+static void base32(const uint8_t *bytes, size_t len, char *text) {
+    uint32_t bits = 0;
+    int have = 0;
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 8 | bytes[i];
+        for (have += 8; have >= 5; have -= 5)
+            *text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits >> (have - 5) & 31];
+    }
+    if (have > 0)
+        *text++ = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[bits << (5 - have) & 31];
+    *text = '\0';
+}
+
+// CRC-16/XMODEM, little endian, at the end.
+static size_t add_checksum(uint8_t *bytes, size_t len) {
+    uint16_t crc = 0;
+    for (size_t i = 0; i < len; i++) {
+        crc = (uint16_t)(crc ^ bytes[i] << 8);
+        for (int bit = 0; bit < 8; bit++)
+            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+    }
+    bytes[len] = (uint8_t)crc;
+    bytes[len + 1] = (uint8_t)(crc >> 8);
+    return len + 2;
+}
+
+// kind: the nkey's prefix byte, e.g. 20 << 3 for a user ("U…").
+static struct nkey make_nkey(uint8_t kind) {
+    struct nkey nkey;
+    uint8_t raw[32], bytes[40];
+    size_t len = sizeof raw;
+    RAND_bytes(raw, sizeof raw);
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, raw, sizeof raw);
+    // libnats signs with users' and accounts' seeds alone; the prefix is no part of the key.
+    const uint8_t seed_kind = 20 << 3;
+    bytes[0] = (uint8_t)(18 << 3 | seed_kind >> 5);
+    bytes[1] = (uint8_t)(seed_kind << 3);
+    memcpy(bytes + 2, raw, 32);
+    base32(bytes, add_checksum(bytes, 34), nkey.seed);
+    EVP_PKEY_get_raw_public_key(key, raw, &len);
+    bytes[0] = kind;
+    memcpy(bytes + 1, raw, 32);
+    base32(bytes, add_checksum(bytes, 33), nkey.public);
+    EVP_PKEY_free(key);
+    return nkey;
+}
+
+static size_t base64url(const uint8_t *bytes, size_t len, char *text) {
+    size_t size = (size_t)EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+    while (size > 0 && text[size - 1] == '=')
+        size--;
+    for (size_t i = 0; i < size; i++)
+        text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+    text[size] = '\0';
+    return size;
+}
+
+static void make_jwt(const struct nkey *issuer, const struct nkey *about, const char *name, const char *claims,
+                     char *jwt, size_t size) {
+    static const char header[] = "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}";
+    char body[2048];
+    int len = snprintf(body, sizeof body,
+                       "{\"jti\":\"%s\",\"iat\":1700000000,\"iss\":\"%s\",\"name\":\"%s\",\"sub\":\"%s\",\"nats\":%s}",
+                       name, issuer->public, name, about->public, claims);
+    size_t at = base64url((const uint8_t *)header, sizeof header - 1, jwt);
+    jwt[at++] = '.';
+    at += base64url((const uint8_t *)body, (size_t)len, jwt + at);
+    unsigned char *signature = NULL;
+    int signature_len = 0;
+    if (nats_Sign(issuer->seed, jwt, &signature, &signature_len) != NATS_OK)
+        abort();
+    jwt[at++] = '.';
+    at += base64url(signature, (size_t)signature_len, jwt + at);
+    free(signature);
+    if (at >= size)
+        abort();
+}
+
+static void write_creds(const char *path, const char *jwt, const char *seed) {
+    FILE *file = fopen(path, "w");
+    fprintf(file,
+            "-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\nThe seed is secret.\n\n"
+            "-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n",
+            jwt, seed);
+    fclose(file);
+}
+
+static void a_credentials_file_signs_the_servers_nonce(void) {
+#define LIMITS                                                                                                         \
+    "\"subs\":-1,\"data\":-1,\"payload\":-1,\"imports\":-1,\"exports\":-1,\"wildcards\":true,\"conn\":-1,\"leaf\":-1"
+    struct nkey operator= make_nkey(14 << 3), system = make_nkey(0), account = make_nkey(0), user = make_nkey(20 << 3);
+    struct nkey stranger = make_nkey(20 << 3);
+    static char operator_jwt[4096], system_jwt[4096], account_jwt[4096], user_jwt[4096];
+    char claims[512];
+    snprintf(claims, sizeof claims, "{\"type\":\"operator\",\"version\":2,\"system_account\":\"%s\"}", system.public);
+    make_jwt(&operator, & operator, "op", claims, operator_jwt, sizeof operator_jwt);
+    make_jwt(&operator, & system, "SYS", "{\"type\":\"account\",\"version\":2,\"limits\":{" LIMITS "}}", system_jwt,
+             sizeof system_jwt);
+    make_jwt(&operator, & account, "A",
+             "{\"type\":\"account\",\"version\":2,\"limits\":{" LIMITS
+             ",\"mem_storage\":-1,\"disk_storage\":-1,\"streams\":-1,\"consumer\":-1}}",
+             account_jwt, sizeof account_jwt);
+    make_jwt(&account, &user, "u", "{\"type\":\"user\",\"version\":2,\"subs\":-1,\"data\":-1,\"payload\":-1}", user_jwt,
+             sizeof user_jwt);
+    static char config[16384];
+    snprintf(
+        config, sizeof config,
+        "jetstream { store_dir: \"%s/js-op\" }\noperator: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s "
+        "}\n",
+        folder, operator_jwt, system.public, system_jwt, account.public, account_jwt);
+    write_creds(in_folder("user.creds"), user_jwt, user.seed);
+    write_creds(in_folder("stranger.creds"), user_jwt, stranger.seed);
+    EXPECT(start_server(config));
+    EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("user.creds")}) == BR_OK);
+    EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("stranger.creds")}) == BR_FATAL);
+    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger.seed) == NULL);
+    EXPECT(try_connect("", (struct br_connect_options){.creds_path = "/nowhere.creds"}) == BR_FATAL);
+    EXPECT(strstr(error.message, "/nowhere.creds") != NULL);
+    EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("server.conf")}) == BR_FATAL);
+    EXPECT(strstr(error.message, "no credentials file") != NULL);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+#define T(name) {#name, name}
+        T(user_and_password_are_given_by_option_or_url_and_never_shown),
+        T(a_token_is_taken_from_the_url),
+        T(a_server_without_jetstream_is_told_in_words),
+        T(an_account_without_jetstream_is_told_in_words),
+        T(missing_permissions_are_told_in_words),
+        T(what_is_no_nats_server_is_not_talked_to),
+        T(a_server_that_is_too_old_is_refused_unless_allowed),
+        T(a_server_that_is_down_is_skipped_for_one_that_is_up),
+        T(tls_needs_a_certificate_that_is_trusted),
+        T(tls_refuses_a_certificate_of_another_host),
+        T(tls_with_a_client_certificate),
+        T(tls_that_the_server_does_not_offer_is_not_done_without),
+        T(a_credentials_file_signs_the_servers_nonce),
+    };
+    nats_Open(-1); // nats_Sign fails without
+    if (getenv("BRAID_NATS_SERVER") == NULL || mkdtemp(folder) == NULL) {
+        printf("BRAID_NATS_SERVER must name a nats-server\n");
+        return 1;
+    }
+    br_log_configure(BR_LEVEL_ERROR, false);
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        if (argc > 1 && strstr(tests[i].name, argv[1]) == NULL)
+            continue;
+        int before = failures;
+        test_name = tests[i].name;
+        tests[i].run();
+        stop_server();
+        printf("%s %s\n", failures == before ? "ok  " : "FAIL", test_name);
+        fflush(stdout);
+    }
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    if (system(command) != 0)
+        printf("can't remove %s\n", folder);
+    nats_Close();
+    printf("%d failures\n", failures);
+    return failures != 0;
+}
