@@ -59,7 +59,12 @@ void state_sweep_dirty(struct br_state *state) {
 }
 
 static void evict_entry(struct br_state *state, struct br_entry *entry) {
-    state->tables[entry->table]->cold = true; // T5
+    struct br_state_table *table = state->tables[entry->table];
+    if (!may_be_cold(table, entry_key(entry))) { // T5
+        table->cold = true;
+        br_buffer_clear(&table->cold_last);
+        br_buffer_append_slice(&table->cold_last, entry_key(entry));
+    }
     entry_free(state, entry);
     state->evictions += 1;
 }

@@ -162,7 +162,7 @@ static bool may_be_stored(const struct br_state_table *table, struct br_slice fi
 
 enum br_status br_state_delete_range(struct br_state_table *table, struct br_slice first, struct br_slice last,
                                      struct br_error *error) {
-    (void)error; // nothing is read
+    BR_TRY(table_check_opened(table, error));
     if (last.len != 0 && br_slice_compare(first, last) >= 0)
         return BR_OK;
     struct br_state *state = table->state;
@@ -186,6 +186,8 @@ enum br_status br_state_delete_range(struct br_state_table *table, struct br_sli
     }
     if (stored)
         ranges_add(table, first, last);
+    if (first.len == 0 && is_before_last(br_buffer_slice(&table->cold_last), last))
+        table->cold = false; // what was cold is in the range (T5)
     return BR_OK;
 }
 
@@ -224,7 +226,7 @@ static void step_cold(struct br_state_iterator *iterator) {
 static enum br_status open_cold(struct br_state_iterator *iterator, struct br_slice first, struct br_slice last,
                                 struct br_error *error) {
     const struct br_state_table *table = iterator->table;
-    if (!table->cold)
+    if (!may_be_cold(table, first))
         return BR_OK;
     uint8_t prefix[TABLE_PREFIX_BYTES], after[TABLE_PREFIX_BYTES];
     put_table_prefix(prefix, table->number);
@@ -245,6 +247,7 @@ static enum br_status open_cold(struct br_state_iterator *iterator, struct br_sl
 
 enum br_status br_state_scan(struct br_state_table *table, struct br_slice first, struct br_slice last,
                              struct br_state_iterator **ret_iterator, struct br_error *error) {
+    BR_TRY(table_check_opened(table, error));
     struct br_state_iterator *iterator = br_calloc(1, sizeof *iterator);
     iterator->table = table;
     enum br_status status = open_cold(iterator, first, last, error);

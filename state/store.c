@@ -142,6 +142,12 @@ void br_store_iterator_destroy(struct br_store_iterator **iterator) {
     *iterator = NULL;
 }
 
+enum br_status br_store_last_key(struct br_store *store, struct br_slice first, struct br_slice last,
+                                 struct br_buffer *key, bool *ret_found, struct br_error *error) {
+    BR_CHECK(last.len != 0);
+    return store->ops->last_key(store, first, last, key, ret_found, error);
+}
+
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) {
     return store->ops->checkpoint(store, path, error);
 }

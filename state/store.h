@@ -77,6 +77,10 @@ bool br_store_iterator_next(struct br_store_iterator *iterator, struct br_slice 
 enum br_status br_store_iterator_status(const struct br_store_iterator *iterator, struct br_error *error) BR_MUST_CHECK;
 void br_store_iterator_destroy(struct br_store_iterator **iterator);
 
+// The largest key in first <= key < last (last.len not 0), appended to *key when there is one.
+enum br_status br_store_last_key(struct br_store *store, struct br_slice first, struct br_slice last,
+                                 struct br_buffer *key, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
+
 // A consistent copy of the store as it is now, in a new folder (RocksDB checkpoint: hard links). Memory stores refuse
 // with BR_FATAL.
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) BR_MUST_CHECK;

@@ -37,6 +37,8 @@ struct store_ops {
     enum br_status (*iterator_status)(const struct br_store_iterator *iterator, struct br_error *error);
     void (*iterator_destroy)(struct br_store_iterator *iterator);
 
+    enum br_status (*last_key)(struct br_store *store, struct br_slice first, struct br_slice last,
+                               struct br_buffer *key, bool *ret_found, struct br_error *error);
     enum br_status (*checkpoint)(struct br_store *store, const char *path, struct br_error *error);
     void (*usage)(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_disk);
 };

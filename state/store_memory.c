@@ -207,6 +207,24 @@ static void memory_iterator_destroy(struct br_store_iterator *base) {
     free(iterator);
 }
 
+static enum br_status memory_last_key(struct br_store *base, struct br_slice first, struct br_slice last,
+                                      struct br_buffer *key, bool *ret_found, struct br_error *error) {
+    (void)error;
+    const struct order *order = &((struct memory_store *)base)->order;
+    struct order_place place = order_seek(order, last);
+    *ret_found = false;
+    if (place.at == 0 && place.chunk == 0)
+        return BR_OK;
+    place = place.at != 0 ? (struct order_place){place.chunk, place.at - 1}
+                          : (struct order_place){place.chunk - 1, order->chunks[place.chunk - 1]->count - 1};
+    struct br_slice found = key_of(order_at(order, place));
+    if (br_slice_compare(found, first) < 0)
+        return BR_OK;
+    br_buffer_append_slice(key, found);
+    *ret_found = true;
+    return BR_OK;
+}
+
 static enum br_status memory_checkpoint(struct br_store *base, const char *path, struct br_error *error) {
     (void)base;
     return br_error_set(error, BR_FATAL,
@@ -235,6 +253,7 @@ struct br_store *br_store_create_memory(void) {
         .iterator_next = memory_iterator_next,
         .iterator_status = memory_iterator_status,
         .iterator_destroy = memory_iterator_destroy,
+        .last_key = memory_last_key,
         .checkpoint = memory_checkpoint,
         .usage = memory_usage,
     };

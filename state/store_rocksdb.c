@@ -300,6 +300,26 @@ static void rocksdb_store_iterator_destroy(struct br_store_iterator *base) {
     free(iterator);
 }
 
+static enum br_status rocksdb_store_last_key(struct br_store *base, struct br_slice first, struct br_slice last,
+                                             struct br_buffer *key, bool *ret_found, struct br_error *error) {
+    struct rocksdb_store *store = (struct rocksdb_store *)base;
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read_options, store->family);
+    rocksdb_iter_seek_for_prev(iterator, (const char *)last.ptr, last.len);
+    struct br_slice found = {0};
+    for (; rocksdb_iter_valid(iterator); rocksdb_iter_prev(iterator)) {
+        found.ptr = (const uint8_t *)rocksdb_iter_key(iterator, &found.len);
+        if (br_slice_compare(found, last) < 0) // it may stand on last itself
+            break;
+    }
+    *ret_found = rocksdb_iter_valid(iterator) && br_slice_compare(found, first) >= 0;
+    if (*ret_found)
+        br_buffer_append_slice(key, found);
+    char *native = NULL;
+    rocksdb_iter_get_error(iterator, &native);
+    rocksdb_iter_destroy(iterator);
+    return check_native(store, "reading", native, error);
+}
+
 // --- batches ---
 
 static struct br_store_batch *rocksdb_store_batch_create(struct br_store *base) {
@@ -508,6 +528,7 @@ static const struct store_ops ops = {
     .iterator_next = rocksdb_store_iterator_next,
     .iterator_status = rocksdb_store_iterator_status,
     .iterator_destroy = rocksdb_store_iterator_destroy,
+    .last_key = rocksdb_store_last_key,
     .checkpoint = rocksdb_store_checkpoint,
     .usage = rocksdb_store_usage,
 };

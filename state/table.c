@@ -58,6 +58,8 @@ static void destroy_table(struct br_state_table *table) {
     table_drop_order(table);
     ranges_clear(table);
     free(table->ranges);
+    br_buffer_free(&table->cold_last);
+    free(table->open_error);
     hot_map_free(&table->map);
     free(table->name);
     free(table);
@@ -87,17 +89,16 @@ void br_state_destroy(struct br_state **ref) {
     free(state);
 }
 
-static enum br_status has_stored_keys(struct br_state *state, uint16_t number, bool *ret_any, struct br_error *error) {
+static enum br_status find_cold_keys(struct br_state_table *table, struct br_error *error) {
     uint8_t first[TABLE_PREFIX_BYTES], last[TABLE_PREFIX_BYTES];
-    put_table_prefix(first, number);
-    put_table_prefix(last, (uint16_t)(number + 1));
-    struct br_store_iterator *iterator = NULL;
-    BR_TRY(br_store_scan(state->store, (struct br_slice){first, sizeof first}, (struct br_slice){last, sizeof last},
-                         &iterator, error));
-    struct br_slice key, value;
-    *ret_any = br_store_iterator_next(iterator, &key, &value);
-    enum br_status status = br_store_iterator_status(iterator, error);
-    br_store_iterator_destroy(&iterator);
+    put_table_prefix(first, table->number);
+    put_table_prefix(last, (uint16_t)(table->number + 1));
+    struct br_buffer key = {0};
+    enum br_status status = br_store_last_key(table->state->store, (struct br_slice){first, sizeof first},
+                                              (struct br_slice){last, sizeof last}, &key, &table->cold, error);
+    if (status == BR_OK && table->cold)
+        br_buffer_append(&table->cold_last, key.ptr + TABLE_PREFIX_BYTES, key.len - TABLE_PREFIX_BYTES);
+    br_buffer_free(&key);
     return status;
 }
 
@@ -117,9 +118,11 @@ struct br_state_table *br_state_open_table(struct br_state *state, uint16_t numb
     table->index = (uint16_t)state->table_count;
     table->order.key_of = order_key_of;
     hot_map_init(&table->map);
-    bool any = true;
-    // A store that can't be read now says so again, with words, at the first lookup.
-    table->cold = has_stored_keys(state, number, &any, NULL) != BR_OK || any;
+    struct br_error error;
+    if (find_cold_keys(table, &error) != BR_OK) {
+        table->open_error = br_alloc(sizeof error);
+        *table->open_error = error;
+    }
     state->tables = br_realloc(state->tables, (state->table_count + 1) * sizeof(struct br_state_table *));
     state->tables[state->table_count++] = table;
     return table;
@@ -133,11 +136,19 @@ uint64_t br_state_flushed_epoch(const struct br_state *state) {
     return state->flushed_epoch;
 }
 
+enum br_status table_check_opened(const struct br_state_table *table, struct br_error *error) {
+    if (table->open_error == NULL)
+        return BR_OK;
+    if (error != NULL)
+        *error = *table->open_error;
+    return br_error_context(error, "state table %s", table->name);
+}
+
 // --- lookups ---
 
 // The store is known to hold nothing (more) of a key that isn't in the map (T5, T6).
 static bool known_absent(const struct br_state_table *table, struct br_slice key) {
-    return !table->cold || ranges_cover(table, key);
+    return !may_be_cold(table, key) || ranges_cover(table, key);
 }
 
 static struct br_entry *create_new(struct br_state_table *table, struct br_slice key, uint64_t hash,
@@ -175,7 +186,7 @@ struct lookup {
 static void settle_miss(struct lookup *lookup, size_t index) {
     struct br_state_table *table = lookup->table;
     lookup->entries[index] = NULL;
-    if (table->cold) {
+    if (may_be_cold(table, lookup->keys[index])) {
         table->state->missed[lookup->missed++] = (uint32_t)index;
     } else if (lookup->is_new != NULL) {
         lookup->entries[index] = create_new(table, lookup->keys[index], lookup->hashes[index], lookup->new_value_len);
@@ -331,6 +342,7 @@ static enum br_status load_missed(struct lookup *lookup, struct br_error *error)
 static enum br_status run_lookup(struct lookup *lookup, size_t count, struct br_error *error) {
     struct br_state *state = lookup->table->state;
     BR_CHECK(count <= UINT32_MAX);
+    BR_TRY(table_check_opened(lookup->table, error));
     reserve_scratch(state, count);
     if (lookup->is_new != NULL)
         memset(lookup->is_new, 0, count * sizeof(bool));
@@ -386,8 +398,8 @@ static struct br_entry *claim(struct br_state_table *table, struct br_slice key,
 
 enum br_status br_state_put(struct br_state_table *table, struct br_slice key, struct br_slice value,
                             struct br_error *error) {
-    (void)error; // nothing is read
     BR_CHECK(value.len <= UINT32_MAX);
+    BR_TRY(table_check_opened(table, error));
     struct br_entry *entry = claim(table, key, value.len);
     if ((entry->flags & ENTRY_DELETED) != 0)
         revive(table, entry, (uint32_t)value.len);
@@ -406,7 +418,7 @@ void br_entry_delete(struct br_state_table *table, struct br_entry *entry) {
 }
 
 enum br_status br_state_delete(struct br_state_table *table, struct br_slice key, struct br_error *error) {
-    (void)error; // nothing is read
+    BR_TRY(table_check_opened(table, error));
     struct br_entry *entry = hot_map_find(&table->map, key, br_state_hash(key));
     if (entry == NULL && known_absent(table, key))
         return BR_OK;

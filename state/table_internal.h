@@ -9,7 +9,8 @@
 //       delete is flushed, or, when ABSENT tells that there is nothing to flush, until the end of the epoch or the next
 //       sweep of the dirty list. Value memory is gone at once.
 //   T4. A DIRTY entry is in state->dirty exactly once. A DELETED entry that isn't DIRTY is in state->graveyard.
-//   T5. table->cold false: every key of the table that the store holds is in the map.
+//   T5. table->cold false: every key of the table that the store holds is in the map, or in a pending range. True: keys
+//       above cold_last are (so that new windows and ascending ids cost no read).
 //   T6. A key that is in no entry and inside a pending range is gone, whatever the store says.
 //   T7. An ordered table's entries are in table->order or in table->unordered; entries are freed only when unordered is
 //       empty (state_absorb_all).
@@ -60,8 +61,10 @@ struct br_state_table {
     char *name;
     uint16_t number, index; // the plan's; place in state->tables
     bool cold;              // T5
-    bool ordered;           // T7
-    uint64_t ordered_use;   // state->epochs when the order was last asked for
+    struct br_buffer cold_last;
+    struct br_error *open_error; // opening has no way to fail: the first use tells. NULL: all is well
+    bool ordered;                // T7
+    uint64_t ordered_use;        // state->epochs when the order was last asked for
     struct hot_map map;
     struct order order;
     struct entry_list unordered;
@@ -118,6 +121,10 @@ static inline void entry_list_add(struct entry_list *list, struct br_entry *entr
     }
     list->items[list->count++] = entry;
 }
+// Whether the store may hold the key though the map doesn't (T5).
+static inline bool may_be_cold(const struct br_state_table *table, struct br_slice key) {
+    return table->cold && br_slice_compare(key, br_buffer_slice(&table->cold_last)) <= 0;
+}
 void entry_list_free(struct entry_list *list);
 static inline struct br_entry *dirty_entry(const struct dirty_list *list, size_t at) {
     return (struct br_entry *)(uintptr_t)list->items[at].item;
@@ -127,6 +134,9 @@ static inline void dirty_prefetch(const struct dirty_list *list, size_t at) {
     if (at < list->count)
         __builtin_prefetch(dirty_entry(list, at));
 }
+
+// table.c
+enum br_status table_check_opened(const struct br_state_table *table, struct br_error *error) BR_MUST_CHECK;
 
 // entry.c
 // A new entry in the map, value bytes unset.

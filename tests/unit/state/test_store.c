@@ -140,6 +140,28 @@ Test(store, a_scan_gives_the_range_in_order, .init = make_folder, .fini = remove
     }
 }
 
+Test(store, the_last_key_of_a_range_is_found, .init = make_folder, .fini = remove_folder) {
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        struct br_store *store = open_store(kind);
+        static const struct {
+            const char *first, *last, *want;
+        } cases[] = {{"a", "c", "bb"}, {"a", "bb", "b"}, {"a", "zz", "x"},
+                     {"c", "x", ""},   {"", "a", ""},    {"y", "z", ""}};
+        for (int filled = 0; filled < 2; filled++) {
+            for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct br_buffer key = {0};
+                bool found = false;
+                OK(br_store_last_key(store, text(cases[i].first), text(cases[i].last), &key, &found, &error));
+                cr_assert_eq(found, filled == 1 && cases[i].want[0] != 0, "case %zu", i);
+                cr_assert(!found || br_slice_is(br_buffer_slice(&key), cases[i].want), "case %zu", i);
+                br_buffer_free(&key);
+            }
+            write_pairs(store, (const char *const[]){"b", "", "bb", "", "x", "", NULL});
+        }
+        br_store_destroy(&store);
+    }
+}
+
 Test(store, range_deletes_of_a_run_spare_its_own_puts, .init = make_folder, .fini = remove_folder) {
     for (int way = 0; way < 3; way++) { // memory, RocksDB by batch, RocksDB by file
         struct br_store *store = open_store(way == 0 ? MEMORY : ROCKSDB);

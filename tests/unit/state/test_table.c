@@ -563,6 +563,35 @@ Test(table, a_fresh_table_never_asks_the_store) {
     br_state_destroy(&state);
 }
 
+Test(table, keys_beyond_all_that_was_evicted_or_stored_need_no_read, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = NULL;
+    struct br_state *state = NULL;
+    for (int again = 0; again < 2; again++) {
+        OK(br_store_open_rocksdb(folder, 8 << 20, &store, &error));
+        OK(br_state_create(store, 1, &state, &error)); // evicts at once
+        struct br_state_table *table = br_state_open_table(state, 65534, "t");
+        cr_assert_eq(table->cold, again == 1);
+        for (uint64_t n = 1000; n < 2000; n++)
+            cr_assert_not(has_number(table, n, n));
+        cr_assert_eq(usage_of(state).misses, 0);
+        for (uint64_t n = 0; n < 1000; n++)
+            put_number(table, n, n);
+        OK(br_state_flush(state, 1, &error));
+        br_state_end_epoch(state);
+        cr_assert_eq(usage_of(state).hot_entries, 0);
+        cr_assert(has_number(table, 999, 999) && has_number(table, 0, 0));
+        cr_assert_not(has_number(table, 1000, 1000));
+        cr_assert_eq(usage_of(state).misses, 2);
+        if (again == 1) {
+            OK(br_state_delete_range(table, (struct br_slice){0}, (struct br_slice){0}, &error));
+            cr_assert_not(table->cold);
+            cr_assert_not(has_number(table, 500, 500));
+            cr_assert_eq(usage_of(state).misses, 2);
+        }
+        br_state_destroy(&state);
+    }
+}
+
 Test(table, keys_that_come_and_go_between_flushes_cost_nothing_in_the_end) {
     struct br_state *state = open_memory(64 << 20);
     struct br_state_table *table = br_state_open_table(state, 1, "t");
@@ -644,6 +673,16 @@ static enum br_status refuse_write(struct br_store *store, struct br_store_batch
     return br_error_set(ret, BR_FATAL, "disk full");
 }
 
+static enum br_status refuse_last_key(struct br_store *store, struct br_slice first, struct br_slice last,
+                                      struct br_buffer *key, bool *ret_found, struct br_error *ret) {
+    (void)store;
+    (void)first;
+    (void)last;
+    (void)key;
+    (void)ret_found;
+    return br_error_set(ret, BR_FATAL, "unreadable");
+}
+
 static enum br_status refuse_get(struct br_store *store, const struct br_slice *keys, size_t count,
                                  struct br_slice *ret_values, bool *ret_found, struct br_error *ret) {
     (void)store;
@@ -699,7 +738,7 @@ Test(table, a_read_error_stops_the_lookup_and_names_the_table) {
     struct store_ops failing = *sound_ops;
     failing.get_many = refuse_get;
     store->ops = &failing;
-    struct br_slice key = br_slice_of("some key");
+    struct br_slice key = {(const uint8_t *)"\0\0\0", 3}; // before the one that was evicted
     struct br_entry *entry = NULL;
     cr_assert_eq(br_state_find(table, key, br_state_hash(key), &entry, &error), BR_FATAL);
     cr_assert(strstr(error.message, "orders by customer") != NULL && strstr(error.message, "unreadable") != NULL);
@@ -736,4 +775,25 @@ Test(table, damaged_epochs_are_refused) {
     cr_assert_eq(br_state_create(store, 1, &state, &error), BR_FATAL);
     cr_assert_null(state);
     cr_assert_not_null(strstr(error.message, "damaged"));
+}
+
+Test(table, a_table_that_could_not_be_opened_says_so_at_its_first_use) {
+    struct br_state *state = open_memory(1 << 20);
+    struct br_store *store = br_state_store(state);
+    sound_ops = store->ops;
+    struct store_ops failing = *sound_ops;
+    failing.last_key = refuse_last_key;
+    store->ops = &failing;
+    struct br_state_table *table = br_state_open_table(state, 1, "orders");
+    store->ops = sound_ops;
+    struct br_slice key = br_slice_of("k");
+    struct br_entry *entry = NULL;
+    struct br_state_iterator *iterator = NULL;
+    cr_assert_eq(br_state_find(table, key, br_state_hash(key), &entry, &error), BR_FATAL);
+    cr_assert(strstr(error.message, "orders") != NULL && strstr(error.message, "unreadable") != NULL);
+    cr_assert_eq(br_state_put(table, key, key, &error), BR_FATAL);
+    cr_assert_eq(br_state_delete(table, key, &error), BR_FATAL);
+    cr_assert_eq(br_state_delete_range(table, key, (struct br_slice){0}, &error), BR_FATAL);
+    cr_assert_eq(br_state_scan(table, key, (struct br_slice){0}, &iterator, &error), BR_FATAL);
+    br_state_destroy(&state);
 }
