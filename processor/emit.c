@@ -47,6 +47,7 @@ struct br_emit {
     struct br_arena *arena; // one epoch: side messages, blocks
     struct view_output *outputs;
     uint64_t *quarantined; // by table
+    const char **streams;  // by table; NULL: not told
     XXH3_state_t *side_hash;
     struct br_log_message *side; // quarantined and late events
     size_t side_count, side_capacity;
@@ -162,6 +163,20 @@ static void hash_part(struct view_output *output, char mark, struct br_slice byt
     XXH3_64bits_update(output->hash, bytes.ptr, bytes.len);
 }
 
+// Does an update put the row under another subject?
+static bool moves(struct view_output *output, const struct br_change *change) {
+    if (!output->templated || change->old_batch == NULL)
+        return false;
+    const struct br_view *view = output->view;
+    br_buffer_clear(&output->scratch);
+    br_subject_format(view->subject, &view->row_type, change->old_batch, change->old_row, &output->scratch);
+    size_t old_len = output->scratch.len;
+    br_subject_format(view->subject, &view->row_type, change->new_batch, change->new_row, &output->scratch);
+    struct br_slice old = {output->scratch.ptr, old_len},
+                    fresh = {output->scratch.ptr + old_len, output->scratch.len - old_len};
+    return !br_slice_equal(old, fresh);
+}
+
 static enum br_status take_change(struct br_emit *emit, struct view_output *output, const struct br_change *change,
                                   bool keyed, struct br_error *error) {
     hash_part(output, 'k', change->key);
@@ -175,6 +190,8 @@ static enum br_status take_change(struct br_emit *emit, struct view_output *outp
     uint32_t row = gone ? change->old_row : change->new_row;
     char op = keyed ? (gone ? 'D' : 'U') : (gone ? 'R' : 'I');
     size_t start = output->records.len;
+    if (keyed && !gone && moves(output, change)) // the row's former subject must not keep it as its last value
+        BR_TRY(add_row(emit, output, 'D', change->old_batch, change->old_row, error));
     for (int64_t i = 0; i < change->count; i++)
         BR_TRY(add_row(emit, output, op, batch, row, error));
     hash_part(output, 'n', (struct br_slice){output->records.ptr + start, output->records.len - start});
@@ -260,6 +277,8 @@ static struct br_slice side_event(struct br_emit *emit, struct side_message *sid
     const struct br_event *event = &emit->events->list[origin];
     struct br_slice type;
     side_header(side, "Braid-Table", br_slice_of(event->table->name));
+    if (emit->streams[event->table->index] != NULL)
+        side_header(side, "Braid-Stream", br_slice_of(emit->streams[event->table->index]));
     side_header(side, "Braid-Sequence", header_number(emit->arena, (int64_t)event->message->sequence));
     if (event->message->header_count != 0 && br_log_message_header(event->message, "ce-type", &type))
         side_header(side, "ce-type", br_arena_copy(emit->arena, type));
@@ -379,6 +398,7 @@ enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *li
     emit->payload_max = payload_max;
     emit->arena = br_arena_create();
     emit->outputs = br_calloc(pipeline->view_count + 1, sizeof *emit->outputs);
+    emit->streams = br_calloc(pipeline->table_count + 1, sizeof *emit->streams);
     emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
     emit->side_hash = XXH3_createState();
     emit->sink = (struct br_sink){emit, take_rows, take_changes, take_late, take_failed};
@@ -409,6 +429,7 @@ void br_emit_destroy(struct br_emit **emit_ptr) {
     XXH3_freeState(emit->side_hash);
     free(emit->outputs);
     free(emit->quarantined);
+    free(emit->streams);
     free(emit->side);
     free(emit->messages);
     br_arena_destroy(&emit->arena);
@@ -418,6 +439,10 @@ void br_emit_destroy(struct br_emit **emit_ptr) {
 
 void br_emit_set_silent(struct br_emit *emit, bool silent) {
     emit->silent = silent;
+}
+
+void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream) {
+    emit->streams[table] = stream;
 }
 
 void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events) {

@@ -31,6 +31,8 @@ void br_emit_destroy(struct br_emit **emit);
 
 // Output dropped, digests and encoding kept (benchmarks, verify, recovery): messages are not built.
 void br_emit_set_silent(struct br_emit *emit, bool silent);
+// The stream that a table is read from, for the headers of quarantined and late events. Borrowed.
+void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream);
 // events is read while the epoch runs, for the original bytes of quarantined and late events.
 void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events);
 const struct br_sink *br_emit_sink(struct br_emit *emit);

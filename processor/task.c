@@ -408,6 +408,9 @@ static enum br_status open_all(struct br_task *task, struct br_error *error) {
     for (int e = 0; e < 2; e++)
         BR_TRY(br_emit_create(task->pipeline, task->options.lineage, br_log_payload_max(task->log), &task->emits[e],
                               error));
+    for (uint32_t i = 0; i < task->input_count; i++)
+        for (int e = 0; e < 2; e++)
+            br_emit_set_stream(task->emits[e], i, task->inputs[i].stream.name);
     BR_TRY(open_output(task, error));
     BR_TRY(task_open_state(task, false, error));
     return task->options.serve ? task_serve_open(task, error) : BR_OK;

@@ -437,13 +437,35 @@ static void bind_event_time(struct table_binding *t, const struct sql_option *ev
     t->table->watermark_delay_us = watermark->number;
 }
 
+// {column} in a table's subject is a whole token that holds a primary key column: an empty payload deletes that row.
+static bool check_key_tokens(struct table_binding *t, int location) {
+    const struct br_table *table = t->table;
+    for (const char *at = strchr(table->subject, '{'); at != NULL; at = strchr(at + 1, '{')) {
+        size_t len = strcspn(at + 1, ".{}");
+        bool whole = at[len + 1] == '}' && (at == table->subject || at[-1] == '.') &&
+                     (at[len + 2] == '\0' || at[len + 2] == '.');
+        bool key = false;
+        for (uint32_t k = 0; k < table->primary_key_count; k++) {
+            const char *name = table->row_type.columns[table->primary_key[k]].name;
+            key |= strlen(name) == len && memcmp(name, at + 1, len) == 0;
+        }
+        if (whole && key)
+            continue;
+        sql_error(t->binder, location, "use * for a part that varies in another way",
+                  "{…} in the subject of a table must be a whole token that names a primary key column");
+        return false;
+    }
+    return true;
+}
+
 static void bind_options(struct table_binding *t, const struct sql_option *options) {
     struct br_table *table = t->table;
     table->subject = options[OPTION_SUBJECT].given
                          ? options[OPTION_SUBJECT].text
                          : br_arena_printf(t->binder->arena, "%s.%s", t->binder->pipeline->name,
                                            sql_subject_token(t->binder->arena, table->name));
-    t->ok &= sql_check_subject(t->binder, table->subject, true, options[OPTION_SUBJECT].location);
+    t->ok &= sql_check_subject(t->binder, table->subject, true, options[OPTION_SUBJECT].location) &&
+             check_key_tokens(t, options[OPTION_SUBJECT].location);
     table->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_DELIMITED : BR_LAYOUT_SINGLE;
     table->lookup = options[OPTION_LOOKUP].number != 0;
     table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number : DAY_US;

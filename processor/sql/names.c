@@ -45,11 +45,6 @@ bool sql_check_subject(struct sql_binder *binder, const char *subject, bool filt
         bool alone = (i == 0 || subject[i - 1] == '.') && (i + 1 == len || subject[i + 1] == '.');
         bad |= (c == '*' || c == '>') && !alone;
         bad |= c == '>' && i + 1 != len;
-        if (c == '{') {
-            sql_error(binder, location, "use * for the part that varies",
-                      "{…} in the subject of a table is not supported");
-            return false;
-        }
     }
     if (!bad)
         return true;
