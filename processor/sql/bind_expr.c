@@ -92,7 +92,7 @@ enum br_type sql_bind_type(struct sql_binder *binder, const PgQuery__TypeName *t
                       name);
         else if (symbol == NULL)
             sql_error(binder, location, hint, "type \"%s\" does not exist",
-                      sql_dotted(binder, type_name->names, type_name->n_names));
+                      ours ? name : sql_dotted(binder, type_name->names, type_name->n_names));
         return BR_UNKNOWN;
     }
     if (type_name->n_typmods != 0) {
@@ -133,15 +133,31 @@ static struct br_expr *bind_names(struct sql_expr_context *ctx, PgQuery__Node **
     return sql_resolve(ctx, names, (uint32_t)(count + more_count), location);
 }
 
+// (customer).name, and $1.name of a function's row.
 static struct br_expr *bind_indirection(struct sql_expr_context *ctx, const PgQuery__AIndirection *indirection) {
-    int location = sql_at(ctx->binder, sql_location(indirection));
-    if (indirection->arg == NULL || indirection->arg->node_case != PG_QUERY__NODE__NODE_COLUMN_REF) {
-        sql_error(ctx->binder, location, "only a column has fields: (customer).name",
+    struct sql_binder *binder = ctx->binder;
+    int location = sql_at(binder, sql_location(indirection));
+    const PgQuery__Node *of = indirection->arg;
+    if (of != NULL && of->node_case == PG_QUERY__NODE__NODE_COLUMN_REF)
+        return bind_names(ctx, of->column_ref->fields, of->column_ref->n_fields, indirection->indirection,
+                          indirection->n_indirection, location);
+    uint32_t number =
+        of != NULL && of->node_case == PG_QUERY__NODE__NODE_PARAM_REF ? (uint32_t)of->param_ref->number : 0;
+    if (number < 1 || number > ctx->parameter_count || ctx->parameters[number - 1].row == NULL) {
+        sql_error(binder, location, "only a column has fields: (customer).name",
                   "field selection is not supported here");
         return NULL;
     }
-    const PgQuery__ColumnRef *ref = indirection->arg->column_ref;
-    return bind_names(ctx, ref->fields, ref->n_fields, indirection->indirection, indirection->n_indirection, location);
+    const char **names = br_arena_array(binder->arena, const char *, indirection->n_indirection + 1);
+    names[0] = sql_parameter_alias(binder, &ctx->parameters[number - 1], number);
+    for (size_t i = 0; i < indirection->n_indirection; i++) {
+        names[i + 1] = sql_string(indirection->indirection[i]);
+        if (names[i + 1] == NULL) {
+            sql_error(binder, location, "name the fields", "* or a subscript can't be used here");
+            return NULL;
+        }
+    }
+    return sql_resolve(ctx, names, (uint32_t)indirection->n_indirection + 1, location);
 }
 
 static struct br_expr *bind_parameter(struct sql_expr_context *ctx, const PgQuery__ParamRef *ref) {

@@ -93,6 +93,10 @@ static bool bind_parameter(struct sql_binder *binder, const PgQuery__FunctionPar
     return ok && parameter->row != NULL;
 }
 
+const char *sql_parameter_alias(struct sql_binder *binder, const struct sql_parameter *parameter, uint32_t number) {
+    return parameter->name != NULL ? parameter->name : br_arena_printf(binder->arena, "$%u", number);
+}
+
 static struct sql_scope parameter_scope(struct sql_binder *binder, const struct sql_function *function) {
     struct sql_scope scope = {0};
     for (uint32_t i = 0; i < function->parameter_count; i++) {
@@ -104,7 +108,7 @@ static struct sql_scope parameter_scope(struct sql_binder *binder, const struct 
                                   .name = parameter->name, .type = parameter->type, .column = parameter->first_column});
             continue;
         }
-        const char *alias = parameter->name != NULL ? parameter->name : br_arena_printf(binder->arena, "$%u", i + 1);
+        const char *alias = sql_parameter_alias(binder, parameter, i + 1);
         sql_scope_add_relation(binder, &scope, alias);
         for (uint32_t j = 0; j < parameter->row->row_type->column_count; j++) {
             const struct br_column_def *column = &parameter->row->row_type->columns[j];
@@ -145,11 +149,16 @@ static bool read_options(struct sql_binder *binder, const PgQuery__CreateFunctio
     bool ok = true, language = false;
     for (size_t i = 0; i < tree->n_options; i++) {
         const PgQuery__DefElem *element = tree->options[i]->def_elem;
+        if (strcmp(element->defname, "language") != 0)
+            continue;
+        language = true;
+        if (!read_language(binder, element))
+            return false; // the rest is for another language
+    }
+    for (size_t i = 0; i < tree->n_options; i++) {
+        const PgQuery__DefElem *element = tree->options[i]->def_elem;
         int location = sql_at(binder, element->location);
-        if (strcmp(element->defname, "language") == 0) {
-            language = true;
-            ok &= read_language(binder, element);
-        } else if (strcmp(element->defname, "as") == 0) {
+        if (strcmp(element->defname, "as") == 0) {
             ok &= read_body(binder, element, body);
         } else if (strcmp(element->defname, "strict") == 0) {
             function->strict = element->arg->boolean->boolval != 0;
@@ -158,7 +167,7 @@ static bool read_options(struct sql_binder *binder, const PgQuery__CreateFunctio
                 sql_error(binder, location, "declare it IMMUTABLE", "a VOLATILE function is not supported");
                 ok = false;
             }
-        } else if (strcmp(element->defname, "parallel") != 0) {
+        } else if (strcmp(element->defname, "parallel") != 0 && strcmp(element->defname, "language") != 0) {
             sql_error(binder, location, "leave it out", "%s in CREATE FUNCTION is not supported", element->defname);
             ok = false;
         }

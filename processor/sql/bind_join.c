@@ -96,7 +96,7 @@ struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, str
 }
 
 bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location) {
-    if (input->append_only || !br_expr_reads_clock(expr))
+    if (binder->queried != NULL || input->append_only || !br_expr_reads_clock(expr)) // a query sees one moment
         return true;
     sql_error(binder, location, "use now() over a stream of events, before rows are joined or grouped",
               "now() over rows that change is not supported: when such a row is taken back, now() would be another");
@@ -191,7 +191,7 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
     struct sql_binder *binder = join->binder;
     for (uint32_t i = 0; i < on->count; i++) {
         struct br_expr *expr = on->list[i].expr;
-        if (br_expr_reads_clock(expr)) {
+        if (binder->queried == NULL && br_expr_reads_clock(expr)) {
             sql_error(binder, expr->location, "filter by now() before the join",
                       "now() in a join condition is not supported");
             return false;
@@ -207,8 +207,8 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
         else
             join->residuals[join->residual_count++] = expr;
     }
-    if (join->key_count != 0)
-        return true;
+    if (join->key_count != 0 || (join->lookup && on->count != 0))
+        return true; // a lookup without a key has an error of its own
     sql_error(binder, join->location, "add an equality between the two sides: ON a.x = b.x, or USING (x)",
               on->count == 0 ? "a join without condition (cross join) is not supported"
                              : "a join without an equality between its sides is not supported");
@@ -462,7 +462,8 @@ static bool bind_using(struct sql_binder *binder, const struct sql_relation *lef
     bool ok = true;
     for (uint32_t i = 0; i < count; i++) {
         const struct sql_column *a = using_column(binder, &left->scope, names[i], "left", location);
-        const struct sql_column *b = using_column(binder, &right->scope, names[i], "right", location);
+        const struct sql_column *b =
+            a == NULL ? NULL : using_column(binder, &right->scope, names[i], "right", location);
         ok &= a != NULL && b != NULL;
         if (a == NULL || b == NULL)
             continue;

@@ -454,8 +454,8 @@ static bool bind_count(struct sql_binder *binder, const PgQuery__Node *node, con
 
 // --- CTEs
 static bool bind_ctes(struct sql_binder *binder, const PgQuery__WithClause *with) {
-    bool ok = sql_only(binder, with, "ctes");
-    for (size_t i = 0; ok && i < with->n_ctes; i++) {
+    bool supported = sql_only(binder, with, "ctes"), ok = supported;
+    for (size_t i = 0; i < with->n_ctes; i++) {
         const PgQuery__CommonTableExpr *tree = with->ctes[i]->common_table_expr;
         struct sql_symbol *cte = br_arena_new(binder->arena, struct sql_symbol);
         struct sql_select select;
@@ -466,7 +466,7 @@ static bool bind_ctes(struct sql_binder *binder, const PgQuery__WithClause *with
         cte->names = br_arena_array(binder->arena, const char *, tree->n_aliascolnames + 1);
         for (size_t j = 0; j < tree->n_aliascolnames; j++)
             cte->names[cte->name_count++] = br_arena_strdup(binder->arena, sql_string(tree->aliascolnames[j]));
-        bool handled = sql_only(binder, tree, "ctename aliascolnames ctematerialized ctequery");
+        bool handled = supported && sql_only(binder, tree, "ctename aliascolnames ctematerialized ctequery");
         if (tree->ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
             sql_unsupported_node(binder, tree->ctequery);
             handled = false;

@@ -17,7 +17,8 @@ struct table_binding {
     const char **check_columns;           // whose; NULL: the table's
     const PgQuery__Constraint **defaults; // by column
     int *column_locations;
-    bool ok;
+    uint32_t listed; // columns in the statement
+    bool options_ok, ok;
 };
 
 enum {
@@ -217,7 +218,7 @@ static void bind_elements(struct table_binding *t) {
     for (size_t i = 0; i < tree->n_table_elts; i++)
         if (tree->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF)
             bind_column(t, tree->table_elts[i]->column_def);
-    t->symbol->visible_count = t->table->row_type.column_count;
+    t->symbol->visible_count = t->listed = t->table->row_type.column_count;
 }
 
 // After the columns are known, which may be by the message.
@@ -305,8 +306,8 @@ static void bind_message(struct table_binding *t, const struct sql_option *optio
 static void bind_defaults(struct table_binding *t) {
     struct sql_scope none = {0};
     struct sql_expr_context ctx = {.binder = t->binder, .scope = &none, .clause = "DEFAULT expressions"};
-    for (uint32_t i = 0; i < t->symbol->visible_count; i++) {
-        const PgQuery__Constraint *constraint = t->defaults == NULL ? NULL : t->defaults[i];
+    for (uint32_t i = 0; i < t->listed; i++) {
+        const PgQuery__Constraint *constraint = t->defaults[i];
         struct br_column_def *column = &t->table->row_type.columns[i];
         if (constraint == NULL || column->type == BR_UNKNOWN)
             continue;
@@ -400,11 +401,10 @@ static void bind_checks(struct table_binding *t) {
                                           .type = row_type->columns[i].type,
                                           .column = i,
                                           .hidden = i >= t->symbol->visible_count});
-        scope.poisoned |= row_type->columns[i].type == BR_UNKNOWN;
     }
     struct sql_expr_context ctx = {.binder = t->binder, .scope = &scope, .clause = "check constraints"};
     t->table->checks = br_arena_array(t->binder->arena, struct br_check, t->table->check_count + 1);
-    for (uint32_t i = 0; i < t->table->check_count && !scope.poisoned; i++) {
+    for (uint32_t i = 0; i < t->table->check_count; i++) {
         struct br_check *check = &t->table->checks[i];
         ctx.clause = "CHECK";
         check->condition = sql_bind_boolean(&ctx, t->checks[i]->raw_expr);
@@ -418,7 +418,7 @@ static void bind_checks(struct table_binding *t) {
 static void bind_event_time(struct table_binding *t, const struct sql_option *event_time,
                             const struct sql_option *watermark) {
     t->table->event_time = -1;
-    if (watermark->given && !event_time->given) {
+    if (watermark->given && !event_time->given && t->options_ok) {
         sql_error(t->binder, watermark->location, "add event_time = 'column'", "a watermark needs an event_time");
         t->ok = false;
     }
@@ -491,7 +491,7 @@ void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statem
     const char *name = sql_relation_name(binder, statement->relation);
     struct sql_symbol *symbol = sql_add_symbol(binder, SQL_TABLE, statement->relation->relname, location);
     bool ok = sql_only(binder, statement, "relation table_elts constraints options");
-    ok &= sql_options(binder, statement->options, statement->n_options, options, OPTION_COUNT, "a table");
+    bool options_ok = sql_options(binder, statement->options, statement->n_options, options, OPTION_COUNT, "a table");
     if (symbol == NULL)
         return;
     struct br_pipeline *pipeline = binder->pipeline;
@@ -500,8 +500,12 @@ void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statem
     table->row_type.name = symbol->name;
     symbol->table = table;
     symbol->row_type = &table->row_type;
-    struct table_binding t = {
-        .binder = binder, .tree = statement, .symbol = symbol, .table = table, .ok = ok && name != NULL};
+    struct table_binding t = {.binder = binder,
+                              .tree = statement,
+                              .symbol = symbol,
+                              .table = table,
+                              .options_ok = options_ok,
+                              .ok = ok && options_ok && name != NULL};
     bind_elements(&t);
     bool listed = table->row_type.column_count != 0;
     bind_message(&t, &options[OPTION_MESSAGE], listed);

@@ -145,7 +145,7 @@ static bool bind_select_of(struct sql_binder *binder, const PgQuery__Node *query
 }
 
 static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQuery__CreateTableAsStmt *create,
-                      const struct sql_option *options) {
+                      const struct sql_option *options, bool taken) {
     struct sql_select select;
     int location = sql_at(binder, create->into->rel->location);
     if (!bind_select_of(binder, create->query, &select) ||
@@ -160,7 +160,7 @@ static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQ
     bool ok = sql_check_subject(binder, view->subject, false, subject_at) &&
               check_placeholders(binder, view->subject, &select, subject_at);
     ok &= bind_windows(binder, view, options);
-    return ok && sql_derive_message(binder, &view->row_type, view->row_type.column_count, location);
+    return ok && !taken && sql_derive_message(binder, &view->row_type, view->row_type.column_count, location);
 }
 
 void sql_bind_view(struct sql_binder *binder, const struct sql_statement *statement,
@@ -187,8 +187,9 @@ void sql_bind_view(struct sql_binder *binder, const struct sql_statement *statem
     view->sql =
         br_arena_strndup(binder->arena, binder->text + statement->begin, (size_t)(statement->end - statement->begin));
     set_options(binder, view, options);
+    bool taken = sql_find_symbol(binder, view->name) != NULL;
     binder->view = view;
-    ok &= bind_view(binder, view, create, options);
+    ok &= bind_view(binder, view, create, options, taken);
     binder->view = NULL;
     struct sql_symbol *symbol = sql_add_symbol(binder, SQL_VIEW, view->name, location);
     if (symbol == NULL)

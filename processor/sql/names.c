@@ -18,6 +18,8 @@ const char *sql_subject_token(struct br_arena *arena, const char *name) {
 
 // Letters, digits and _, not beginning with a digit; nothing left gives "column".
 const char *sql_proto_name(struct br_arena *arena, const char *name) {
+    if (strcmp(name, "?column?") == 0) // PostgreSQL's name of what has none
+        return "column";
     char *proto = br_arena_printf(arena, "%s%s", isdigit((unsigned char)*name) ? "_" : "", name);
     bool any = false;
     for (char *at = proto; *at != '\0'; at++) {

@@ -2,16 +2,18 @@
 // libpg_query's protobuf tree, and what the binder needs to know of any tree: where it stands, what it holds, which of
 // its fields nobody looks at.
 //
-// The parser and the unpacking of its tree recurse as deep as the statement nests, without a bound of their own: they
-// run on a thread with a stack for the deepest tree that SQL_STATEMENT_BYTES_MAX allows, and what is nested deeper than
-// SQL_TREE_DEPTH_MAX is refused there.
+// The parser and the unpacking of its tree recurse as deep as the statement nests, without a bound of their own and in
+// quadratic time. So a bound of the depth is read off the tokens first (nests_too_deep), the parser runs on a thread
+// with a stack for that depth, and what is nested deeper than SQL_TREE_DEPTH_MAX is refused there.
 #include "processor/sql/sql_internal.h"
 
 #include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
 
-#define PARSE_STACK_BYTES ((size_t)1 << 30) // address space; only what is used becomes memory
+#define PARSE_STACK_BYTES ((size_t)128 << 20) // address space; only what is used becomes memory
+#define NESTING_MAX 10000                     // levels, by nests_too_deep: about 2 KiB of stack each
+#define PARENTHESES_MAX 1000
 
 struct parse_job {
     const char *text;
@@ -67,6 +69,64 @@ static bool too_deep(const ProtobufCMessage *message, unsigned depth) {
     return false;
 }
 
+// --- a bound of the depth
+// Past a quoted string, identifier, or $tag$…$tag$ at `at`; `at` itself when there is none.
+static int skip_quoted(const char *text, int at) {
+    if (text[at] == '\'' || text[at] == '"') {
+        bool escapes = text[at] == '\'' && at > 0 && (text[at - 1] == 'E' || text[at - 1] == 'e');
+        char quote = text[at++];
+        while (text[at] != '\0' && text[at] != quote)
+            at += escapes && text[at] == '\\' && text[at + 1] != '\0' ? 2 : 1;
+        return text[at] == '\0' ? at : at + 1;
+    }
+    if (text[at] != '$')
+        return at;
+    int end = at + 1;
+    while (isalnum((unsigned char)text[end]) || text[end] == '_')
+        end++;
+    if (text[end] != '$' || isdigit((unsigned char)text[at + 1]))
+        return at;
+    size_t len = (size_t)(end + 1 - at);
+    for (const char *close = text + end + 1; *close != '\0'; close++)
+        if (strncmp(close, text + at, len) == 0)
+            return (int)(close + len - text);
+    return (int)strlen(text);
+}
+
+static bool is_name_byte(char c) {
+    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+// Nothing nests deeper than there are tokens between it and the last comma, on each level of open parentheses.
+static bool nests_too_deep(const char *text) {
+    uint32_t tokens[PARENTHESES_MAX] = {0}, level = 0, total = 0;
+    int end = (int)strlen(text);
+    for (int at = sql_skip_blank(text, 0, end); at < end; at = sql_skip_blank(text, at, end)) {
+        int past = skip_quoted(text, at);
+        char c = text[at];
+        if (past == at && (c == '(' || c == '[') && ++level == PARENTHESES_MAX)
+            return true;
+        if (past == at && (c == ')' || c == ']') && level > 0)
+            total -= tokens[level--];
+        if (past == at && (c == ',' || c == ';' || c == '(' || c == '[')) {
+            total -= c == ',' || c == ';' ? tokens[level] : 0;
+            tokens[level] = 0;
+        }
+        tokens[level]++;
+        if (++total > NESTING_MAX)
+            return true;
+        if (past > at)
+            at = past;
+        else if (is_name_byte(c))
+            while (at < end && is_name_byte(text[at]))
+                at++;
+        else
+            at++;
+    }
+    return false;
+}
+
+// --- the parser
 static void *run_parser(void *argument) {
     struct parse_job *job = argument;
     PgQueryProtobufParseResult parsed = pg_query_parse_protobuf(job->text);
@@ -88,6 +148,10 @@ static void *run_parser(void *argument) {
 
 static void parse_on_thread(struct parse_job *job) {
     pthread_attr_t attributes;
+    if (nests_too_deep(job->text)) {
+        job->message = "the statement is nested too deeply";
+        return;
+    }
     pthread_t thread;
     BR_CHECK(pthread_attr_init(&attributes) == 0);
     BR_CHECK(pthread_attr_setstacksize(&attributes, PARSE_STACK_BYTES) == 0);
@@ -148,39 +212,94 @@ static void add_statements(struct sql_statements *statements, const PgQuery__Par
     }
 }
 
-static void report_syntax(struct sql_binder *binder, const struct parse_job *job, const char *text, int base,
-                          bool fixed) {
-    int offset = job->cursor > 0 ? offset_of_character(job->text, job->cursor)
-                                 : sql_skip_blank(job->text, 0, (int)strlen(job->text));
-    (void)text;
-    sql_error(binder, fixed ? base : base + offset, NULL, "%s", job->message);
+// The word at *at (an identifier, folded as PostgreSQL does), and past it and the blanks behind; NULL: none.
+static const char *next_word(struct sql_binder *binder, const char *text, int *at, int end) {
+    int begin = *at;
+    bool quoted = begin < end && text[begin] == '"';
+    if (quoted) {
+        begin++;
+        for (*at = begin; *at < end && text[*at] != '"'; ++*at)
+            ;
+    } else {
+        while (*at < end && (isalnum((unsigned char)text[*at]) || text[*at] == '_' || (unsigned char)text[*at] >= 0x80))
+            ++*at;
+    }
+    if (*at == begin)
+        return NULL;
+    char *word = br_arena_strndup(binder->arena, text + begin, (size_t)(*at - begin));
+    for (char *c = word; *c != '\0' && !quoted; c++)
+        *c = (char)tolower((unsigned char)*c);
+    *at = sql_skip_blank(text, quoted ? *at + 1 : *at, end);
+    return word;
 }
 
-// One statement at a time, so that one with an error does not hide the others.
+// What a statement that doesn't parse would have declared: its users are silent then. Gives a hint for what is often
+// written wrong.
+static const char *poison_declared(struct sql_binder *binder, const char *text) {
+    int end = (int)strlen(text), at = sql_skip_blank(text, 0, end);
+    const char *word = next_word(binder, text, &at, end);
+    if (word == NULL || strcmp(word, "create") != 0)
+        return NULL;
+    bool table = false;
+    for (word = next_word(binder, text, &at, end); word != NULL; word = next_word(binder, text, &at, end)) {
+        table = strcmp(word, "table") == 0;
+        if (table || strcmp(word, "view") == 0 || strcmp(word, "type") == 0)
+            break;
+    }
+    const char *name = word == NULL ? NULL : next_word(binder, text, &at, end);
+    if (name == NULL)
+        return NULL;
+    if (sql_find_symbol(binder, name) == NULL)
+        sql_add_symbol(binder, table ? SQL_TABLE : SQL_PLAIN_VIEW, name, 0)->poisoned = true;
+    word = next_word(binder, text, &at, end);
+    if (table && word != NULL && strcmp(word, "with") == 0)
+        return "the column list may be empty, but not absent: CREATE TABLE name () WITH (…)";
+    return NULL;
+}
+
+static void report_syntax(struct sql_binder *binder, const struct parse_job *job, int base, bool fixed) {
+    int offset = job->cursor > 0 ? offset_of_character(job->text, job->cursor)
+                                 : sql_skip_blank(job->text, 0, (int)strlen(job->text));
+    sql_error(binder, fixed ? base : base + offset, poison_declared(binder, job->text), "%s", job->message);
+}
+
+static void parse_one(struct sql_binder *binder, const char *text, int location, int len, int base, bool fixed,
+                      struct sql_statements *statements) {
+    struct parse_job job = {.arena = binder->arena,
+                            .text = br_arena_strndup(binder->arena, text + location, (size_t)len)};
+    if (len > SQL_STATEMENT_BYTES_MAX)
+        job.message = "the statement is longer than 1 MiB";
+    else
+        parse_on_thread(&job);
+    if (job.message != NULL)
+        report_syntax(binder, &job, fixed ? base : base + location, fixed);
+    else if (job.result->n_stmts == 1)
+        add_statements(statements, job.result, job.text, base + location, len);
+}
+
+// One statement at a time, so that one with an error does not hide the others. What the scanner does not split off has
+// an unclosed parenthesis: it is a statement too.
 static bool parse_apart(struct sql_binder *binder, const char *text, int base, bool fixed,
                         struct sql_statements *statements) {
     PgQuerySplitResult split = pg_query_split_with_scanner(text);
     bool ok = split.error == NULL;
+    int end = (int)strlen(text), rest = 0;
     if (!ok) {
         struct parse_job job = {.text = text, .message = split.error->message, .cursor = split.error->cursorpos};
-        report_syntax(binder, &job, text, base, fixed);
+        report_syntax(binder, &job, base, fixed);
     }
-    statements->list = br_arena_array(binder->arena, struct sql_statement, (size_t)split.n_stmts + 1);
+    statements->list = br_arena_array(binder->arena, struct sql_statement, (size_t)split.n_stmts + 2);
     for (int i = 0; ok && i < split.n_stmts; i++) {
         int location = split.stmts[i]->stmt_location, len = split.stmts[i]->stmt_len;
-        if (len == 0)
-            len = (int)strlen(text + location);
-        struct parse_job job = {.arena = binder->arena,
-                                .text = br_arena_strndup(binder->arena, text + location, (size_t)len)};
-        if (len > SQL_STATEMENT_BYTES_MAX)
-            job.message = "the statement is longer than 256 KiB";
-        else
-            parse_on_thread(&job);
-        if (job.message != NULL)
-            report_syntax(binder, &job, text, fixed ? base : base + location, fixed);
-        else if (job.result->n_stmts == 1)
-            add_statements(statements, job.result, job.text, base + location, len);
+        len = len == 0 ? end - location : len;
+        parse_one(binder, text, location, len, base, fixed, statements);
+        rest = location + len;
     }
+    rest = sql_skip_blank(text, rest, end);
+    while (text[rest] == ';')
+        rest = sql_skip_blank(text, rest + 1, end);
+    if (ok && rest < end)
+        parse_one(binder, text, rest, end - rest, base, fixed, statements);
     pg_query_free_split_result(split);
     return ok;
 }
@@ -192,8 +311,8 @@ bool sql_parse(struct sql_binder *binder, const char *text, int base, bool fixed
         sql_error(binder, base, NULL, "the file is longer than 1 GiB");
         return false;
     }
+    struct parse_job job = {.text = text, .arena = binder->arena};
     if (len <= SQL_STATEMENT_BYTES_MAX) {
-        struct parse_job job = {.text = text, .arena = binder->arena};
         parse_on_thread(&job);
         if (job.message == NULL) {
             ret->list = br_arena_array(binder->arena, struct sql_statement, job.result->n_stmts + 1);
@@ -203,6 +322,8 @@ bool sql_parse(struct sql_binder *binder, const char *text, int base, bool fixed
     }
     uint32_t before = binder->diagnostics->error_count;
     bool ok = parse_apart(binder, text, base, fixed, ret);
+    if (job.message != NULL && binder->diagnostics->error_count == before)
+        report_syntax(binder, &job, base, fixed);
     return ok && binder->diagnostics->error_count == before;
 }
 
@@ -427,9 +548,19 @@ static const struct {
     {"JsonIsPredicate", "IS JSON", NULL},
 };
 
+// protobuf-c writes A_Expr as AExpr.
+static bool same_message(const char *a, const char *b) {
+    for (;; a++, b++) {
+        a += strspn(a, "_");
+        b += strspn(b, "_");
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
+}
+
 static int words_of(const char *where) {
     for (size_t i = 0; i < sizeof unsupported_words / sizeof unsupported_words[0]; i++)
-        if (strcmp(unsupported_words[i].where, where) == 0)
+        if (same_message(unsupported_words[i].where, where))
             return (int)i;
     return -1;
 }

@@ -5,8 +5,9 @@
 //   append_only  never a negative weight: append tables and what keeps them so; an aggregate that gives a row only when
 //                its window closes; a lookup join of such rows
 //   key          of an upsert table its primary key; through filters as is; through a projection when all of its
-//                columns survive; hop adds window_start; of an aggregate its group; of a join the left key when the
-//                right key is covered by the join (and the other way round for inner joins), else both together
+//                columns survive, or those an inner join makes equal to them; hop adds window_start; of an aggregate
+//                its group; of a join the left key when the right key is covered by the join (and the other way round
+//                for inner joins), else both together
 //   marks        made by windows over the event time of a table, passed on by plain columns; behind an aggregate they
 //                carry its lateness
 //
@@ -166,21 +167,38 @@ static void derive_join_key(struct sql_binder *binder, struct br_node *node) {
         set_key(binder, node, columns, count);
 }
 
+// The column that an inner join says is equal; UINT32_MAX: none.
+static uint32_t equal_column(const struct br_node *node, uint32_t column) {
+    while (node->kind == BR_NODE_FILTER)
+        node = node->inputs[0];
+    if (node->kind != BR_NODE_JOIN || node->join.left_outer)
+        return UINT32_MAX;
+    uint32_t left = node->inputs[0]->field_count;
+    for (uint32_t i = 0; i < node->join.key_count; i++) {
+        if (node->join.left_keys[i] == column)
+            return node->join.right_keys[i] + left;
+        if (node->join.right_keys[i] + left == column)
+            return node->join.left_keys[i];
+    }
+    return UINT32_MAX;
+}
+
+static bool find_projected(const struct br_node *node, uint32_t column, uint32_t *ret_index) {
+    for (uint32_t i = 0; i < node->field_count; i++)
+        if (node->project.exprs[i]->kind == BR_EXPR_COLUMN && node->project.exprs[i]->column == column) {
+            *ret_index = i;
+            return true;
+        }
+    return false;
+}
+
 static void derive_project_key(struct sql_binder *binder, struct br_node *node) {
     const struct br_node *input = node->inputs[0];
     uint32_t *columns = br_arena_array(binder->arena, uint32_t, input->key_count + 1);
-    for (uint32_t i = 0; i < input->key_count; i++) {
-        bool found = false;
-        for (uint32_t j = 0; j < node->field_count && !found; j++) {
-            const struct br_expr *expr = node->project.exprs[j];
-            if (expr->kind == BR_EXPR_COLUMN && expr->column == input->key[i]) {
-                columns[i] = j;
-                found = true;
-            }
-        }
-        if (!found)
+    for (uint32_t i = 0; i < input->key_count; i++)
+        if (!find_projected(node, input->key[i], &columns[i]) &&
+            !find_projected(node, equal_column(input, input->key[i]), &columns[i]))
             return;
-    }
     if (input->has_key)
         set_key(binder, node, columns, input->key_count);
 }

@@ -118,5 +118,7 @@ struct br_expr *sql_resolve(struct sql_expr_context *ctx, const char *const *nam
         return NULL;
     }
     const struct sql_column *column = &ctx->scope->columns[index];
+    if (column->type == BR_UNKNOWN)
+        return NULL; // its declaration was an error
     return br_expr_column(arena, column->column, column->type, location);
 }

@@ -178,6 +178,8 @@ struct br_expr *sql_bind_function(struct sql_expr_context *ctx, const PgQuery__F
 struct br_expr *sql_bind_operator(struct sql_expr_context *ctx, const PgQuery__AExpr *expr);    // bind_operator.c
 struct br_expr *sql_bind_case(struct sql_expr_context *ctx, const PgQuery__CaseExpr *expr);
 struct br_expr *sql_bind_min_max(struct sql_expr_context *ctx, const PgQuery__MinMaxExpr *expr);
+// The relation by which the body of a function knows a row parameter: its name, else $1.
+const char *sql_parameter_alias(struct sql_binder *binder, const struct sql_parameter *parameter, uint32_t number);
 bool sql_is_aggregate(const char *name);
 // BR_UNKNOWN after an error.
 enum br_type sql_bind_type(struct sql_binder *binder, const PgQuery__TypeName *type_name);
