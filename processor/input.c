@@ -149,8 +149,11 @@ static enum br_status lift(struct run *run, const struct lane *lane, struct br_b
         *lifted = **batch;
         lifted->column_count = to->column_count;
         lifted->columns = br_arena_array(arena, struct br_column, to->column_count);
-        for (uint32_t c = 0; c < to->column_count; c++)
+        for (uint32_t c = 0; c < to->column_count; c++) {
             BR_TRY(br_expr_eval(lane->version->steps[s].exprs[c], *batch, NULL, &eval, &lifted->columns[c], error));
+            if (to->columns[c].type == BR_TIMESTAMPTZ)
+                br_eval_bound_times(&eval, &lifted->columns[c], lifted->row_count);
+        }
         if (eval.error_count != 0) {
             uint32_t *keep = br_arena_array(arena, uint32_t, lifted->row_count);
             uint32_t kept = 0;

@@ -297,7 +297,7 @@ static bool store_number(struct run *run, const struct action *action, const str
         return enum_name(run, action, integer, (struct br_slice *)values + row);
     case BR_TIMESTAMPTZ:
         ((int64_t *)values)[row] = integer;
-        return integer >= BR_TIMESTAMP_MIN && integer < BR_TIMESTAMP_END;
+        return integer >= BR_COLUMN_TIME_MIN && integer < BR_COLUMN_TIME_END;
     case BR_DATE:
         ((int32_t *)values)[row] = (int32_t)integer;
         return integer >= BR_PROTO_DATE_MIN && integer < BR_PROTO_DATE_END;
@@ -523,7 +523,7 @@ static const uint8_t *decode_level(struct run *run, const struct level *level, c
             if (BR_LIKELY(at != NULL)) {
                 int64_t integer = (int64_t)value;
                 bool wide = action->op == OP_INT64_TIME;
-                if (BR_LIKELY(wide ? integer >= BR_TIMESTAMP_MIN && integer < BR_TIMESTAMP_END
+                if (BR_LIKELY(wide ? integer >= BR_COLUMN_TIME_MIN && integer < BR_COLUMN_TIME_END
                                    : integer == (int32_t)integer)) {
                     if (wide)
                         ((int64_t *)columns[action->column].values)[row] = integer;

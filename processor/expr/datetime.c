@@ -102,7 +102,8 @@ static double round_to_us(double seconds) {
 
 // Parts of months become days and parts of days become time, never the other way (PostgreSQL's interval_mul).
 static bool from_parts(double months, double days, double us, struct br_interval *ret) {
-    if (!(months >= INT32_MIN && months <= INT32_MAX && days >= INT32_MIN && days <= INT32_MAX))
+    // Their whole parts must fit.
+    if (!(months > -2147483649.0 && months < 2147483648.0 && days > -2147483649.0 && days < 2147483648.0))
         return false;
     struct br_interval result = {.months = (int32_t)months, .days = (int32_t)days};
     double month_days = round_to_us((months - result.months) * 30);

@@ -10,6 +10,11 @@
 #define BR_TIMESTAMP_END                                                                                               \
     INT64_C(9223371331200000000) // exclusive; 294246 AD: 30 years before PostgreSQL's end, which counts from 2000
 
+// What a column of a table or view holds: the years 1 to 9999, since that is what google.protobuf.Timestamp can. Only
+// within an expression a time may lie beyond.
+#define BR_COLUMN_TIME_MIN INT64_C(-62135596800000000)
+#define BR_COLUMN_TIME_END INT64_C(253402300800000000) // exclusive
+
 struct br_civil {
     int64_t year; // astronomical: 0 is 1 BC
     int month, day, hour, minute, second, microsecond;

@@ -6,6 +6,8 @@
 // other when it is asked for. `active` narrows on the way down: V1. bits past the batch's rows are 0; V2. a subtree is
 // evaluated for rows that need it; what it gives for others is never looked at.
 #include "processor/expr/evaluate_internal.h"
+
+#include "processor/expr/datetime.h"
 #include "processor/expr/numeric.h"
 
 #include <stdio.h>
@@ -432,6 +434,16 @@ enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *b
     null_failed(&scope, &column);
     *ret_column = column;
     return BR_OK;
+}
+
+void br_eval_bound_times(struct br_eval *eval, const struct br_column *column, uint32_t row_count) {
+    const int64_t *times = column->values;
+    bool beyond = false;
+    for (uint32_t r = 0; r < row_count; r++)
+        beyond |= times[r] < BR_COLUMN_TIME_MIN || times[r] >= BR_COLUMN_TIME_END;
+    for (uint32_t r = 0; beyond && r < row_count; r++)
+        if ((times[r] < BR_COLUMN_TIME_MIN || times[r] >= BR_COLUMN_TIME_END) && !br_column_is_null(column, r))
+            add_error(eval, row_count, r, "timestamp out of range: a column holds the years 1 to 9999");
 }
 
 enum br_status br_expr_fold(struct br_arena *arena, const struct br_expr *expr, struct br_value *ret_value,

@@ -94,6 +94,9 @@ struct br_eval {
 // undefined. May share the batch's arrays. Fails only with BR_FATAL (internal); errors of rows go to eval.
 enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *batch, const uint64_t *active,
                             struct br_eval *eval, struct br_column *ret_column, struct br_error *error) BR_MUST_CHECK;
+// Marks the rows whose timestamptz can't be a column's value (BR_COLUMN_TIME_MIN, …_END) as failed. For what becomes a
+// column of a node: what follows may rely on it, and so may the encoder.
+void br_eval_bound_times(struct br_eval *eval, const struct br_column *column, uint32_t row_count);
 // The rows for which a boolean expression is TRUE and did not fail, ascending, into ret_rows[BR_BATCH_ROWS]; the count
 // is returned through ret_count.
 enum br_status br_expr_filter(const struct br_expr *expr, const struct br_batch *batch, struct br_eval *eval,

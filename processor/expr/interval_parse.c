@@ -126,12 +126,12 @@ static enum br_time_parsed clock_token(struct sum *sum, const char *text) {
     return add_us(sum, sign * hour, BR_US_PER_HOUR) && add_us(sum, sign, rest) ? BR_TIME_PARSED : BR_TIME_FIELD;
 }
 
-// "1-2": years and months of standard SQL.
+// "1-2": years and months of standard SQL; PostgreSQL takes "1-" too.
 static enum br_time_parsed year_month(struct sum *sum, const char *text, int64_t years, const char *rest) {
-    int64_t months;
-    double fraction;
-    const char *end;
-    enum br_time_parsed parsed = read_number(rest + 1, &months, &fraction, &end);
+    int64_t months = 0;
+    double fraction = 0;
+    const char *end = rest + 1;
+    enum br_time_parsed parsed = *end == '\0' ? BR_TIME_PARSED : read_number(end, &months, &fraction, &end);
     if (parsed != BR_TIME_PARSED)
         return parsed;
     if (*end != '\0' || fraction != 0 || rest[1] == '-' || rest[1] == '+')

@@ -24,12 +24,6 @@ static void double_trunc(struct br_call *call) {
 static void double_sign(struct br_call *call) {
     BR_DENSE_UNARY(call, double, double, z = (double)((x > 0) - (x < 0)));
 }
-static void double_degrees(struct br_call *call) {
-    BR_DENSE_UNARY(call, double, double, z = x / (M_PI / 180.0));
-}
-static void double_radians(struct br_call *call) {
-    BR_DENSE_UNARY(call, double, double, z = x * (M_PI / 180.0));
-}
 
 // A result that is infinite or 0 for arguments that don't make it so is out of range.
 static void set_checked(struct br_call *call, uint32_t row, double result, bool may_be_infinite, bool may_be_zero) {
@@ -41,6 +35,14 @@ static void set_checked(struct br_call *call, uint32_t row, double result, bool 
         SET_DOUBLE(result);
 }
 
+BR_ROW_KERNEL(double_degrees, {
+    double x = DOUBLE(0);
+    set_checked(call, row, x / (M_PI / 180.0), isinf(x), x == 0);
+})
+BR_ROW_KERNEL(double_radians, {
+    double x = DOUBLE(0);
+    set_checked(call, row, x * (M_PI / 180.0), isinf(x), x == 0);
+})
 BR_ROW_KERNEL(double_sqrt, {
     double x = DOUBLE(0);
     if (x < 0)
@@ -111,7 +113,6 @@ BR_ROW_KERNEL(width_bucket, {
                         : isnan(x) || isnan(low) || isnan(high) ? "operand, lower bound, and upper bound cannot be NaN"
                         : isinf(low) || isinf(high)             ? "lower and upper bounds must be finite"
                         : low == high                           ? "lower bound cannot equal upper bound"
-                        : count == INT32_MAX                    ? "integer out of range"
                                                                 : NULL;
     if (wrong != NULL) {
         br_call_fail(call, row, wrong);
@@ -120,8 +121,22 @@ BR_ROW_KERNEL(width_bucket, {
     bool rising = low < high;
     double from = rising ? x - low : low - x;
     double width = rising ? high - low : low - high;
-    int32_t bucket = from < 0 ? 0 : from >= width ? count + 1 : (int32_t)(count * (from / width)) + 1;
-    BR_RESULT(call, int32_t)[row] = bucket;
+    if (isinf(width)) { // the bounds are too far apart: halves aren't
+        from = rising ? x / 2 - low / 2 : low / 2 - x / 2;
+        width = rising ? high / 2 - low / 2 : low / 2 - high / 2;
+    }
+    if (from >= width && count == INT32_MAX) {
+        br_call_fail(call, row, "integer out of range");
+        continue;
+    }
+    // Rounding up may reach count below the upper bound.
+    double bucket = from >= width ? count : count * (from / width);
+    if (from < 0)
+        BR_RESULT(call, int32_t)[row] = 0;
+    else if (from >= width)
+        BR_RESULT(call, int32_t)[row] = count + 1;
+    else
+        BR_RESULT(call, int32_t)[row] = bucket >= count ? count : (int32_t)bucket + 1;
 })
 
 #define F1(name, kernel)                                                                                               \

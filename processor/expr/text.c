@@ -356,6 +356,10 @@ TEXT_KERNEL(overlay, {
         continue;
     }
     int64_t next = first - 1 + count;
+    if (first + count > INT32_MAX || first + count < INT32_MIN) {
+        br_call_fail(call, row, "integer out of range");
+        continue;
+    }
     struct br_slice before = part_of(text, 0, br_char_offset(text, (size_t)(first - 1)));
     struct br_slice after = part_of(text, next < 0 ? 0 : br_char_offset(text, (size_t)next), text.len);
     size_t size = before.len + middle.len + after.len;

@@ -137,7 +137,6 @@ static void date_minus_interval(struct br_call *call) {
 }
 
 // --- interval
-BR_ROW_KERNEL(interval_same, { BR_RESULT(call, struct br_interval)[row] = INTERVAL(0); })
 BR_ROW_KERNEL(interval_negate, {
     if (!negate_interval(INTERVAL(0), &BR_RESULT(call, struct br_interval)[row]))
         br_call_fail(call, row, INTERVAL_RANGE);
@@ -511,7 +510,6 @@ static const struct br_function FUNCTIONS[] = {
     F2("+", BR_TIMESTAMPTZ, BR_DATE, BR_INTERVAL, date_plus_interval),
     F2("+", BR_TIMESTAMPTZ, BR_INTERVAL, BR_DATE, interval_plus_date),
     F2("-", BR_TIMESTAMPTZ, BR_DATE, BR_INTERVAL, date_minus_interval),
-    F1("+", BR_INTERVAL, BR_INTERVAL, interval_same),
     F1("-", BR_INTERVAL, BR_INTERVAL, interval_negate),
     F2("+", BR_INTERVAL, BR_INTERVAL, BR_INTERVAL, interval_add),
     F2("-", BR_INTERVAL, BR_INTERVAL, BR_INTERVAL, interval_subtract),

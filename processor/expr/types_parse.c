@@ -5,6 +5,7 @@
 #include "processor/expr/datetime_internal.h"
 #include "processor/expr/numeric_internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <float.h>
 #include <math.h>
@@ -96,10 +97,12 @@ static enum br_status parse_numeric(struct br_slice text, struct br_value *value
     }
 }
 
-// Decimal digits with a point and an exponent only: strtod takes hexadecimal, "nan(…)" and more.
-static bool looks_decimal(const char *text) {
+// Digits with a point and an exponent, decimal or hexadecimal: strtod takes "nan(…)" and more.
+static bool looks_numeric(const char *text) {
     bool digits = false;
     const char *at = text + (*text == '-' || *text == '+');
+    if (*at == '0' && (at[1] == 'x' || at[1] == 'X'))
+        return isxdigit((unsigned char)at[2]) || (at[2] == '.' && isxdigit((unsigned char)at[3]));
     for (; (*at >= '0' && *at <= '9') || *at == '.'; at++)
         digits |= *at != '.';
     return digits && (*at == '\0' || *at == 'e' || *at == 'E');
@@ -129,7 +132,7 @@ static enum br_status parse_double(struct br_slice text, struct br_arena *arena,
     if (word.len > 0)
         memcpy(copy, word.ptr, word.len);
     copy[word.len] = '\0';
-    if (strlen(copy) != word.len || !looks_decimal(copy))
+    if (strlen(copy) != word.len || !looks_numeric(copy))
         return bad_syntax("double precision", text, error);
     errno = 0;
     double real = strtod(copy, &end);

@@ -84,6 +84,8 @@ static enum br_status project_batch(struct br_operator *op, const struct br_batc
             projected.columns[f] = batch->columns[expr->column];
         else
             BR_TRY(br_expr_eval(expr, batch, NULL, &eval, &projected.columns[f], error));
+        if (expr->kind != BR_EXPR_COLUMN && expr->type == BR_TIMESTAMPTZ)
+            br_eval_bound_times(&eval, &projected.columns[f], batch->row_count);
     }
     if (eval.error_count == 0)
         return give(output, &projected, error);

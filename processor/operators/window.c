@@ -37,10 +37,10 @@ static void find_latest(const struct br_node *node, const struct br_batch *batch
     }
 }
 
-// Every bound of the row's windows stands within timestamptz.
+// Every bound of the row's windows is a time that a column can hold.
 static bool in_range(int64_t time_us, const struct windows *windows) {
     int64_t reach = windows->size_us + windows->slide_us;
-    return time_us >= BR_TIMESTAMP_MIN + reach && time_us < BR_TIMESTAMP_END - reach;
+    return time_us >= BR_COLUMN_TIME_MIN + reach && time_us < BR_COLUMN_TIME_END - reach;
 }
 
 // The rows with a time, all of whose windows exist.

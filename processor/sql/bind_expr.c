@@ -3,6 +3,8 @@
 // this file knows the syntax: constants, column references, casts, boolean logic.
 #include "processor/sql/sql_internal.h"
 
+#include "processor/expr/numeric.h"
+
 #include <stdlib.h>
 
 struct br_expr *sql_call(struct sql_binder *binder, const char *name, struct br_expr **arguments, uint32_t count,
@@ -28,6 +30,13 @@ struct br_expr *sql_cast_to(struct sql_binder *binder, struct br_expr *expr, enu
 }
 
 // --- constants and types
+// Digits after the point that a literal asks for.
+static long scale_of(const char *text) {
+    const char *exponent = text + strcspn(text, "eE"), *point = strchr(text, '.');
+    long digits = point == NULL || point > exponent ? 0 : exponent - point - 1;
+    return digits - (*exponent == '\0' ? 0 : strtol(exponent + 1, NULL, 10));
+}
+
 static struct br_expr *bind_number(struct sql_binder *binder, const char *text, int location) {
     struct br_value value = {.type = BR_BIGINT};
     struct br_error error;
@@ -39,7 +48,15 @@ static struct br_expr *bind_number(struct sql_binder *binder, const char *text, 
     if (strlen(text) >= 19 && text[strspn(text, "0123456789")] == '\0' &&
         br_value_parse(BR_BIGINT, br_slice_of(text), binder->arena, &value, &error) == BR_OK)
         return br_expr_const(binder->arena, value, location);
-    if (br_value_parse(BR_NUMERIC, br_slice_of(text), binder->arena, &value, &error) == BR_OK)
+    struct br_error ignored;
+    bool tiny = scale_of(text) > BR_NUMERIC_SCALE_MAX;
+    if (!tiny && br_value_parse(BR_NUMERIC, br_slice_of(text), binder->arena, &value, &error) == BR_OK)
+        return br_expr_const(binder->arena, value, location);
+    // 1e300 and 1e-300 are numerics for PostgreSQL; for us, beyond what a numeric holds, doubles.
+    if (text[strcspn(text, "eE")] != '\0' &&
+        br_value_parse(BR_DOUBLE, br_slice_of(text), binder->arena, &value, &ignored) == BR_OK)
+        return br_expr_const(binder->arena, value, location);
+    if (tiny && br_value_parse(BR_NUMERIC, br_slice_of(text), binder->arena, &value, &error) == BR_OK)
         return br_expr_const(binder->arena, value, location);
     sql_error_of(binder, location, &error);
     return NULL;
