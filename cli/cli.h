@@ -51,6 +51,10 @@ void br_connect_defaults(struct br_connect_options *options, const char *name);
 // Connects; says what is wrong on stderr. NULL on failure.
 struct br_log *br_connect(const struct br_connect_options *options);
 
+// A stream named IN_<pipeline>_<table> for every table whose subject no stream holds yet.
+enum br_status br_make_input_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error)
+    BR_MUST_CHECK;
+
 // Set by SIGINT and SIGTERM once br_catch_signals has been called; a second signal ends the process at once.
 extern volatile bool br_stop_requested;
 void br_catch_signals(void);

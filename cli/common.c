@@ -2,6 +2,8 @@
 // See cli.h.
 #include "cli/cli.h"
 
+#include "processor/subject.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -181,4 +183,15 @@ struct br_log *br_connect(const struct br_connect_options *options) {
         return NULL;
     }
     return log;
+}
+
+enum br_status br_make_input_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error) {
+    for (uint32_t t = 0; t < pipeline->table_count; t++) {
+        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+        char stream[256];
+        br_subject_filter(pipeline->tables[t].subject, &filter);
+        snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
+        BR_TRY(br_log_ensure_input(log, stream, (const char *)filter.ptr, error));
+    }
+    return BR_OK;
 }

@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 #include "cli/csv.h"
 #include "cli/events.h"
-#include "processor/input.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -267,17 +266,6 @@ static int find_target(struct publish *publish, const char *name, struct target 
     return BR_EXIT_OK;
 }
 
-static enum br_status make_streams(struct publish *publish, struct br_error *error) {
-    for (uint32_t t = 0; publish->arguments->create && t < publish->pipeline->table_count; t++) {
-        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-        char stream[256];
-        br_input_filter(&publish->pipeline->tables[t], &filter);
-        snprintf(stream, sizeof stream, "IN_%s_%s", publish->pipeline->name, publish->pipeline->tables[t].name);
-        BR_TRY(br_log_ensure_input(publish->log, stream, (const char *)filter.ptr, error));
-    }
-    return BR_OK;
-}
-
 static int run(struct publish *publish, const char *table) {
     const struct arguments *arguments = publish->arguments;
     struct br_error error;
@@ -302,7 +290,9 @@ static int run(struct publish *publish, const char *table) {
         br_complain("CSV is rows of one table: which TABLE?");
         return BR_EXIT_USAGE;
     }
-    enum br_status status = make_streams(publish, &error);
+    enum br_status status = BR_OK;
+    if (arguments->create)
+        status = br_make_input_streams(publish->log, publish->pipeline, &error);
     if (status == BR_OK)
         status = csv ? publish_csv(publish, &target, br_buffer_slice(&text), &error)
                      : publish_lines(publish, table != NULL ? &target : NULL, br_buffer_slice(&text), &error);

@@ -2,7 +2,6 @@
 // braid run: a worker in the foreground.
 #include "base/logging.h"
 #include "cli/cli.h"
-#include "processor/input.h"
 #include "processor/worker.h"
 
 #include <limits.h>
@@ -111,19 +110,6 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     }
 }
 
-// A stream named IN_<table> for every table whose subject no stream holds yet.
-static enum br_status make_input_streams(struct br_log *log, const struct br_pipeline *pipeline,
-                                         struct br_error *error) {
-    for (uint32_t t = 0; t < pipeline->table_count; t++) {
-        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-        char stream[256];
-        br_input_filter(&pipeline->tables[t], &filter);
-        snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
-        BR_TRY(br_log_ensure_input(log, stream, (const char *)filter.ptr, error));
-    }
-    return BR_OK;
-}
-
 static enum br_status start_dev_server(struct arguments *arguments, struct br_private_server **ret_server,
                                        struct br_error *error) {
     static char store[PATH_MAX];
@@ -147,7 +133,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     if (status == BR_OK)
         status = br_log_connect_jetstream(&arguments->connect, &log, &error);
     if (status == BR_OK && arguments->dev)
-        status = make_input_streams(log, pipeline, &error);
+        status = br_make_input_streams(log, pipeline, &error);
     if (status == BR_OK) {
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .log = log,
