@@ -13,9 +13,9 @@
 // R4. Memory is cache_bytes: two memtables, and a block cache that holds index and filter blocks first. Point reads and
 //     scans do not fill it with data blocks: what is read often is a hot entry above, and the page cache keeps the rest
 //     (measured with random reads of 10 M keys: 2.4 us a key without filling, 3.4 us with, and half the memory).
-//     Filters and indexes are not partitioned: that costs 4 us a key instead of 2.4, and wins (5.3 against 7.3) only
-//     when the cache is less than half of what they need, because sorted reads use a file's filter for many keys at
-//     once.
+//     Filters and indexes are not partitioned: with room for them that was slower in every run, and it wins (5.3
+//     against 7.3 us) only when the cache is less than half of what they need, because sorted reads use a file's
+//     filter for many keys at once.
 //
 // Keys are looked up in sorted order in groups of READ_GROUP and the values copied out, so that RocksDB's blocks are
 // freed while they are still in the CPU's cache.
