@@ -539,7 +539,8 @@ static bool is_idle(const struct js_reader *reader) {
 }
 
 struct pollfd br_js_reader_pollfd(const struct js_reader *reader) {
-    return is_idle(reader) ? (struct pollfd){.fd = -1} : br_session_pollfd(&reader->session);
+    struct pollfd nothing = {.fd = -1};
+    return is_idle(reader) ? nothing : br_session_pollfd(&reader->session);
 }
 
 int64_t br_js_reader_deadline(const struct js_reader *reader) {

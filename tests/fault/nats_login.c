@@ -194,7 +194,7 @@ static void a_server_that_is_too_old_is_refused_unless_allowed(void) {
             ssize_t done = send(peer, info, sizeof info - 1, MSG_NOSIGNAL);
             done += recv(peer, in, sizeof in, 0);
             done += send(peer, "PONG\r\n", 6, MSG_NOSIGNAL);
-            usleep(300000);
+            usleep(done > 0 ? 300000 : 0);
             close(peer);
         }
     }
@@ -347,7 +347,7 @@ static size_t add_checksum(uint8_t *bytes, size_t len) {
 
 // kind: the nkey's prefix byte, e.g. 20 << 3 for a user ("U…").
 static struct nkey make_nkey(uint8_t kind) {
-    struct nkey nkey;
+    struct nkey nkey = {0};
     uint8_t raw[32], bytes[40];
     size_t len = sizeof raw;
     RAND_bytes(raw, sizeof raw);
