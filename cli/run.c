@@ -124,6 +124,15 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
     return BR_OK;
 }
 
+// A worker may be started before its server: it waits for it as it waits for one that went away.
+static enum br_status connect_patiently(const struct br_connect_options *connect, struct br_log **ret_log,
+                                        struct br_error *error) {
+    enum br_status status;
+    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested)
+        br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+    return status;
+}
+
 static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_error error;
     struct br_private_server *server = NULL;
@@ -131,7 +140,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     bool private_server = arguments->dev && arguments->connect.url == NULL;
     enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
     if (status == BR_OK)
-        status = br_log_connect_jetstream(&arguments->connect, &log, &error);
+        status = connect_patiently(&arguments->connect, &log, &error);
     if (status == BR_OK && arguments->dev)
         status = br_make_input_streams(log, pipeline, &error);
     if (status == BR_OK) {

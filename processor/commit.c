@@ -21,6 +21,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define STREAM_CHECK_RETRIES 8 // in a row
+
 // --- writing
 
 struct record {
@@ -138,8 +140,21 @@ static void build_part(struct br_task *task, struct record *record, uint32_t par
                                              .sent = task->options.clock->mono(task->options.clock)};
 }
 
+// Who gets no answer again and again may be talking to a stream that is gone.
+static enum br_status check_stream(struct br_task *task, struct br_error *error) {
+    struct br_stream_info info;
+    if (task->retries < STREAM_CHECK_RETRIES)
+        return BR_OK;
+    enum br_status status = br_log_stream_info(task->log, task->stream, &info, error);
+    if (status == BR_FATAL)
+        return br_error_context(error, "the output stream of pipeline %s has gone while the worker ran",
+                                task->pipeline->name);
+    return BR_OK;
+}
+
 static enum br_status send_outstanding(struct br_task *task, struct br_error *error) {
     for (;;) {
+        BR_TRY(check_stream(task, error));
         enum br_status status = br_log_append(task->log, task->stream, task->outstanding.messages,
                                               task->outstanding.count, task->fence, error);
         if (status == BR_OK) {
@@ -196,8 +211,17 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
     *ret_verdict = sequence == task->fence ? FENCE_FREE : FENCE_TAKEN;
     if (sequence == task->fence)
         return BR_OK;
+    if (sequence < task->fence) {
+        br_error_set(error, BR_FATAL,
+                     "stream %s has lost commits of pipeline %s: the last one was at sequence %" PRIu64
+                     ", now it is at %" PRIu64
+                     " (deleted, restored from a copy, or the server lost acknowledged messages). The worker "
+                     "stops; started again it rebuilds its state from what the log has",
+                     task->stream, task->pipeline->name, task->fence, sequence);
+        return BR_OK; // the verdict tells
+    }
     Braid__V1__Commit *commit;
-    BR_TRY(br_commit_read(task->pipeline, found ? last.payload : (struct br_slice){0}, &commit, error));
+    BR_TRY(br_commit_read(task->pipeline, last.payload, &commit, error));
     if (is_outstanding(task, commit))
         *ret_verdict = FENCE_LANDED;
     else

@@ -19,8 +19,8 @@ static enum br_status peek(struct br_task *task, uint32_t i, size_t *ret_count, 
     *ret_count = 0;
     if (input->reader == NULL)
         return BR_OK;
-    BR_TRY(br_reader_peek(input->reader, &task->plan.first[i], ret_count, error));
-    return BR_OK;
+    enum br_status status = br_reader_peek(input->reader, &task->plan.first[i], ret_count, error);
+    return status == BR_OK ? BR_OK : br_error_context(error, "table %s", input->table->name);
 }
 
 // Looks at every input. *ret_limit is the stream timestamp up to which everything is known; *ret_held: some input may

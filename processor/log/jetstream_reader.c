@@ -385,6 +385,9 @@ static bool parse_place(struct js_reader *reader, struct br_slice reply, struct 
 
 static void end_reading(struct js_reader *reader) {
     leave_consumer(reader);
+    if (!reader
+             ->checked) // the end came before the answer of R3's first look, which was the left consumer's: look again
+        request_info(reader, br_session_now());
     br_session_flush(&reader->session, br_session_now());
     reader->state = READER_ENDED;
 }

@@ -81,7 +81,7 @@ enum br_status br_log_check_same(const struct br_stream_info *info, struct br_wa
         return BR_OK;
     return br_error_set(error, BR_FATAL,
                         "stream %s was made anew while it was read: its messages are not those of before, so the "
-                        "positions in it mean nothing any more",
+                        "positions in it mean nothing any more; restore it, or remove the output stream to begin anew",
                         info->name);
 }
 

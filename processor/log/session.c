@@ -343,7 +343,10 @@ static void take_error_line(struct br_session *session, struct br_slice line) {
     session->told_error = true;
     session->refused = contains(line, "uthorization") || contains(line, "uthentication");
     if (session->refused)
-        br_error_set(&session->error, BR_FATAL, "%s refuses the credentials (%s)", text,
+        br_error_set(&session->error, BR_FATAL,
+                     "%s refuses the credentials (%s): give others by --creds, --user and NATS_PASSWORD, or a client "
+                     "certificate",
+                     text,
                      session->config->creds_path != NULL ? session->config->creds_path
                      : session->config->user != NULL     ? session->config->user
                      : session->config->servers[session->server_index].user != NULL
