@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Workers that are killed, doubled or stopped while events flow: nothing is lost or doubled (X1 to X7)."""
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import harness  # noqa: E402
+from harness import Worker, check, until  # noqa: E402
+
+KILLS = 10
+EVENTS = 20000
+
+
+class Flow:
+    """Feeds events from a thread of its own, with a connection of its own, until there are enough or it is told to end."""
+
+    def __init__(self, world, count, per_second):
+        self.world, self.count, self.per_second = world, count, per_second
+        self.client = world.server.connect()
+        self.ended = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        begin = time.monotonic()
+        for index in range(self.count):
+            self.client.publish("faults.in", harness.payload(index))
+            self.world.fed = index + 1
+            if index % 50 == 49:
+                time.sleep(max(0, begin + index / self.per_second - time.monotonic()))
+            if self.ended:
+                break
+
+    def join(self):
+        self.thread.join()
+        until(lambda: self.world.client.stream(harness.INPUT)["last_seq"] == self.world.fed, "the input stream")
+        self.client.close()
+
+
+def test_a_worker_killed_again_and_again(world):
+    world.open()
+    flow = Flow(world, EVENTS, 2500)
+    worker = Worker(world)
+    for _ in range(KILLS):
+        # From before it has connected to well into its work.
+        time.sleep(world.random.uniform(0.02, 0.7))
+        worker.kill()
+        worker = Worker(world)
+    flow.join()
+    worker.started()
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_a_worker_killed_in_the_middle_of_epochs_of_many_parts(world):
+    world.open()
+    world.feed(12000)
+    flags = ["--epoch-rows", "4000"]  # five parts an epoch
+    for _ in range(6):
+        worker = Worker(world, flags=flags).started()
+        time.sleep(world.random.uniform(0, 0.06))
+        worker.kill()
+    worker = Worker(world, flags=flags).started()
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_two_workers_on_two_data_directories(world):
+    """The second takes over, the first is fenced at its next commit and stops with a message."""
+    world.open()
+    flow = Flow(world, EVENTS, 4000)
+    first = Worker(world, data="one").started()
+    until(lambda: any(True for _ in world.client.messages(harness.OUTPUT, harness.COMMITS)), "a first commit", worker=first)
+    second = Worker(world, data="two")
+    until(lambda: first.process.poll() is not None or second.process.poll() is not None, "one of the workers is fenced")
+    fenced, other = (first, second) if first.process.poll() is not None else (second, first)
+    fenced.failed("fenced", "faults", "no longer owns the task")
+    flow.join()
+    world.caught_up(other)
+    world.check_outcome()
+    other.stopped()
+
+
+def test_ctrl_c_stops_cleanly(world):
+    world.open()
+    flow = Flow(world, EVENTS, 4000)
+    worker = Worker(world).started()
+    until(lambda: any(True for _ in world.client.messages(harness.OUTPUT, harness.COMMITS)), "a first commit", worker=worker)
+    worker.stopped()
+    harness.check_words(worker.log(), "stopped", "faults")
+    flow.ended = True
+    flow.join()
+    worker = Worker(world).started()
+    check("recovered" not in worker.log(), "after a clean stop there was something to recover")
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_ctrl_c_stops_a_worker_that_waits_for_its_server(world):
+    world.open()
+    worker = Worker(world).started()
+    world.server.stop()
+    worker.process.send_signal(harness.signal.SIGINT)
+    worker.waited(20)  # whatever its status: there was nothing to commit, or no way to
+
+
+def test_ctrl_c_while_there_is_no_server_yet(world):
+    world.server = harness.Server(world)
+    world.server.stop()
+    worker = Worker(world)
+    until(lambda: os.path.exists(f"/proc/{worker.process.pid}/exe") and worker.log(), "the worker says that it waits",
+          worker=worker)
+    worker.process.send_signal(harness.signal.SIGINT)
+    check(worker.waited(20) in (0, 130), f"exit status {worker.process.returncode}")
+
+
+harness.main()
