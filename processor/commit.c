@@ -44,6 +44,7 @@ static void fill_inputs(const struct br_task *task, struct record *record, struc
         position->stream_created_us = input->stream.created.us;
         position->first_sequence = input->messages == 0 ? 0 : input->first_sequence;
         position->last_sequence = input->last_sequence;
+        position->covered_sequence = input->covered;
         position->messages = input->messages;
         position->rows = input->rows;
         position->quarantined = input->quarantined;

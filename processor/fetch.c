@@ -33,6 +33,8 @@ static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_
         // Asked before peeking: what arrives in between is then shown, and only makes the answer too careful.
         bool caught_up = task->inputs[i].reader == NULL || br_reader_caught_up(task->inputs[i].reader);
         BR_TRY(peek(task, i, &counts[i], error));
+        if (task->inputs[i].reader != NULL)
+            task->inputs[i].shown_covered = br_reader_covered(task->inputs[i].reader);
         if (caught_up)
             continue;
         if (counts[i] == 0)

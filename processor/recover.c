@@ -75,6 +75,7 @@ static void adopt(struct br_task *task, const Braid__V1__Commit *commit) {
     task->clock.us = commit->clock_us;
     for (uint32_t i = 0; i < task->input_count; i++) {
         task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
+        task->inputs[i].covered = commit->inputs[i]->covered_sequence;
         task->inputs[i].event_time_max.us = commit->inputs[i]->event_time_max_us;
         task->watermarks_after[i].us = commit->inputs[i]->watermark_us;
     }

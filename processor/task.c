@@ -72,6 +72,19 @@ static struct br_epoch epoch_of(struct br_task *task) {
                              .arena = task->epoch_arena};
 }
 
+// A quiet subject's position follows the stream, so that what others wrote may expire without looking like a hole.
+static void note_covered(struct br_task *task, uint32_t i) {
+    struct task_input *input = &task->inputs[i];
+    size_t count = task->plan.take[i];
+    uint64_t covered = count == 0 ? input->covered : task->plan.first[i][count - 1].sequence;
+    if (task->plan.recorded != NULL)
+        covered = task->plan.recorded->inputs[i]->covered_sequence;
+    else if (count == task->counts[i] && input->shown_covered > covered)
+        covered = input->shown_covered;
+    if (covered > input->covered)
+        input->covered = covered;
+}
+
 static enum br_status run_input(struct br_task *task, uint32_t i, struct br_error *error) {
     struct task_input *input = &task->inputs[i];
     size_t count = task->plan.take[i];
@@ -79,6 +92,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     input->messages = count;
     input->first_sequence = count == 0 ? 0 : messages[0].sequence;
     input->rows = input->quarantined = 0;
+    note_covered(task, i);
     if (count == 0)
         return BR_OK;
     BR_CHECK(messages[0].sequence > input->last_sequence);
@@ -372,7 +386,7 @@ enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
         br_input_filter(input->table, &filter);
         enum br_status status;
         while (retry(task, status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr,
-                                                   input->last_sequence + 1, 0, &input->reader, error)) == BR_RETRY)
+                                                   input->covered + 1, 0, &input->reader, error)) == BR_RETRY)
             continue;
         if (status != BR_OK)
             return br_error_context(error, "table %s", input->table->name);

@@ -15,6 +15,8 @@ struct task_input {
     struct br_input *input;
     struct br_reader *reader;
     uint64_t last_sequence;              // position: the last message consumed in a computed epoch
+    uint64_t covered;                    // nothing up to here is left to read; reading begins behind it after a restart
+    uint64_t shown_covered;              // the same for what fetch has looked at
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
     // of the epoch being made
     uint64_t first_sequence, messages, rows, quarantined;
