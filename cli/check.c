@@ -55,8 +55,9 @@ int br_command_check(int argc, char **argv) {
     if (code != BR_EXIT_OK)
         return code;
     if (!arguments.json)
-        printf("%s: pipeline %s: %u tables, %u views, no errors\n", arguments.path, pipeline->name,
-               pipeline->table_count, pipeline->view_count);
+        printf("%s: pipeline %s: %u table%s, %u view%s, no errors\n", arguments.path, pipeline->name,
+               pipeline->table_count, pipeline->table_count == 1 ? "" : "s", pipeline->view_count,
+               pipeline->view_count == 1 ? "" : "s");
     br_pipeline_destroy(&pipeline);
     return code;
 }

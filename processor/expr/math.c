@@ -79,7 +79,7 @@ BR_ROW_KERNEL(double_power, {
     double y = DOUBLE(1);
     if (x == 0 && y < 0)
         br_call_fail(call, row, "zero raised to a negative power is undefined");
-    else if (x < 0 && !isinf(x) && !isinf(y) && !isnan(y) && floor(y) != y)
+    else if (x < 0 && !isnan(y) && floor(y) != y)
         br_call_fail(call, row, "a negative number raised to a non-integer power yields a complex result");
     else
         set_checked(call, row, pow(x, y), isinf(x) || isinf(y), x == 0 || isinf(x) || isinf(y));

@@ -229,6 +229,11 @@ static bool is_missing_aggregate(const char *name) {
 
 static bool report_special(struct sql_binder *binder, const PgQuery__FuncCall *call, const char *name) {
     int location = sql_at(binder, call->location);
+    if (strcmp(name, "timezone") == 0) {
+        sql_error(binder, location, "all times are in UTC: convert where they are shown",
+                  "AT TIME ZONE is not supported");
+        return true;
+    }
     if (is_missing_aggregate(name)) {
         sql_error(binder, location, "aggregates are count, sum, min, max, avg, bool_and, bool_or, stddev, variance",
                   "aggregate %s is not supported", name);

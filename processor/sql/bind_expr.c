@@ -88,48 +88,121 @@ static struct br_expr *bind_const(struct sql_binder *binder, const PgQuery__ACon
     }
 }
 
-enum br_type sql_bind_type(struct sql_binder *binder, const PgQuery__TypeName *type_name) {
-    int location = sql_at(binder, type_name->location);
+// PostgreSQL's types that we lack, by its inner names: better named than "does not exist".
+static const struct {
+    const char *name, *shown, *hint;
+} missing_types[] = {
+    {"timestamp", "timestamp without time zone", "use timestamptz: all times are in UTC"},
+    {"time", "time", "use interval, or text"},
+    {"timetz", "time with time zone", "use timestamptz"},
+    {"int2", "smallint", "use integer"},
+    {"serial", "serial", "use bigint: a publisher numbers its events"},
+    {"bigserial", "bigserial", "use bigint: a publisher numbers its events"},
+    {"float4", "real", "use double precision"},
+    {"money", "money", "use numeric"},
+    {"bpchar", "character", "use text"},
+    {"uuid", "uuid", "use text"},
+    {"json", "json", "use text, or a protobuf message with a field for each value"},
+    {"jsonb", "jsonb", "use text, or a protobuf message with a field for each value"},
+    {"inet", "inet", "use text"},
+    {"cidr", "cidr", "use text"},
+    {"bit", "bit", "use bytea"},
+    {"varbit", "bit varying", "use bytea"},
+    {"point", "point", "use two columns of double precision"},
+};
+
+static void report_type(struct sql_binder *binder, const PgQuery__TypeName *type_name, const char *name, bool ours,
+                        int location) {
+    const struct sql_symbol *symbol = ours && name != NULL ? sql_find_symbol(binder, name) : NULL;
+    if (symbol != NULL) {
+        if (!symbol->poisoned)
+            sql_error(binder, location, "name its columns one by one", "a row of \"%s\" as a value is not supported",
+                      name);
+        return;
+    }
+    for (size_t i = 0; ours && name != NULL && i < sizeof missing_types / sizeof missing_types[0]; i++)
+        if (strcmp(missing_types[i].name, name) == 0) {
+            sql_error(binder, location, missing_types[i].hint, "type %s is not supported", missing_types[i].shown);
+            return;
+        }
+    sql_error(binder, location,
+              "types are boolean, integer, bigint, numeric, double precision, text, bytea, timestamptz, date, interval",
+              "type \"%s\" does not exist",
+              ours && name != NULL ? name : sql_dotted(binder, type_name->names, type_name->n_names));
+}
+
+// The type without its length or precision.
+static enum br_type bind_type_name(struct sql_binder *binder, const PgQuery__TypeName *type_name) {
     if (!sql_only(binder, type_name, "names typmods typemod"))
         return BR_UNKNOWN;
     const char *name = sql_string(type_name->names[type_name->n_names - 1]);
     bool ours =
         type_name->n_names == 1 || (type_name->n_names == 2 && sql_is_string(type_name->names[0], "pg_catalog"));
     enum br_type type;
-    if (!ours || name == NULL || !br_type_from_name(name, &type) || type == BR_UNKNOWN) {
-        const char *hint = "types are boolean, integer, bigint, numeric, double precision, text, bytea, timestamptz, "
-                           "date, interval";
-        if (name != NULL && strcmp(name, "timestamp") == 0)
-            hint = "use timestamptz: all times are in UTC";
-        if (name != NULL && (strcmp(name, "float4") == 0 || strcmp(name, "int2") == 0))
-            hint = strcmp(name, "int2") == 0 ? "use integer" : "use double precision";
-        struct sql_symbol *symbol = ours && name != NULL ? sql_find_symbol(binder, name) : NULL;
-        if (symbol != NULL && !symbol->poisoned)
-            sql_error(binder, location, "name its columns one by one", "a row of \"%s\" as a value is not supported",
-                      name);
-        else if (symbol == NULL)
-            sql_error(binder, location, hint, "type \"%s\" does not exist",
-                      ours ? name : sql_dotted(binder, type_name->names, type_name->n_names));
+    if (ours && name != NULL && br_type_from_name(name, &type) && type != BR_UNKNOWN)
+        return type;
+    report_type(binder, type_name, name, ours, sql_at(binder, type_name->location));
+    return BR_UNKNOWN;
+}
+
+enum br_type sql_bind_type(struct sql_binder *binder, const PgQuery__TypeName *type_name) {
+    int location = sql_at(binder, type_name->location);
+    enum br_type type = bind_type_name(binder, type_name);
+    if (type == BR_UNKNOWN)
         return BR_UNKNOWN;
-    }
     if (type_name->n_typmods != 0) {
-        const char *hint = type == BR_NUMERIC ? "write numeric, and round(x, scale) where digits are to be cut"
-                           : type == BR_TEXT  ? "write text, with CHECK (length(x) <= n) for a bound"
-                                              : "leave it out";
+        const char *hint = type == BR_NUMERIC
+                               ? "write numeric, and x::numeric(p, s) in a view where digits are to be cut"
+                           : type == BR_TEXT ? "write text, with CHECK (length(x) <= n) for a bound"
+                                             : "leave it out";
         sql_error(binder, location, hint, "a length, precision or range of %s is not supported", br_type_name(type));
         return BR_UNKNOWN;
     }
     return type;
 }
 
+#define SIZE_OF_TYPE_MAX 10485760 // PostgreSQL's for varchar
+// x::numeric(p, s) and x::varchar(n): the value cut to that.
+static struct br_expr *bind_sized_cast(struct sql_binder *binder, struct br_expr *value, enum br_type type,
+                                       const PgQuery__TypeName *type_name) {
+    struct br_expr *arguments[3] = {value};
+    int location = sql_at(binder, type_name->location);
+    uint32_t most = type == BR_NUMERIC ? 2 : 1, count = 1;
+    bool ok = type_name->n_typmods <= most;
+    for (size_t i = 0; ok && i < type_name->n_typmods; i++) {
+        const PgQuery__Node *node = type_name->typmods[i];
+        ok = node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL;
+        if (ok)
+            arguments[count++] = bind_const(binder, node->a_const);
+    }
+    if (ok && count > 1)
+        ok = arguments[1]->value.integer >= 1 && arguments[1]->value.integer <= SIZE_OF_TYPE_MAX;
+    if (ok && count > 2)
+        ok =
+            arguments[2]->value.integer >= -BR_NUMERIC_SCALE_MAX && arguments[2]->value.integer <= BR_NUMERIC_SCALE_MAX;
+    if (!ok) {
+        sql_error(binder, location,
+                  type == BR_NUMERIC ? "numeric(precision, scale): at least 1, and -63 to 63"
+                                     : "varchar(n) with n from 1 on",
+                  "invalid length, precision or scale of %s", br_type_name(type));
+        return NULL;
+    }
+    if (type == BR_NUMERIC && count == 2)
+        arguments[count++] = br_expr_const(binder->arena, (struct br_value){.type = BR_INTEGER}, location);
+    return sql_call(binder, type == BR_NUMERIC ? "numeric_typmod" : "varchar_typmod", arguments, count, location);
+}
+
 static struct br_expr *bind_cast(struct sql_expr_context *ctx, const PgQuery__TypeCast *cast) {
     struct sql_binder *binder = ctx->binder;
     sql_only(binder, cast, "arg type_name");
     struct br_expr *argument = sql_bind(ctx, cast->arg);
-    enum br_type type = sql_bind_type(binder, cast->type_name);
+    enum br_type named = bind_type_name(binder, cast->type_name);
+    bool sized = cast->type_name->n_typmods != 0 && (named == BR_NUMERIC || named == BR_TEXT);
+    enum br_type type = sized || named == BR_UNKNOWN ? named : sql_bind_type(binder, cast->type_name);
     if (argument == NULL || type == BR_UNKNOWN)
         return NULL;
-    return sql_cast_to(binder, argument, type, BR_CAST_EXPLICIT, sql_at_node(binder, cast->arg));
+    struct br_expr *value = sql_cast_to(binder, argument, type, BR_CAST_EXPLICIT, sql_at_node(binder, cast->arg));
+    return sized && value != NULL ? bind_sized_cast(binder, value, type, cast->type_name) : value;
 }
 
 // --- columns

@@ -131,7 +131,8 @@ static const char *first_words(struct sql_binder *binder, const struct sql_state
             at++;
         if (at == begin)
             break;
-        if (words == 2 && strncasecmp(binder->text + statement->begin, "create", 6) != 0)
+        if (words == 2 && (strncasecmp(binder->text + statement->begin, "create", 6) != 0 ||
+                           (at - begin == 2 && strncasecmp(binder->text + begin, "on", 2) == 0)))
             break;
         br_buffer_append_text(&out, words == 0 ? "" : " ");
         for (int i = begin; i < at; i++)

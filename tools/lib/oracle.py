@@ -69,6 +69,7 @@ class Oracle:
         branches = "".join(f"WHEN '{v}' THEN r := {expression}; " for v, expression in versions if expression)
         defaults = "".join(f"r.{sqltext.quote(c)} := coalesce(r.{sqltext.quote(c)}, {default}); "
                            for c, _, default in columns if default)
+        from_base64 = "".join(f"r.{sqltext.quote(c)} := decode(e.row ->> '{c}', 'base64'); " for c, t, _ in columns if t == "bytea")
         matching = " AND ".join(f"{sqltext.quote(c)} = r.{sqltext.quote(c)}" for c in key)
         conflict = ""
         if key:
@@ -82,7 +83,7 @@ FOR e IN SELECT * FROM braid_staging.events WHERE tbl = '{table}' ORDER BY n LOO
   BEGIN
     CASE coalesce(e.type, '')
       {branches}
-      WHEN '', '{table}' THEN r := jsonb_populate_record(NULL::{name}, e.row);
+      WHEN '', '{table}' THEN r := jsonb_populate_record(NULL::{name}, e.row); {from_base64}
       ELSE CONTINUE;
     END CASE;
     {delete}

@@ -97,7 +97,7 @@ Test(table, errors_of_columns_have_their_places) {
     expect_error("CREATE TABLE t (a text PRIMARY KEY, b text PRIMARY KEY)", 1, 44,
                  "multiple primary keys for table \"t\" are not allowed", NULL);
     expect_error("CREATE TABLE t (a text, PRIMARY KEY (b))", 1, 25, "column \"b\" named in key does not exist", NULL);
-    expect_error("CREATE TABLE t (a text[])", 1, 19, "an array type is not supported", NULL);
+    expect_error("CREATE TABLE t (a text[])", 1, 19, "an array type is not supported", "each element");
     expect_error("CREATE TABLE t (a text) INHERITS (x)", 1, 35, "INHERITS is not supported", NULL);
     expect_error("CREATE TABLE IF NOT EXISTS t (a text)", 1, 28, "IF NOT EXISTS is not supported", "leave it out");
     expect_error("CREATE TEMP TABLE t (a text)", 1, 19, "TEMPORARY and UNLOGGED are not supported", "leave it out");
