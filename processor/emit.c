@@ -1,73 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // See emit.h.
-#include "processor/emit.h"
+#include "processor/emit_internal.h"
 
-#include "processor/codec/encode.h"
 #include "processor/subject.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <xxhash.h>
 
 #define COMMIT_SLACK 65536 // bytes of a commit message that are not blocks, generously
-#define BLOCK_SLACK 1024
-#define SIDE_SLACK 4096 // headers of a quarantined or late event
-#define DETAIL_SIZE_MAX 512
-
-// One output message of a view: where its subject and payload stand in the view's buffers.
-struct item {
-    size_t payload, subject;
-    uint32_t payload_len, subject_len;
-    char op;
-};
-
-// What a view gave in this epoch. records: op byte, varint length, message bytes, again and again: the body of a packed
-// block.
-struct view_output {
-    const struct br_view *view;
-    struct br_encoder *encoder;
-    struct br_buffer records, subjects, scratch;
-    struct item *items;
-    size_t item_count, item_capacity;
-    uint64_t record_count;
-    bool templated;
-    char ttl[32];
-    struct br_log_header headers[4][5]; // by op
-    XXH3_state_t *hash;
-    struct br_view_counts counts;
-};
-
-struct br_emit {
-    const struct br_pipeline *pipeline;
-    const char *lineage;
-    size_t payload_max;
-    bool silent;
-    uint64_t epoch;
-    const struct br_events *events;
-    struct br_arena *arena; // one epoch: side messages, blocks
-    struct view_output *outputs;
-    uint64_t *quarantined; // by table
-    const char **streams;  // by table; NULL: not told
-    XXH3_state_t *side_hash;
-    struct br_log_message *side; // quarantined and late events
-    size_t side_count, side_capacity;
-    struct br_log_message *messages;
-    size_t message_count, message_capacity;
-    struct br_emit_block *blocks;
-    size_t block_count;
-    uint64_t digest;
-    struct br_sink sink;
-};
+#define HEADER_SLACK 1024  // bytes of a message's headers,
+#define TABLE_SLACK 128    // and of what they say of a table's input
+#define PAYLOAD_MAX_LEAST 65536
+#define SUBJECT_SIZE_MAX 2048 // the server's default max_control_line is 4096
 
 static const char op_letters[4] = {'U', 'D', 'I', 'R'};
 static const char *const op_names[4] = {"upsert", "delete", "insert", "remove"};
 
 static size_t op_index(char op) {
     return op == 'U' ? 0 : op == 'D' ? 1 : op == 'I' ? 2 : 3;
-}
-
-static struct view_output *output_of(struct br_emit *emit, const struct br_view *view) {
-    return &emit->outputs[view->index];
 }
 
 // --- records
@@ -123,18 +72,92 @@ static void add_item(struct view_output *output, char op, const struct br_batch 
     }
 }
 
+static void check_fit(const struct br_emit *emit, struct view_output *output, size_t payload) {
+    size_t len = output->records.len - payload;
+    if (len > emit->row_max) {
+        output->fit = ROW_TOO_LARGE;
+        output->unfit_size = len;
+    } else if (output->templated && !emit->silent && output->view->layout != BR_LAYOUT_PACKED &&
+               output->items[output->item_count - 1].subject_len > SUBJECT_SIZE_MAX) {
+        output->fit = SUBJECT_TOO_LONG;
+        output->unfit_size = output->items[output->item_count - 1].subject_len;
+    }
+}
+
 static enum br_status add_row(struct br_emit *emit, struct view_output *output, char op, const struct br_batch *batch,
                               uint32_t row, struct br_error *error) {
     size_t payload;
     BR_TRY(add_record(output, op, batch, row, op == 'D', &payload, error));
-    if (output->records.len - payload > emit->payload_max - BLOCK_SLACK)
-        return br_error_set(
-            error, BR_FATAL,
-            "view %s: a row of %zu bytes is more than the server takes in one message (max_payload %zu); raise "
-            "max_payload on the server, or shorten the row in the view",
-            output->view->name, output->records.len - payload, emit->payload_max);
     if (!emit->silent && output->view->layout != BR_LAYOUT_PACKED)
         add_item(output, op, batch, row, payload);
+    check_fit(emit, output, payload);
+    return BR_OK;
+}
+
+// --- rows that fit no message (E4)
+
+struct mark {
+    size_t records, subjects, items;
+    uint64_t record_count;
+};
+
+static struct mark mark_of(const struct view_output *output) {
+    return (struct mark){output->records.len, output->subjects.len, output->item_count, output->record_count};
+}
+
+static void rewind_to(struct view_output *output, const struct mark *mark) {
+    output->records.len = mark->records;
+    output->subjects.len = mark->subjects;
+    output->item_count = mark->items;
+    output->record_count = mark->record_count;
+}
+
+// Adds a row `count` times, or leaves it out and says so.
+static enum br_status add_fitting(struct br_emit *emit, struct view_output *output, char op,
+                                  const struct br_batch *batch, uint32_t row, int64_t count, bool *ret_fits,
+                                  struct br_error *error) {
+    struct mark mark = mark_of(output);
+    output->fit = FITS;
+    for (int64_t i = 0; i < count && output->fit == FITS; i++)
+        BR_TRY(add_row(emit, output, op, batch, row, error));
+    *ret_fits = output->fit == FITS;
+    if (!*ret_fits)
+        rewind_to(output, &mark);
+    return BR_OK;
+}
+
+static enum br_status give_fitting_rows(struct br_emit *emit, struct view_output *output, const struct mark *mark,
+                                        char op, const struct br_batch *batch, struct br_error *error) {
+    rewind_to(output, mark);
+    for (uint32_t r = 0; r < batch->row_count; r++) {
+        bool fits;
+        BR_TRY(add_fitting(emit, output, op, batch, r, 1, &fits, error));
+        if (!fits)
+            br_emit_report_unfit(emit, output, batch, r);
+    }
+    output->fit = FITS;
+    return BR_OK;
+}
+
+// Subscribers see the former row go when the new one can't be told.
+static enum br_status give_fitting_change(struct br_emit *emit, struct view_output *output, const struct mark *mark,
+                                          const struct br_change *change, bool keyed, bool moves,
+                                          struct br_error *error) {
+    bool gone = change->new_batch == NULL, told = true, fits;
+    const struct br_batch *batch = gone ? change->old_batch : change->new_batch;
+    uint32_t row = gone ? change->old_row : change->new_row;
+    rewind_to(output, mark);
+    if (!gone || !keyed)
+        BR_TRY(add_fitting(emit, output, keyed ? 'U' : gone ? 'R' : 'I', batch, row, change->count, &told, error));
+    if (!told && !gone)
+        br_emit_report_unfit(emit, output, batch, row);
+    if (keyed && change->old_batch != NULL && (gone || moves || !told)) {
+        rewind_to(output, mark); // the delete comes first
+        BR_TRY(add_fitting(emit, output, 'D', change->old_batch, change->old_row, 1, &fits, error));
+        if (!gone && told)
+            BR_TRY(add_fitting(emit, output, 'U', batch, row, change->count, &fits, error));
+    }
+    output->fit = FITS;
     return BR_OK;
 }
 
@@ -143,15 +166,17 @@ static enum br_status add_row(struct br_emit *emit, struct view_output *output, 
 static enum br_status take_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                 struct br_error *error) {
     struct br_emit *emit = context;
-    struct view_output *output = output_of(emit, view);
+    struct view_output *output = br_emit_output(emit, view);
     char op = view->root->has_key ? 'U' : 'I';
-    size_t start = output->records.len;
+    struct mark mark = mark_of(output);
     for (uint32_t r = 0; r < batch->row_count; r++)
         BR_TRY(add_row(emit, output, op, batch, r, error));
     output->counts.upserts += batch->row_count;
-    XXH3_64bits_update(output->hash, output->records.ptr + start, output->records.len - start);
+    XXH3_64bits_update(output->hash, output->records.ptr + mark.records, output->records.len - mark.records);
     if (emit->silent)
         br_buffer_clear(&output->records);
+    else if (output->fit != FITS)
+        return give_fitting_rows(emit, output, &mark, op, batch, error);
     return BR_OK;
 }
 
@@ -189,178 +214,32 @@ static enum br_status take_change(struct br_emit *emit, struct view_output *outp
     const struct br_batch *batch = gone ? change->old_batch : change->new_batch;
     uint32_t row = gone ? change->old_row : change->new_row;
     char op = keyed ? (gone ? 'D' : 'U') : (gone ? 'R' : 'I');
-    size_t start = output->records.len;
-    if (keyed && !gone && moves(output, change)) // the row's former subject must not keep it as its last value
+    struct mark mark = mark_of(output);
+    bool moved = keyed && !gone && moves(output, change);
+    if (moved) // the row's former subject must not keep it as its last value
         BR_TRY(add_row(emit, output, 'D', change->old_batch, change->old_row, error));
     for (int64_t i = 0; i < change->count; i++)
         BR_TRY(add_row(emit, output, op, batch, row, error));
-    hash_part(output, 'n', (struct br_slice){output->records.ptr + start, output->records.len - start});
+    hash_part(output, 'n', (struct br_slice){output->records.ptr + mark.records, output->records.len - mark.records});
     if (gone)
         output->counts.deletes += (uint64_t)change->count;
     else
         output->counts.upserts += (uint64_t)change->count;
+    if (!emit->silent && output->fit != FITS)
+        return give_fitting_change(emit, output, &mark, change, keyed, moved, error);
     return BR_OK;
 }
 
 static enum br_status take_changes(void *context, const struct br_view *view, const struct br_change *changes,
                                    size_t count, struct br_error *error) {
     struct br_emit *emit = context;
-    struct view_output *output = output_of(emit, view);
+    struct view_output *output = br_emit_output(emit, view);
     for (size_t i = 0; i < count; i++) {
         BR_CHECK(changes[i].count > 0 && (changes[i].old_batch != NULL || changes[i].new_batch != NULL));
         BR_TRY(take_change(emit, output, &changes[i], view->root->has_key, error));
     }
     if (emit->silent)
         br_buffer_clear(&output->records);
-    return BR_OK;
-}
-
-// --- quarantine and late ledger
-
-// Header values can't hold line ends or control characters.
-static struct br_slice header_text(struct br_arena *arena, const char *text) {
-    size_t len = strnlen(text, DETAIL_SIZE_MAX);
-    char *copy = br_arena_strndup(arena, text, len);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)copy[i] < 0x20)
-            copy[i] = ' ';
-    return br_slice_of(copy);
-}
-
-static struct br_slice header_number(struct br_arena *arena, int64_t number) {
-    return br_slice_of(br_arena_printf(arena, "%" PRId64, number));
-}
-
-struct side_message {
-    struct br_log_header headers[BR_LOG_HEADERS_MAX];
-    uint32_t header_count;
-};
-
-static void side_header(struct side_message *side, const char *name, struct br_slice value) {
-    BR_CHECK(side->header_count < BR_LOG_HEADERS_MAX);
-    side->headers[side->header_count++] = (struct br_log_header){br_slice_of(name), value};
-}
-
-static void hash_side(struct br_emit *emit, const struct br_log_message *message, const struct side_message *side) {
-    XXH3_64bits_update(emit->side_hash, message->subject.ptr, message->subject.len);
-    for (uint32_t i = 0; i < side->header_count; i++)
-        XXH3_64bits_update(emit->side_hash, side->headers[i].value.ptr, side->headers[i].value.len);
-    XXH3_64bits_update(emit->side_hash, message->payload.ptr, message->payload.len);
-}
-
-static void add_side(struct br_emit *emit, const char *subject, struct br_slice payload, struct side_message *side) {
-    struct br_log_message message = {.subject = br_slice_of(subject),
-                                     .payload = payload,
-                                     .headers = side->headers,
-                                     .header_count = side->header_count};
-    hash_side(emit, &message, side);
-    if (emit->silent)
-        return;
-    if (emit->side_count == emit->side_capacity) {
-        emit->side_capacity = emit->side_capacity == 0 ? 64 : emit->side_capacity * 2;
-        emit->side = br_realloc(emit->side, emit->side_capacity * sizeof *emit->side);
-    }
-    // An event as large as the server allows doesn't fit beside our headers: its beginning goes out, the whole is still
-    // where it came from.
-    size_t room = emit->payload_max - SIDE_SLACK;
-    if (payload.len > room) {
-        side_header(side, "Braid-Truncated", header_number(emit->arena, (int64_t)payload.len));
-        message.header_count = side->header_count;
-        payload.len = room;
-    }
-    message.payload = br_arena_copy(emit->arena, payload);
-    emit->side[emit->side_count++] = message;
-}
-
-// Headers and payload that tell of the event a report is about.
-static struct br_slice side_event(struct br_emit *emit, struct side_message *side, uint32_t origin) {
-    const struct br_event *event = &emit->events->list[origin];
-    struct br_slice type;
-    side_header(side, "Braid-Table", br_slice_of(event->table->name));
-    if (emit->streams[event->table->index] != NULL)
-        side_header(side, "Braid-Stream", br_slice_of(emit->streams[event->table->index]));
-    side_header(side, "Braid-Sequence", header_number(emit->arena, (int64_t)event->message->sequence));
-    if (event->message->header_count != 0 && br_log_message_header(event->message, "ce-type", &type))
-        side_header(side, "ce-type", br_arena_copy(emit->arena, type));
-    return event->payload;
-}
-
-// Whose fields a row that failed at a node has: aggregates and joins fail on what they give, the others on what they
-// get.
-static const struct br_node *node_of_failed(const struct br_node *node) {
-    return node->kind == BR_NODE_AGGREGATE || node->kind == BR_NODE_JOIN ? node : node->inputs[0];
-}
-
-// A row that has no event of its own is told as JSON of its fields, which are those of the node `from`.
-static struct br_slice side_row(struct br_emit *emit, struct side_message *side, const struct br_node *from,
-                                const struct br_batch *batch, uint32_t row) {
-    struct br_row_type type = {.name = "row", .column_count = batch->column_count};
-    type.columns = br_arena_array(emit->arena, struct br_column_def, batch->column_count);
-    uint32_t *shown = br_arena_array(emit->arena, uint32_t, batch->column_count);
-    uint32_t count = 0;
-    for (uint32_t c = 0; c < batch->column_count; c++) {
-        type.columns[c].name = c < from->field_count && from->fields[c].name != NULL
-                                   ? from->fields[c].name
-                                   : br_arena_printf(emit->arena, "column%u", c + 1);
-        type.columns[c].type = batch->columns[c].type;
-        if (batch->columns[c].values != NULL)
-            shown[count++] = c;
-    }
-    struct br_buffer json = {0};
-    br_json_encode_row(&type, batch, row, shown, count, &json);
-    struct br_slice copy = br_arena_copy(emit->arena, br_buffer_slice(&json));
-    br_buffer_free(&json);
-    side_header(side, "Braid-Row", br_slice_of("json"));
-    return copy;
-}
-
-enum br_status br_emit_reject(struct br_emit *emit, const struct br_table *table, uint32_t origin, const char *reason,
-                              const char *detail, struct br_error *error) {
-    (void)error;
-    struct side_message *side = br_arena_new(emit->arena, struct side_message);
-    side_header(side, "Braid-Reason", header_text(emit->arena, reason));
-    side_header(side, "Braid-Detail", header_text(emit->arena, detail));
-    struct br_slice payload = side_event(emit, side, origin);
-    emit->quarantined[table->index]++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, table->name), payload,
-             side);
-    return BR_OK;
-}
-
-static enum br_status take_failed(void *context, const struct br_view *view, const struct br_node *node,
-                                  const struct br_batch *batch, uint32_t row, const char *message,
-                                  struct br_error *error) {
-    (void)error;
-    struct br_emit *emit = context;
-    struct side_message *side = br_arena_new(emit->arena, struct side_message);
-    side_header(side, "Braid-Reason", br_slice_of("expression"));
-    side_header(side, "Braid-Detail", header_text(emit->arena, message));
-    side_header(side, "Braid-View", br_slice_of(view->name));
-    uint32_t origin = br_batch_origin(batch, row);
-    struct br_slice payload = origin != BR_NO_ORIGIN ? side_event(emit, side, origin)
-                                                     : side_row(emit, side, node_of_failed(node), batch, row);
-    output_of(emit, view)->counts.failed++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, view->name), payload,
-             side);
-    return BR_OK;
-}
-
-static enum br_status take_late(void *context, const struct br_view *view, const struct br_node *node,
-                                const struct br_batch *batch, uint32_t row, struct br_event_time window_start,
-                                struct br_event_time window_end, int64_t late_by_us, struct br_error *error) {
-    (void)error;
-    struct br_emit *emit = context;
-    struct side_message *side = br_arena_new(emit->arena, struct side_message);
-    side_header(side, "Braid-Reason", br_slice_of("late"));
-    side_header(side, "Braid-View", br_slice_of(view->name));
-    side_header(side, "Braid-Window-Start", header_number(emit->arena, window_start.us));
-    side_header(side, "Braid-Window-End", header_number(emit->arena, window_end.us));
-    side_header(side, "Braid-Late-By-Us", header_number(emit->arena, late_by_us));
-    uint32_t origin = br_batch_origin(batch, row);
-    struct br_slice payload =
-        origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node->inputs[0], batch, row);
-    output_of(emit, view)->counts.late++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.late.%s", emit->pipeline->name, view->name), payload, side);
     return BR_OK;
 }
 
@@ -392,16 +271,23 @@ static enum br_status open_output(struct br_emit *emit, struct view_output *outp
 
 enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *lineage, size_t payload_max,
                               struct br_emit **ret_emit, struct br_error *error) {
+    size_t slack = HEADER_SLACK + pipeline->table_count * TABLE_SLACK;
+    if (payload_max < PAYLOAD_MAX_LEAST || payload_max < 2 * slack)
+        return br_error_set(error, BR_FATAL,
+                            "the server takes messages of at most %zu bytes (max_payload); Braid's commits need %zu or "
+                            "more: raise it in the server's configuration",
+                            payload_max, 2 * slack > PAYLOAD_MAX_LEAST ? 2 * slack : (size_t)PAYLOAD_MAX_LEAST);
     struct br_emit *emit = br_calloc(1, sizeof *emit);
     emit->pipeline = pipeline;
     emit->lineage = lineage;
     emit->payload_max = payload_max;
+    emit->row_max = payload_max - slack;
     emit->arena = br_arena_create();
     emit->outputs = br_calloc(pipeline->view_count + 1, sizeof *emit->outputs);
     emit->streams = br_calloc(pipeline->table_count + 1, sizeof *emit->streams);
     emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
     emit->side_hash = XXH3_createState();
-    emit->sink = (struct br_sink){emit, take_rows, take_changes, take_late, take_failed};
+    emit->sink = (struct br_sink){emit, take_rows, take_changes, br_emit_late, br_emit_failed};
     for (uint32_t i = 0; i < pipeline->view_count; i++) {
         enum br_status status = open_output(emit, &emit->outputs[i], &pipeline->views[i], error);
         if (status != BR_OK) {
@@ -459,6 +345,7 @@ void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events 
         br_buffer_clear(&output->subjects);
         output->item_count = 0;
         output->record_count = 0;
+        output->fit = FITS;
         output->counts = (struct br_view_counts){0};
         XXH3_64bits_reset(output->hash);
     }
@@ -545,7 +432,7 @@ static void lay_out_packed(struct br_emit *emit, struct view_output *output, str
                            struct br_slice inputs) {
     struct br_emit_block *blocks = NULL;
     size_t count = 0;
-    lay_out_blocks(emit, output, emit->payload_max - BLOCK_SLACK, &blocks, &count);
+    lay_out_blocks(emit, output, emit->row_max, &blocks, &count);
     uint32_t header_count = fill_headers(emit, output, "block", epoch, inputs, output->headers[0]);
     for (size_t i = 0; i < count; i++) {
         struct br_log_message *message = add_message(emit);
@@ -569,7 +456,7 @@ static bool rides_in_commit(const struct br_emit *emit) {
 }
 
 static void lay_out(struct br_emit *emit, const char *inputs_text) {
-    struct br_slice epoch = header_number(emit->arena, (int64_t)emit->epoch);
+    struct br_slice epoch = br_emit_number(emit->arena, (int64_t)emit->epoch);
     struct br_slice inputs = br_slice_of(br_arena_strdup(emit->arena, inputs_text));
     bool rides = rides_in_commit(emit);
     for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {

@@ -9,6 +9,9 @@
 // chains the
 //     previous epoch's digest, every view's, and that of the quarantined and late events.
 // E3. Everything handed out is owned here and valid until the next br_emit_begin.
+// E4. A row that fits no message of the server, or whose subject would be too long, is left out and reported (reason
+// "size"); subscribers of a keyed view see its former row go. The view's state keeps it, and the digest too: both are
+// the same whatever the server takes.
 #ifndef BR_PROCESSOR_EMIT_H
 #define BR_PROCESSOR_EMIT_H
 
