@@ -38,6 +38,11 @@ def test_a_server_without_jetstream(world):
     Worker(world).failed("JetStream", world.server.url[len("nats://"):], "-js")
 
 
+def test_a_server_that_takes_tiny_messages_only(world):
+    world.open(config="max_payload: 4096")
+    Worker(world).failed("max_payload", "4096", "raise it")
+
+
 ACCOUNT = 'authorization { user: "ann", password: "right-word" }'
 
 
