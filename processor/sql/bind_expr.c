@@ -153,8 +153,9 @@ enum br_type sql_bind_type(struct sql_binder *binder, const PgQuery__TypeName *t
     if (type_name->n_typmods != 0) {
         const char *hint = type == BR_NUMERIC
                                ? "write numeric, and x::numeric(p, s) in a view where digits are to be cut"
-                           : type == BR_TEXT ? "write text, with CHECK (length(x) <= n) for a bound"
-                                             : "leave it out";
+                           : type == BR_INTERVAL ? "write interval '1 minute'"
+                           : type == BR_TEXT     ? "write text, with CHECK (length(x) <= n) for a bound"
+                                                 : "leave it out";
         sql_error(binder, location, hint, "a length, precision or range of %s is not supported", br_type_name(type));
         return BR_UNKNOWN;
     }

@@ -31,6 +31,8 @@ enum {
     OPTION_MAX_FUTURE
 };
 #define OPTION_COUNT 7
+#define GATE_FIELDS                                                                                                    \
+    "contype conname initially_valid is_enforced " // of every constraint; newer grammars set more of them
 #define DAY_US (INT64_C(86400) * BR_US_PER_SECOND)
 
 // --- symbols
@@ -140,19 +142,19 @@ static void bind_column_constraint(struct table_binding *t, int column, const Pg
     case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL:
-        t->ok &= sql_only(t->binder, constraint, "contype conname initially_valid");
+        t->ok &= sql_only(t->binder, constraint, GATE_FIELDS);
         def->not_null = true;
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT:
         t->defaults[column] = constraint;
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
-        t->ok &= sql_only(t->binder, constraint, "contype conname raw_expr initially_valid");
+        t->ok &= sql_only(t->binder, constraint, GATE_FIELDS "raw_expr");
         t->check_columns[t->table->check_count] = def->name;
         t->checks[t->table->check_count++] = constraint;
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
-        t->ok &= sql_only(t->binder, constraint, "contype conname");
+        t->ok &= sql_only(t->binder, constraint, GATE_FIELDS);
         set_primary_key(t, &column, 1, sql_at(t->binder, constraint->location));
         break;
     default:
@@ -181,7 +183,7 @@ static void bind_column(struct table_binding *t, const PgQuery__ColumnDef *tree)
 static void bind_table_constraint(struct table_binding *t, const PgQuery__Constraint *constraint) {
     int location = sql_at(t->binder, constraint->location);
     if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) {
-        t->ok &= sql_only(t->binder, constraint, "contype conname raw_expr initially_valid");
+        t->ok &= sql_only(t->binder, constraint, GATE_FIELDS "raw_expr");
         t->check_columns[t->table->check_count] = NULL;
         t->checks[t->table->check_count++] = constraint;
         return;
@@ -190,7 +192,7 @@ static void bind_table_constraint(struct table_binding *t, const PgQuery__Constr
         unsupported_constraint(t, constraint);
         return;
     }
-    t->ok &= sql_only(t->binder, constraint, "contype conname keys");
+    t->ok &= sql_only(t->binder, constraint, GATE_FIELDS "keys");
     int *columns = br_arena_array(t->binder->arena, int, constraint->n_keys + 1);
     bool found = true;
     for (size_t i = 0; i < constraint->n_keys; i++) {
@@ -311,7 +313,7 @@ static void bind_defaults(struct table_binding *t) {
         struct br_column_def *column = &t->table->row_type.columns[i];
         if (constraint == NULL || column->type == BR_UNKNOWN)
             continue;
-        t->ok &= sql_only(t->binder, constraint, "contype conname raw_expr initially_valid");
+        t->ok &= sql_only(t->binder, constraint, GATE_FIELDS "raw_expr");
         struct br_expr *expr = sql_bind(&ctx, constraint->raw_expr), *cast = NULL;
         struct br_error error;
         int location = sql_at_node(t->binder, constraint->raw_expr);

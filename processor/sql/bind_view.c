@@ -251,8 +251,10 @@ static struct sql_symbol *commented(struct sql_binder *binder, const char *name)
 }
 
 static void comment_on_column(struct sql_binder *binder, const PgQuery__List *list, const char *comment) {
-    if (list->n_items < 2)
+    if (list->n_items < 2) {
+        sql_error(binder, binder->statement, "COMMENT ON COLUMN orders.amount IS '…'", "column name must be qualified");
         return;
+    }
     struct sql_symbol *symbol = commented(binder, sql_string(list->items[0]));
     if (symbol == NULL)
         return;

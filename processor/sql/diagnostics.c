@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LINE_BYTES_MAX ((size_t)240) // of the source that is shown
+
 struct br_diagnostics *br_diagnostics_create(const char *path, const char *text) {
     struct br_arena *arena = br_arena_create();
     struct br_diagnostics *diagnostics = br_arena_new(arena, struct br_diagnostics);
@@ -124,6 +126,28 @@ static struct br_slice source_line(const char *text, uint32_t line) {
     return (struct br_slice){(const uint8_t *)text, len};
 }
 
+// Of a very long line the part around the column; gives the column in it.
+static uint32_t shorten(struct br_slice *line, uint32_t column) {
+    size_t at = 0;
+    if (line->len <= LINE_BYTES_MAX)
+        return column;
+    for (uint32_t c = 1; at < line->len && c < column; c++)
+        do
+            at++;
+        while (at < line->len && !is_character_start((char)line->ptr[at]));
+    size_t begin = at > LINE_BYTES_MAX / 2 ? at - LINE_BYTES_MAX / 2 : 0;
+    size_t end = begin + LINE_BYTES_MAX < line->len ? begin + LINE_BYTES_MAX : line->len;
+    while (begin > 0 && !is_character_start((char)line->ptr[begin]))
+        begin--;
+    while (end < line->len && !is_character_start((char)line->ptr[end]))
+        end--;
+    column = 1;
+    for (size_t i = begin; i < at; i++)
+        column += is_character_start((char)line->ptr[i]) ? 1 : 0;
+    *line = (struct br_slice){line->ptr + begin, end - begin};
+    return column;
+}
+
 static void print_caret(struct br_slice line, uint32_t column, struct br_buffer *out) {
     uint32_t at = 1;
     for (size_t i = 0; i < line.len && at < column; i++) {
@@ -142,10 +166,11 @@ static void print_text(const struct br_diagnostics *diagnostics, const struct br
     br_buffer_printf(out, "%s:%u:%u: %s: %s\n", diagnostics->path, diagnostic->line, diagnostic->column,
                      diagnostic->warning ? "warning" : "error", diagnostic->message);
     struct br_slice line = source_line(diagnostics->text, diagnostic->line);
+    uint32_t column = shorten(&line, diagnostic->column);
     br_buffer_append_text(out, "  ");
     br_buffer_append_slice(out, line);
     br_buffer_append_text(out, "\n  ");
-    print_caret(line, diagnostic->column, out);
+    print_caret(line, column, out);
     if (diagnostic->hint != NULL)
         br_buffer_printf(out, "hint: %s\n", diagnostic->hint);
 }

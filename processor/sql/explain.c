@@ -27,10 +27,12 @@ static const char *duration(struct br_arena *arena, int64_t us) {
 }
 
 static const char *const *names_of(const struct explain *e, const struct br_node *left, const struct br_node *right) {
-    uint32_t count = left->field_count + (right == NULL ? 0 : right->field_count);
-    const char **names = br_arena_array(e->arena, const char *, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        names[i] = i < left->field_count ? left->fields[i].name : right->fields[i - left->field_count].name;
+    uint32_t left_count = left->field_count, right_count = right == NULL ? 0 : right->field_count;
+    const char **names = br_arena_array(e->arena, const char *, left_count + right_count + 1);
+    for (uint32_t i = 0; i < left_count; i++)
+        names[i] = left->fields[i].name;
+    for (uint32_t i = 0; right != NULL && i < right_count; i++)
+        names[left_count + i] = right->fields[i].name;
     return names;
 }
 

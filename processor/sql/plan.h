@@ -24,6 +24,8 @@ struct br_column_def {
     struct br_expr *default_value; // constant-foldable or of now(); NULL: none. Over no columns
     const char *comment;           // COMMENT ON COLUMN; NULL
 };
+// Nested fields that the file mentions (o.customer.name) are columns too, named by their path, behind the others; *
+// does not stand for them.
 struct br_row_type {
     const char *name;         // SQL name of the table, type or view
     const char *message_name; // full protobuf name ("shop.v2.Order"); derived when the SQL names none
@@ -43,7 +45,7 @@ struct br_lift_step { // one CREATE CAST: a projection from one row type to the 
     struct br_expr **exprs; // over from's columns; one per column of the step's target
 };
 struct br_version {           // an event type that the table's subject may carry
-    const char *message_name; // what the ce-type header says: the SQL name or the full protobuf name
+    const char *message_name; // the SQL name; ce-type says this or row_type->message_name, the full protobuf name
     const struct br_row_type *row_type;
     struct br_lift_step *steps; // step 0 from row_type, the last one to the table; none for the table's own type
     uint32_t step_count;

@@ -111,7 +111,9 @@ static struct time_origin time_origin_of(const struct br_node *node, uint32_t co
         uint32_t left = node->inputs[0]->field_count;
         if (column < left)
             return time_origin_of(node->inputs[0], column);
-        return node->join.left_outer ? (struct time_origin){0} : time_origin_of(node->inputs[1], column - left);
+        if (!node->join.left_outer)
+            return time_origin_of(node->inputs[1], column - left);
+        break;
     }
     case BR_NODE_SCAN:
         break;

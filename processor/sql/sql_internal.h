@@ -99,6 +99,10 @@ struct sql_binder {
 // --- parse.c
 // Reports syntax errors and gives the statements that parse. base, fixed: as in sql_binder.
 bool sql_parse(struct sql_binder *binder, const char *text, int base, bool fixed, struct sql_statements *ret);
+int sql_skip_blank(const char *text, int offset, int end); // past white space and comments
+
+// --- tree.c
+bool sql_too_deep(const void *message);
 const ProtobufCMessage *sql_message(const PgQuery__Node *node); // what a Node holds; NULL when it is empty
 int sql_location(const void *message);                          // first location in the tree, -1: none
 int sql_at(const struct sql_binder *binder, int location);      // offset in the file
@@ -110,10 +114,9 @@ static inline int sql_at_node(const struct sql_binder *binder, const PgQuery__No
 bool sql_only(struct sql_binder *binder, const void *message, const char *handled);
 bool sql_unsupported_node(struct sql_binder *binder, const PgQuery__Node *node); // always false
 const char *sql_string(const PgQuery__Node *node); // the text of a String node; NULL when it is another
-const char *sql_dotted(struct sql_binder *binder, PgQuery__Node **names, size_t count); // "a.b.c"
-int sql_skip_blank(const char *text, int offset, int end);                              // past white space and comments
-void sql_collect_paths(struct sql_binder *binder, const void *message);                 // dotted names below
 bool sql_is_string(const PgQuery__Node *node, const char *text);
+const char *sql_dotted(struct sql_binder *binder, PgQuery__Node **names, size_t count); // "a.b.c"
+void sql_collect_paths(struct sql_binder *binder, const void *message);                 // dotted names below
 
 // --- diagnostics.c
 void sql_error(struct sql_binder *binder, int location, const char *hint, const char *format, ...) BR_PRINTF(4, 5);
@@ -227,7 +230,7 @@ bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type,
 void sql_message_columns(struct sql_binder *binder, struct br_row_type *row_type, uint32_t *ret_visible);
 void sql_add_nested_columns(struct sql_binder *binder, struct br_row_type *row_type);
 
-// --- bind_from.c, bind_join.c, bind_select.c
+// --- bind_from.c, bind_join.c, plan_join.c, bind_select.c
 struct sql_relation {
     struct br_node *node; // NULL after an error
     struct sql_scope scope;

@@ -185,6 +185,27 @@ Test(errors, print_as_a_compiler_does) {
     br_buffer_free(&out);
     unload(&l);
 }
+Test(errors, of_a_long_line_the_part_around_is_shown) {
+    struct br_buffer text = {0}, out = {0};
+    br_buffer_append_text(&text, ORDERS VIEW "SELECT '");
+    for (int i = 0; i < 300; i++)
+        br_buffer_append_text(&text, "ä");
+    br_buffer_append_text(&text, "' AS a, amout FROM orders");
+    br_buffer_append_byte(&text, 0);
+    struct loaded l = load((const char *)text.ptr);
+    cr_expect_eq(l.diagnostics->list[0].column, 347);
+    br_diagnostics_print(l.diagnostics, false, &out);
+    br_buffer_append_byte(&out, 0);
+    cr_expect_lt(out.len, 700);
+    const char *line = strstr((const char *)out.ptr, "\n  ") + 3, *caret = strstr(line, "\n  ") + 3;
+    size_t characters = 0;
+    for (const char *at = line; at < strstr(line, "amout"); at++)
+        characters += ((unsigned char)*at & 0xC0) != 0x80;
+    cr_expect_eq(strcspn(caret, "^"), characters);
+    br_buffer_free(&text);
+    br_buffer_free(&out);
+    unload(&l);
+}
 Test(errors, text_that_is_not_utf8_is_refused) {
     expect_error("-- \xff\n", 1, 4, "the file is not valid UTF-8", "UTF-8");
 }
