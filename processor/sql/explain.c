@@ -85,9 +85,9 @@ static const char *closing_text(struct explain *e, const struct br_node *node) {
 static const char *stores_text(const struct br_node *node) {
     switch (node->kind) {
     case BR_NODE_SOURCE:
-        return node->state_table_count == 0 ? NULL : "rows by primary key";
+        return node->state_table_count == 0 ? NULL : "stores rows by primary key";
     case BR_NODE_AGGREGATE:
-        return "groups, rows of closed windows, and for each aggregate the values that it may need again";
+        return "stores groups, rows of closed windows, and values that an aggregate may need again";
     case BR_NODE_JOIN:
         if (node->join.lookup)
             return NULL;
@@ -214,8 +214,9 @@ static void print_traits(struct explain *e, const struct br_node *node, unsigned
         br_buffer_append_text(e->out, "; the left side is not stored, later changes of the right don't revise it");
     const char *stores = stores_text(node);
     if (stores != NULL && node->state_table_count != 0)
-        br_buffer_printf(e->out, "; %s (state tables %u to %u)", stores, node->state_table,
-                         node->state_table + node->state_table_count - 1u);
+        br_buffer_printf(e->out,
+                         node->state_table_count == 1 ? "; %s (state table %u)" : "; %s (state tables %u to %u)",
+                         stores, node->state_table, node->state_table + node->state_table_count - 1u);
     br_buffer_append_text(e->out, "\n");
 }
 

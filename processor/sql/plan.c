@@ -164,6 +164,29 @@ static void put_expr(struct sql_binder *binder, struct br_buffer *out, const str
     put_shape(out, expr);
 }
 
+// How the column lies on the wire: a descriptor that changes makes another plan.
+static void put_path(struct sql_binder *binder, struct br_buffer *out, const struct br_message_type *message,
+                     const char *path) {
+    for (size_t len = strcspn(path, ".");; len += 1 + strcspn(path + len + 1, ".")) {
+        const struct br_message_field *field;
+        struct br_error error;
+        if (br_message_find_path(message, br_arena_strndup(binder->arena, path, len), &field, &error) != BR_OK)
+            return;
+        put_number(out, field->number);
+        put_number(out, field->kind);
+        put_number(out, field->has_presence);
+        put_number(out, field->oneof_index);
+        put_number(out, (int64_t)field->default_value.len);
+        br_buffer_append_slice(out, field->default_value);
+        for (uint32_t i = 0; field->enumeration != NULL && i < field->enumeration->count; i++) {
+            put_number(out, field->enumeration->numbers[i]);
+            put_text(out, field->enumeration->names[i]);
+        }
+        if (path[len] == '\0')
+            return;
+    }
+}
+
 static void put_row_type(struct sql_binder *binder, struct br_buffer *out, const struct br_row_type *row_type) {
     put_text(out, row_type->message_name);
     put_number(out, row_type->column_count);
@@ -171,6 +194,8 @@ static void put_row_type(struct sql_binder *binder, struct br_buffer *out, const
         const struct br_column_def *column = &row_type->columns[i];
         put_text(out, column->name);
         put_text(out, column->path);
+        if (row_type->message != NULL)
+            put_path(binder, out, row_type->message, column->path);
         put_number(out, column->type);
         put_number(out, column->not_null);
         put_expr(binder, out, column->default_value);
