@@ -2,6 +2,7 @@
 // See emit.h.
 #include "processor/emit_internal.h"
 
+#include "processor/expr/row.h"
 #include "processor/subject.h"
 
 #include <stdio.h>
@@ -188,9 +189,25 @@ static void hash_part(struct view_output *output, char mark, struct br_slice byt
     XXH3_64bits_update(output->hash, bytes.ptr, bytes.len);
 }
 
-// Does an update put the row under another subject?
+// Equal keys that are written differently: 1.0 and 1.00, 1 mon and 30 days.
+static bool renames_key(struct view_output *output, const struct br_change *change) {
+    const struct br_node *root = output->view->root;
+    br_buffer_clear(&output->scratch);
+    br_row_encode(change->old_batch, change->old_row, root->key, root->key_count, &output->scratch);
+    size_t old_len = output->scratch.len;
+    br_row_encode(change->new_batch, change->new_row, root->key, root->key_count, &output->scratch);
+    struct br_slice old = {output->scratch.ptr, old_len},
+                    fresh = {output->scratch.ptr + old_len, output->scratch.len - old_len};
+    return !br_slice_equal(old, fresh);
+}
+
+// Does an update put the row under another subject, or another text of its key? Subscribers then know two rows.
 static bool moves(struct view_output *output, const struct br_change *change) {
-    if (!output->templated || change->old_batch == NULL)
+    if (change->old_batch == NULL)
+        return false;
+    if (output->renamable && renames_key(output, change))
+        return true;
+    if (!output->templated)
         return false;
     const struct br_view *view = output->view;
     br_buffer_clear(&output->scratch);
@@ -216,7 +233,7 @@ static enum br_status take_change(struct br_emit *emit, struct view_output *outp
     char op = keyed ? (gone ? 'D' : 'U') : (gone ? 'R' : 'I');
     struct mark mark = mark_of(output);
     bool moved = keyed && !gone && moves(output, change);
-    if (moved) // the row's former subject must not keep it as its last value
+    if (moved) // neither the row's former subject nor its former key may keep it as its last value
         BR_TRY(add_row(emit, output, 'D', change->old_batch, change->old_row, error));
     for (int64_t i = 0; i < change->count; i++)
         BR_TRY(add_row(emit, output, op, batch, row, error));
@@ -249,6 +266,10 @@ static enum br_status open_output(struct br_emit *emit, struct view_output *outp
                                   struct br_error *error) {
     output->view = view;
     output->templated = strchr(view->subject, '{') != NULL;
+    for (uint32_t k = 0; view->root->has_key && k < view->root->key_count; k++) {
+        enum br_type type = view->root->fields[view->root->key[k]].type;
+        output->renamable |= type == BR_NUMERIC || type == BR_DOUBLE || type == BR_INTERVAL;
+    }
     output->hash = XXH3_createState();
     const struct br_row_type *type = &view->row_type;
     const char **paths = br_calloc(type->column_count + 1, sizeof *paths);

@@ -28,6 +28,7 @@ struct view_output {
     size_t item_count, item_capacity;
     uint64_t record_count;
     bool templated;
+    bool renamable;    // its key may be written in several ways
     enum fit fit;      // of the rows added since it was last set: what can't be published (E4)
     size_t unfit_size; // bytes of the row, or of the subject, that doesn't fit
     char ttl[32];

@@ -657,8 +657,7 @@ def compare(pipeline, wanted, got, flags):
     ids = {(l["quarantined"], l["row"]["id"]) for l in beyond}
     wanted_rows, got_rows = ([l for l in lines if (l["view"], l["row"].get("id")) not in ids] for lines in (wanted_rows, got_rows))
     missing, extra = rows.differences(wanted_rows, got_rows, pipeline.tolerance)
-    if pipeline.wild:
-        missing, extra = without_long_fractions(missing, extra)
+    missing, extra = without_long_fractions(missing, extra)
     if not missing and not extra:
         return
     why = [f"{' '.join(flags) or 'plain'}:"]
