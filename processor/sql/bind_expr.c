@@ -373,7 +373,7 @@ static struct br_expr *bind_node(struct sql_expr_context *ctx, const PgQuery__No
     case PG_QUERY__NODE__NODE_A_CONST:
         return bind_const(binder, node->a_const);
     case PG_QUERY__NODE__NODE_COLUMN_REF:
-        return bind_names(ctx, node->column_ref->fields, node->column_ref->n_fields, NULL, 0,
+        return bind_names(ctx, node->column_ref->fields, node->column_ref->n_fields, node->column_ref->fields, 0,
                           sql_at(binder, node->column_ref->location));
     case PG_QUERY__NODE__NODE_A_INDIRECTION:
         return bind_indirection(ctx, node->a_indirection);
