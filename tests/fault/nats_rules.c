@@ -66,7 +66,12 @@ static enum br_status make_output(void) {
     struct br_stream_info info;
     snprintf(all, sizeof all, "%s.>", subject);
     struct br_output_options options = {.subjects = subjects, .subject_count = 1};
-    return br_log_ensure_output(log_, stream, &options, &info, &error);
+    enum br_status status;
+    int tries = 0;
+    do { // a busy server now and then can't create a stream's store at once (JetStream error 10049)
+        status = br_log_ensure_output(log_, stream, &options, &info, &error);
+    } while (status != BR_OK && strstr(error.message, "10049") != NULL && tries++ < 50 && usleep(100000) == 0);
+    return status;
 }
 
 static uint64_t last_sequence(void) {
