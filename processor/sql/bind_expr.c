@@ -211,7 +211,7 @@ static struct br_expr *bind_names(struct sql_expr_context *ctx, PgQuery__Node **
                                   PgQuery__Node **more, size_t more_count, int location) {
     const char **names = br_arena_array(ctx->binder->arena, const char *, count + more_count);
     for (size_t i = 0; i < count + more_count; i++) {
-        const PgQuery__Node *node = i < count ? fields[i] : more[i - count];
+        const PgQuery__Node *node = i < count || more == NULL ? fields[i] : more[i - count];
         names[i] = sql_string(node);
         if (names[i] == NULL) {
             if (node->node_case == PG_QUERY__NODE__NODE_A_STAR)
