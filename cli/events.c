@@ -181,7 +181,9 @@ enum br_status br_event_writer_row(struct br_event_writer *writer, const struct 
     else
         any_subject(table, &writer->subject);
     ret_event->time = br_row_writer_time(rows);
-    struct br_slice type = version == 0 ? (struct br_slice){0} : br_slice_of(table->versions[version].message_name);
+    struct br_slice type = {0};
+    if (version != 0)
+        type = br_slice_of(table->versions[version].message_name);
     fill_message(writer, table, type, deletes, ret_event);
     return BR_OK;
 }

@@ -110,9 +110,11 @@ static void read_row(struct table *table, const struct br_json *line) {
     struct br_slice name;
     struct br_json value;
     for (uint32_t c = 0; c < table->column_count && br_json_next(&walk, table->arena, &name, &value); c++) {
-        row[c] = value.kind == BR_JSON_NULL     ? (struct br_slice){0}
-                 : value.kind == BR_JSON_STRING ? br_json_string(&value, table->arena)
-                                                : value.text;
+        row[c] = value.text;
+        if (value.kind == BR_JSON_NULL)
+            row[c] = (struct br_slice){0};
+        else if (value.kind == BR_JSON_STRING)
+            row[c] = br_json_string(&value, table->arena);
         if (value.kind == BR_JSON_STRING && row[c].ptr == NULL)
             row[c].ptr = (const uint8_t *)"";
         size_t width = text_width(row[c]);

@@ -101,7 +101,9 @@ static enum br_status memory_get_many(struct br_store *base, const struct br_sli
     for (size_t i = 0; i < count; i++) {
         const struct item *item = order_find(&store->order, keys[i]);
         ret_found[i] = item != NULL;
-        ret_values[i] = item == NULL ? (struct br_slice){0} : value_of(item);
+        ret_values[i] = (struct br_slice){0};
+        if (item != NULL)
+            ret_values[i] = value_of(item);
     }
     return BR_OK;
 }
