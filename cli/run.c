@@ -5,10 +5,17 @@
 #include "processor/worker.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #define DEV_PORT 4222 // where the other commands look; another one when it is taken
+
+// What is read ahead is memory beyond the budget; an epoch takes no more than 4 MiB at a time.
+#define READ_AHEAD_BYTES ((size_t)16 << 20)      // all readers together,
+#define READ_AHEAD_BYTES_LEAST ((size_t)4 << 20) // and one at least
+
+#define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
@@ -135,6 +142,8 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
 
 static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_error error;
+    size_t share = READ_AHEAD_BYTES / (pipeline->table_count == 0 ? 1 : pipeline->table_count);
+    arguments->connect.reader_queue_bytes = share < READ_AHEAD_BYTES_LEAST ? READ_AHEAD_BYTES_LEAST : share;
     struct br_private_server *server = NULL;
     struct br_log *log = NULL;
     bool private_server = arguments->dev && arguments->connect.url == NULL;
@@ -189,6 +198,8 @@ int br_command_run(int argc, char **argv) {
         snprintf(data, sizeof data, "%s.braid-data", pipeline->name);
         arguments.data = data;
     }
+    // An epoch's large buffers go back to the system when they are freed, and don't stay as holes in the heap.
+    mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
     br_catch_signals();
     code = run_worker(&arguments, pipeline);
     br_pipeline_destroy(&pipeline);

@@ -255,14 +255,14 @@ class World:
                               text=True, stdin=subprocess.DEVNULL, check=False, timeout=PATIENCE_S)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
-    def caught_up(self, worker):
+    def caught_up(self, worker, patience_s=PATIENCE_S):
         """Waits until all of the input is committed."""
         last = self.client.stream(INPUT)["last_seq"]
 
         def done():
             status = self.status()
             return status and status["inputs"][0]["sequence"] == last and status["committed"] == status["epoch"] and status
-        return until(done, f"the worker consumes everything up to {last}", worker=worker)
+        return until(done, f"the worker consumes everything up to {last}", patience_s, worker)
 
     def changes(self):
         text = self.braid("tail", self.pipeline, "--from-start", "--no-follow", "--server", self.server.url)
