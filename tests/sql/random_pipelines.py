@@ -54,7 +54,7 @@ TAME = {
     "boolean": ["true", "false"],
     "integer": ["0", "1", "2", "3", "-1", "7", "2147483647", "-2147483648"],
     "bigint": ["0", "1", "2", "-5", "9007199254740993", "9223372036854775807", "-9223372036854775808"],
-    "numeric": ["0", "1", "-1.25", "2.5", "0.000001", "99999999.99", "12345678901234567890.123456"],
+    "numeric": ["0", "1", "1.0", "1.00", "-1.25", "2.5", "0.000001", "99999999.99", "12345678901234567890.123456"],
     "double precision": ["0", "1.5", "-2.25", "1000.125", "0.5", "-0.125", "NaN", "Infinity", "-Infinity"],
     "text": ["", "a", "b", "ab", "Ab", "ä", "a b", "x"],
     "bytea": ["", "00ff", "616263"],
@@ -306,15 +306,25 @@ class Relation:
 class Table(Relation):
     def __init__(self, rng, name, columns, upsert, event_time=None):
         super().__init__(name, columns, stream=not upsert, key="id", event_time=event_time)
-        self.upsert = upsert
+        self.upsert, self.delimited = upsert, rng.random() < 0.2
         self.rows = [] if not upsert else {}
         self.next_id = 0
+        # Gates: what is missing is filled or turns the event away.
+        self.defaults, self.not_null = {}, set()
+        for column, type_ in list(columns.items())[1:]:
+            if column != event_time and rng.random() < 0.12:
+                self.defaults[column] = rng.choice(TAME[type_])
+            if column != event_time and rng.random() < 0.12:
+                self.not_null.add(column)
         self.keys = rng.choice([4, 8, 20])
 
     def ddl(self):
-        columns = [f"{n} {t}{' PRIMARY KEY' if n == 'id' and self.upsert else ''}" for n, t in self.columns.items()]
-        options = f" WITH (event_time = '{self.event_time}', watermark = '4000 days')" if self.event_time else ""
-        return f"CREATE TABLE {self.name} ({', '.join(columns)}){options};"
+        columns = [f"{n} {t}{' PRIMARY KEY' if n == 'id' and self.upsert else ''}{' NOT NULL' if n in self.not_null else ''}"
+                   f"{' DEFAULT ' + literal(t, self.defaults[n]) if n in self.defaults else ''}" for n, t in self.columns.items()]
+        options = [f"event_time = '{self.event_time}'", "watermark = '4000 days'"] if self.event_time else []
+        if self.delimited:
+            options.append("layout = 'delimited'")
+        return f"CREATE TABLE {self.name} ({', '.join(columns)}){' WITH (' + ', '.join(options) + ')' if options else ''};"
 
     def event(self, rng, pool):
         if self.upsert and self.rows and rng.random() < 0.15:
@@ -329,10 +339,13 @@ class Table(Relation):
                 continue
             null = rng.random() < (0 if column == self.event_time else 0.15)
             row[column] = None if null else rng.choice(pool[type_])
-        if self.upsert:
-            self.rows[row["id"]] = row
+        gated = {n: self.defaults.get(n) if v is None else v for n, v in row.items()}
+        if any(gated[n] is None for n in self.not_null):
+            pass
+        elif self.upsert:
+            self.rows[row["id"]] = gated
         else:
-            self.rows.append(row)
+            self.rows.append(gated)
         # Columns without a value are left out of the event now and then.
         return {"table": self.name, "row": {n: json_value(self.columns[n], v) for n, v in row.items() if v is not None or rng.random() < 0.5}}
 
@@ -425,7 +438,12 @@ class Pipeline:
             select, columns, key = made
             name = f"v{v}"
             plain = rng.random() < 0.15
-            head = f"CREATE {'' if plain else 'MATERIALIZED '}VIEW {name} AS"
+            options = []
+            if not plain:
+                options += ["layout = 'packed'"] if rng.random() < 0.2 else ["format = 'json'"] if rng.random() < 0.2 else []
+                options += ["emit = 'final'"] if shape == self.windowed and not re.search("HAVING", select) and rng.random() < 0.3 else []
+            with_ = f" WITH ({', '.join(options)})" if options else ""
+            head = f"CREATE {'' if plain else 'MATERIALIZED '}VIEW {name}{with_} AS"
             self.statements.append(f"{head}\n{select};")
             self.oracle.append(render_windows(f"CREATE VIEW {name} AS\n{select};"))
             stream = plain and all(r.stream for r in relations if re.search(rf"\b{r.name}\b", select)) and shape == self.projection
@@ -506,7 +524,7 @@ class Pipeline:
             chosen[name] = type_
         for i in range(rng.randint(0 if groups else 1, 4)):
             text, type_ = self.aggregate(columns)
-            if type_ == "numeric" and rng.random() < 0.3 and not re.search(r"min|max", text):
+            if type_ == "numeric" and rng.random() < 0.3 and not re.search(r"min|max|DISTINCT", text):
                 text, type_ = f"({text})::text", "text"
             list_.append(f"{text} AS a{i}")
             chosen[f"a{i}"] = type_
