@@ -124,7 +124,10 @@ static struct br_expr *bind_aggregate(struct sql_expr_context *ctx, const PgQuer
     bool star = call->agg_star != 0;
     if (star ? bound.aggregate.kind != BR_AGG_COUNT : call->n_args != 1) {
         if (star || call->n_args == 0)
-            sql_error(binder, location, NULL, "function %s() does not exist", name);
+            sql_error(binder, location,
+                      strcmp(name, "count") == 0 ? "count(*) counts rows"
+                                                 : br_arena_printf(binder->arena, "say of what: %s(column)", name),
+                      "function %s(%s) does not exist", name, star ? "*" : "");
         else
             sql_error(binder, location, "count what they have in common: one expression",
                       "%s of more than one argument is not supported", name);

@@ -13,7 +13,15 @@ struct br_expr *sql_call(struct sql_binder *binder, const char *name, struct br_
     struct br_expr *expr = NULL;
     if (br_expr_call(binder->arena, name, arguments, count, location, &expr, &error) == BR_OK)
         return expr;
-    sql_error_of(binder, location, &error);
+    const char *hint = sql_call_hint(binder, name, arguments, count, error.message);
+    char *end = strstr(error.message, "\nhint: ");
+    if (hint != NULL && end != NULL)
+        *end = '\0';
+    location = sql_literal_location(binder, arguments, count, error.message, location);
+    if (hint == NULL)
+        sql_error_of(binder, location, &error);
+    else
+        sql_error(binder, location, hint, "%s", error.message);
     return NULL;
 }
 
@@ -350,7 +358,7 @@ static struct br_expr *bind_coalesce(struct sql_expr_context *ctx, const PgQuery
     enum br_type type;
     int location = sql_at(ctx->binder, coalesce->location);
     if (br_expr_unify(ctx->binder->arena, arguments, (uint32_t)coalesce->n_args, "COALESCE", &type, &error) != BR_OK) {
-        sql_error_of(ctx->binder, location, &error);
+        sql_unify_error(ctx->binder, arguments, (uint32_t)coalesce->n_args, location, &error);
         return NULL;
     }
     return br_expr_of(ctx->binder->arena, BR_EXPR_COALESCE, type, arguments, (uint32_t)coalesce->n_args, location);

@@ -183,9 +183,16 @@ static struct sql_relation bind_subselect(struct sql_binder *binder, const PgQue
 // --- tumble and hop
 static bool bind_size(struct sql_binder *binder, const PgQuery__Node *node, const char *what, int64_t *ret_us) {
     struct sql_scope none = {0};
-    struct sql_expr_context ctx = {.binder = binder, .scope = &none, .clause = what};
+    struct sql_expr_context ctx = {
+        .binder = binder, .scope = &none, .clause = br_arena_printf(binder->arena, "the %s of a window", what)};
     int location = sql_at_node(binder, node);
-    struct br_expr *expr = sql_bind_as(&ctx, node, BR_INTERVAL, BR_CAST_IMPLICIT);
+    struct br_expr *expr = sql_bind(&ctx, node);
+    if (expr != NULL && expr->type != BR_UNKNOWN && expr->type != BR_INTERVAL) {
+        sql_error(binder, location, "write interval '1 minute'", "the %s of a window must be an interval, not %s", what,
+                  br_type_name(expr->type));
+        return false;
+    }
+    expr = expr == NULL ? NULL : sql_cast_to(binder, expr, BR_INTERVAL, BR_CAST_IMPLICIT, location);
     if (expr == NULL)
         return false;
     if (expr->kind != BR_EXPR_CONST || expr->value.is_null) {
@@ -198,15 +205,20 @@ static bool bind_size(struct sql_binder *binder, const PgQuery__Node *node, cons
         return false;
     }
     if (*ret_us <= 0) {
-        sql_error(binder, location, NULL, "the %s of a window must be positive", what);
+        sql_error(binder, location, "for example interval '1 minute'", "the %s of a window must be positive", what);
         return false;
     }
     return true;
 }
 
 static bool check_window(struct sql_binder *binder, int64_t size_us, int64_t slide_us, int location) {
+    if (size_us > SQL_WINDOW_US_MAX) {
+        sql_error(binder, location, "the calendar has 3,652,059 days: years 1 to 9999",
+                  "the size of a window is longer than all of time");
+        return false;
+    }
     if (slide_us > size_us || size_us % slide_us != 0) {
-        sql_error(binder, location, "for example hop(t, at, interval '10 seconds', interval '1 minute')",
+        sql_error(binder, location, "the slide comes first: hop(t, at, interval '10 seconds', interval '1 minute')",
                   "the size of a hopping window must be a multiple of its slide");
         return false;
     }

@@ -255,7 +255,8 @@ static bool bind_results(struct sql_binder *binder, struct sql_function *functio
     uint32_t wanted = function->returns_row == NULL ? 1 : function->returns_row->visible_count;
     if (results->count != wanted) {
         sql_error(binder, location, "SELECT one expression for each column of the result",
-                  "the function gives %u columns, its result has %u", results->count, wanted);
+                  "the function gives %u column%s, its result has %u", results->count, results->count == 1 ? "" : "s",
+                  wanted);
         return false;
     }
     function->body = br_arena_array(binder->arena, struct br_expr *, wanted + 1);

@@ -167,7 +167,8 @@ struct sql_relation sql_bind_join(struct sql_binder *binder, const PgQuery__Join
                   "%s JOIN is not supported", is_right ? "RIGHT" : "FULL");
         ok = false;
     }
-    ok &= check_aliases(binder, &left.scope, &right.scope, location);
+    bool apart = check_aliases(binder, &left.scope, &right.scope, location);
+    ok &= apart;
     uint32_t left_count = left.node == NULL ? left.scope.count : left.node->field_count;
     uint32_t using_count = (uint32_t)join->n_using_clause;
     const char **using = br_arena_array(binder->arena, const char *, using_count + 1);
@@ -179,12 +180,12 @@ struct sql_relation sql_bind_join(struct sql_binder *binder, const PgQuery__Join
     struct sql_relation result = {0};
     ok &= bind_using(binder, &left, &right, left_count, using, using_count, location, &conjuncts);
     result.scope = joined_scope(binder, &left, &right, left_count, using, ok ? using_count : 0);
-    if (join->quals != NULL) {
+    if (join->quals != NULL && apart) { // else every name would be ambiguous
         struct sql_expr_context ctx = {.binder = binder, .scope = &result.scope, .clause = "JOIN/ON"};
         ok &= sql_conjuncts_bind(&ctx, join->quals, &conjuncts);
     }
     if (ok && left.node != NULL && right.node != NULL)
         result.node = sql_join(binder, left.node, right.node, &conjuncts, left_outer, location);
-    result.scope.poisoned |= left.node == NULL || right.node == NULL;
+    result.scope.poisoned |= left.node == NULL || right.node == NULL || !apart;
     return result;
 }

@@ -45,7 +45,7 @@ static bool unify(struct sql_binder *binder, struct br_expr **exprs, uint32_t co
             return false;
     if (br_expr_unify(binder->arena, exprs, count, what, ret_type, &error) == BR_OK)
         return true;
-    sql_error_of(binder, location, &error);
+    sql_unify_error(binder, exprs, count, location, &error);
     return false;
 }
 

@@ -80,8 +80,9 @@ static bool expand_star(struct select *select, const char *relation, int locatio
         struct sql_nearest nearest = {.wanted = relation};
         for (uint32_t i = 0; i < scope->relation_count; i++)
             sql_nearest_try(&nearest, scope->relations[i]);
-        sql_error(binder, location, sql_nearest_hint(binder, &nearest), "missing FROM-clause entry for table \"%s\"",
-                  relation);
+        const char *near = sql_nearest_hint(binder, &nearest);
+        sql_error(binder, location, near != NULL ? near : sql_relations_hint(binder, scope),
+                  "missing FROM-clause entry for table \"%s\"", relation);
     } else {
         sql_error(binder, location, NULL, "SELECT * with no tables specified is not valid");
     }
@@ -455,6 +456,7 @@ static bool bind_count(struct sql_binder *binder, const PgQuery__Node *node, con
 // --- CTEs
 static bool bind_ctes(struct sql_binder *binder, const PgQuery__WithClause *with) {
     bool supported = sql_only(binder, with, "ctes"), ok = supported;
+    const struct sql_symbol *outer = binder->ctes;
     for (size_t i = 0; i < with->n_ctes; i++) {
         const PgQuery__CommonTableExpr *tree = with->ctes[i]->common_table_expr;
         struct sql_symbol *cte = br_arena_new(binder->arena, struct sql_symbol);
@@ -473,6 +475,12 @@ static bool bind_ctes(struct sql_binder *binder, const PgQuery__WithClause *with
         } else {
             cte->select = tree->ctequery->select_stmt;
         }
+        for (const struct sql_symbol *other = binder->ctes; other != outer; other = other->next)
+            if (strcmp(other->name, cte->name) == 0) {
+                sql_error(binder, sql_at(binder, tree->location), "use another name",
+                          "WITH query name \"%s\" specified more than once", cte->name);
+                handled = false;
+            }
         cte->poisoned = !handled || !sql_bind_select(binder, cte->select, false, &select);
         if (!cte->poisoned && cte->name_count > select.count) {
             sql_error(binder, sql_at(binder, tree->location), NULL,

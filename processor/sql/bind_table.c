@@ -6,6 +6,8 @@
 // them: * leaves them out.
 #include "processor/sql/sql_internal.h"
 
+#include "processor/expr/datetime.h"
+
 #include <ctype.h>
 
 struct table_binding {
@@ -136,16 +138,36 @@ static void unsupported_constraint(struct table_binding *t, const PgQuery__Const
     t->ok = false;
 }
 
+// NULL after NOT NULL, two DEFAULTs: one of them would be ignored.
+static bool no_conflict(struct table_binding *t, int column, PgQuery__ConstrType type,
+                        const PgQuery__Constraint *constraint) {
+    const char *name = t->table->row_type.columns[column].name;
+    int location = sql_at(t->binder, constraint->location);
+    if (type == PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT && t->defaults[column] != NULL) {
+        sql_error(t->binder, location, NULL, "multiple default values specified for column \"%s\" of table \"%s\"",
+                  name, t->table->name);
+        return false;
+    }
+    if (type == PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL && t->table->row_type.columns[column].not_null) {
+        sql_error(t->binder, location, NULL, "conflicting NULL/NOT NULL declarations for column \"%s\" of table \"%s\"",
+                  name, t->table->name);
+        return false;
+    }
+    return true;
+}
+
 static void bind_column_constraint(struct table_binding *t, int column, const PgQuery__Constraint *constraint) {
     struct br_column_def *def = &t->table->row_type.columns[column];
     switch (constraint->contype) {
     case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
+        t->ok &= no_conflict(t, column, PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL, constraint);
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL:
         t->ok &= sql_only(t->binder, constraint, GATE_FIELDS);
         def->not_null = true;
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT:
+        t->ok &= no_conflict(t, column, PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT, constraint);
         t->defaults[column] = constraint;
         break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
@@ -220,6 +242,8 @@ static void bind_elements(struct table_binding *t) {
     for (size_t i = 0; i < tree->n_table_elts; i++)
         if (tree->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF)
             bind_column(t, tree->table_elts[i]->column_def);
+        else if (tree->table_elts[i]->node_case != PG_QUERY__NODE__NODE_CONSTRAINT)
+            t->ok = sql_unsupported_node(t->binder, tree->table_elts[i]);
     t->symbol->visible_count = t->listed = t->table->row_type.column_count;
 }
 
@@ -229,8 +253,6 @@ static void bind_constraints(struct table_binding *t) {
         const PgQuery__Node *element = t->tree->table_elts[i];
         if (element->node_case == PG_QUERY__NODE__NODE_CONSTRAINT)
             bind_table_constraint(t, element->constraint);
-        else if (element->node_case != PG_QUERY__NODE__NODE_COLUMN_DEF)
-            t->ok = sql_unsupported_node(t->binder, element);
     }
 }
 
@@ -275,7 +297,7 @@ static void bind_message(struct table_binding *t, const struct sql_option *optio
     struct br_row_type *row_type = &t->table->row_type;
     int location = option->given ? option->location : sql_at_node(t->binder, NULL);
     if (!option->given) {
-        if (!listed) {
+        if (!listed && t->ok) {
             sql_error(t->binder, sql_at(t->binder, t->tree->relation->location),
                       "list its columns, or name a message: WITH (message = 'shop.v1.Order')",
                       "table \"%s\" has neither columns nor a message", t->table->name);
@@ -325,6 +347,11 @@ static void bind_defaults(struct table_binding *t) {
                 sql_error(t->binder, location, "You will need to rewrite or cast the expression.",
                           "column \"%s\" is of type %s but default expression is of type %s", column->name,
                           br_type_name(column->type), br_type_name(expr->type));
+        }
+        if (cast != NULL && cast->kind == BR_EXPR_CONST && cast->type == BR_TIMESTAMPTZ && !cast->value.is_null &&
+            (cast->value.bigint < BR_COLUMN_TIME_MIN || cast->value.bigint >= BR_COLUMN_TIME_END)) {
+            sql_error(t->binder, location, "a column holds the years 1 to 9999", "timestamp out of range");
+            cast = NULL;
         }
         column->default_value = cast;
         t->ok &= cast != NULL;

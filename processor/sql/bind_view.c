@@ -22,7 +22,8 @@ static bool check_names(struct sql_binder *binder, const struct sql_select *sele
 static bool rename_columns(struct sql_binder *binder, struct sql_select *select, PgQuery__Node **names, size_t count,
                            int location) {
     if (count > select->count) {
-        sql_error(binder, location, NULL, "too many column names were specified");
+        sql_error(binder, location, br_arena_printf(binder->arena, "the SELECT gives %u", select->count),
+                  "too many column names were specified");
         return false;
     }
     for (size_t i = 0; i < count; i++)
@@ -157,6 +158,11 @@ static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQ
     derive_again(binder, view->root, view);
     set_row_type(binder, view, &select);
     int subject_at = options[OPTION_SUBJECT].location;
+    if (view->layout == BR_LAYOUT_PACKED && strchr(view->subject, '{') != NULL) {
+        sql_error(binder, subject_at, "leave layout = 'packed' out, or {…}",
+                  "a packed view has one subject: its changes of an epoch go out together");
+        return false;
+    }
     bool ok = sql_check_subject(binder, view->subject, false, subject_at) &&
               check_placeholders(binder, view->subject, &select, subject_at);
     ok &= bind_windows(binder, view, options);

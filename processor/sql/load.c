@@ -191,6 +191,14 @@ static void bind_statement(struct sql_binder *binder, const struct sql_statement
         sql_error(binder, statement->begin, "use CREATE MATERIALIZED VIEW name AS SELECT …, or braid query",
                   "a SELECT of its own is not supported in a pipeline");
         return;
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT:
+        sql_error(binder, statement->begin, "use text, with CHECK (x IN ('a', 'b')) in the table",
+                  "CREATE TYPE … AS ENUM is not supported");
+        return;
+    case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT:
+        sql_error(binder, statement->begin, "use the type itself, with CHECK in the table",
+                  "CREATE DOMAIN is not supported");
+        return;
     default:
         unsupported_statement(binder, statement);
     }
@@ -264,6 +272,11 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
         sql_error(binder, (int)br_utf8_valid_prefix(br_slice_of(binder->text)), "save the file as UTF-8",
                   "the file is not valid UTF-8");
         return;
+    }
+    if (strncmp(binder->text, "\xEF\xBB\xBF", 3) == 0) { // a byte order mark, as some editors write
+        char *text = br_arena_strdup(binder->arena, binder->text);
+        memset(text, ' ', 3);
+        binder->text = text;
     }
     sql_parse(binder, binder->text, 0, false, &statements);
     bind_file(binder, &statements, named);

@@ -65,6 +65,16 @@ static bool read_interval(struct sql_binder *binder, struct sql_option *option, 
     return true;
 }
 
+static const char *choices_hint(struct sql_binder *binder, const char *choices) {
+    const char *list = "one of";
+    for (const char *at = choices; *at != '\0'; at += strspn(at, " ")) {
+        int len = (int)strcspn(at, " ");
+        list = br_arena_printf(binder->arena, "%s%s '%.*s'", list, at == choices ? "" : ",", len, at);
+        at += len;
+    }
+    return list;
+}
+
 static bool read_choice(struct sql_binder *binder, struct sql_option *option, const char *text) {
     int64_t index = 0;
     for (const char *at = option->choices; *at != '\0'; index++) {
@@ -76,8 +86,8 @@ static bool read_choice(struct sql_binder *binder, struct sql_option *option, co
         at += len;
         at += strspn(at, " ");
     }
-    sql_error(binder, option->location, br_arena_printf(binder->arena, "one of: %s", option->choices),
-              "invalid value for %s: '%s'", option->name, text);
+    sql_error(binder, option->location, choices_hint(binder, option->choices), "invalid value for %s: '%s'",
+              option->name, text);
     return false;
 }
 
@@ -133,9 +143,9 @@ bool sql_options(struct sql_binder *binder, PgQuery__Node **elements, size_t cou
             ok = false;
             continue;
         }
-        option->given = true;
         option->location = location;
-        ok &= read_option(binder, option, element);
+        option->given = read_option(binder, option, element);
+        ok &= option->given;
     }
     return ok;
 }

@@ -12,6 +12,7 @@
 
 #define PARSE_STACK_BYTES ((size_t)128 << 20) // address space; only what is used becomes memory
 #define NESTING_MAX 10000                     // levels, by nests_too_deep: about 2 KiB of stack each
+#define MESSAGE_SHOWN_MAX 100
 #define PARENTHESES_MAX 1000
 
 struct parse_job {
@@ -221,7 +222,16 @@ static const char *poison_declared(struct sql_binder *binder, const char *text) 
 static void report_syntax(struct sql_binder *binder, const struct parse_job *job, int base, bool fixed) {
     int offset = job->cursor > 0 ? offset_of_character(job->text, job->cursor)
                                  : sql_skip_blank(job->text, 0, (int)strlen(job->text));
-    sql_error(binder, fixed ? base : base + offset, poison_declared(binder, job->text), "%s", job->message);
+    const char *hint = poison_declared(binder, job->text);
+    // A message may quote all the rest of the statement: its first line, cut, says enough.
+    int len = (int)strcspn(job->message, "\n");
+    bool cut = len > MESSAGE_SHOWN_MAX || job->message[len] != '\0';
+    len = len > MESSAGE_SHOWN_MAX ? MESSAGE_SHOWN_MAX : len;
+    while (cut && len > 0 && ((unsigned char)job->message[len] & 0xC0) == 0x80)
+        len--;
+    sql_error(binder, fixed ? base : base + offset,
+              hint != NULL ? hint : sql_syntax_hint(binder, job->text, offset, job->message), "%.*s%s", len,
+              job->message, cut ? "…\"" : "");
 }
 
 static void parse_one(struct sql_binder *binder, const char *text, int location, int len, int base, bool fixed,

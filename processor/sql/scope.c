@@ -89,15 +89,18 @@ static void report_missing(struct sql_expr_context *ctx, const char *const *name
         struct sql_nearest nearest = {.wanted = names[0]};
         for (uint32_t i = 0; i < scope->relation_count; i++)
             sql_nearest_try(&nearest, scope->relations[i]);
-        sql_error(binder, location, sql_nearest_hint(binder, &nearest), "missing FROM-clause entry for table \"%s\"",
-                  names[0]);
+        const char *near = sql_nearest_hint(binder, &nearest);
+        sql_error(binder, location, near != NULL ? near : sql_relations_hint(binder, scope),
+                  "missing FROM-clause entry for table \"%s\"", names[0]);
         return;
     }
     struct sql_nearest nearest = {.wanted = qualified ? join_names(binder->arena, names + 1, count - 1) : full};
     for (uint32_t i = 0; i < scope->count; i++)
         if (!qualified || (scope->columns[i].relation != NULL && strcmp(scope->columns[i].relation, names[0]) == 0))
             sql_nearest_try(&nearest, scope->columns[i].name);
-    sql_error(binder, location, sql_nearest_hint(binder, &nearest),
+    const char *near = sql_nearest_hint(binder, &nearest);
+    sql_error(binder, location,
+              near != NULL ? near : sql_columns_hint(binder, scope, qualified ? names[0] : NULL, full),
               count > 1 ? "column %s does not exist" : "column \"%s\" does not exist", full);
 }
 

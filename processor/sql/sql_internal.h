@@ -16,11 +16,12 @@
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
 
-#define SQL_STATEMENT_BYTES_MAX (256 * 1024)     // of one statement; bounds the depth of its tree
-#define SQL_TREE_DEPTH_MAX 500                   // nested expressions
-#define SQL_NODES_MAX 8000                       // plan nodes made for one file: plain views can multiply
-#define SQL_HOP_WINDOWS_MAX 1000                 // windows one row may fall into
-#define SQL_AGGREGATE_COLUMN (UINT32_C(1) << 30) // columns from here on stand for aggregates while binding
+#define SQL_STATEMENT_BYTES_MAX (256 * 1024)          // of one statement; bounds the depth of its tree
+#define SQL_TREE_DEPTH_MAX 500                        // nested expressions
+#define SQL_NODES_MAX 8000                            // plan nodes made for one file: plain views can multiply
+#define SQL_HOP_WINDOWS_MAX 1000                      // windows one row may fall into
+#define SQL_WINDOW_US_MAX INT64_C(315537897600000000) // the years 1 to 9999
+#define SQL_AGGREGATE_COLUMN (UINT32_C(1) << 30)      // columns from here on stand for aggregates while binding
 
 // --- the parse tree (parse.c)
 struct sql_statement {
@@ -293,5 +294,21 @@ void sql_number_nodes(struct sql_binder *binder, struct br_node **roots, uint32_
 void sql_finish_plan(struct sql_binder *binder);
 
 const char *sql_column_word(enum br_wire_kind kind); // what a .proto calls the field type
+
+// --- hints (hints.c): NULL when there is none
+// offset: of the error in the text of the statement.
+const char *sql_syntax_hint(struct sql_binder *binder, const char *text, int offset, const char *message);
+// Where the literal stands that the message quotes; else location.
+int sql_literal_location(struct sql_binder *binder, struct br_expr **exprs, uint32_t count, const char *message,
+                         int location);
+// Reports that expressions have no common type.
+void sql_unify_error(struct sql_binder *binder, struct br_expr **exprs, uint32_t count, int location,
+                     const struct br_error *error);
+const char *sql_call_hint(struct sql_binder *binder, const char *name, struct br_expr **arguments, uint32_t count,
+                          const char *message);
+// What columns (of a relation; NULL: of all) and relations there are.
+const char *sql_columns_hint(struct sql_binder *binder, const struct sql_scope *scope, const char *relation,
+                             const char *name);
+const char *sql_relations_hint(struct sql_binder *binder, const struct sql_scope *scope);
 
 #endif

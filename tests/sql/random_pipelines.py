@@ -97,7 +97,7 @@ NOT_DRAWN = {  # what reads a clock, is a form of its own below, or is no functi
     "greatest", "least", "nullif", "concat", "concat_ws", "like_escape"}
 # What a row may fail with in Braid alone: values that only PostgreSQL's types hold.
 LACKING = re.compile("overflows numeric|range for type numeric|neither NaN nor infinities|infinity to numeric|NaN to numeric|no infinite times|the years 1 to 9999|out of range: \"-?inf|out of range: \"-?Inf")
-FOLDED = re.compile("overflows numeric|invalid input syntax|out of range|division by zero|cannot take logarithm")
+REFUSED = re.compile("does not exist|syntax error|is not supported|must |ambiguous|cannot cast|cannot be matched")
 TIMEOUT_S = 120
 
 
@@ -688,10 +688,10 @@ def compare(pipeline, wanted, got, flags):
     raise Failure("\n".join(why))
 
 
-def folded(complaint, wanted):
-    """Is it a constant that Braid complains of? PostgreSQL says so for every row, or folds fewer of them."""
+def folded(complaint):
+    """Is it a constant that Braid complains of, not the pipeline? PostgreSQL says so for every row, or folds fewer of them."""
     said = re.findall(r": error: (.*)", complaint)
-    return said and all(FOLDED.search(message) or any(message == line.get("message") for line in wanted) for message in said)
+    return said and not any(REFUSED.search(message) for message in said)
 
 
 def check(server, options, pipeline, folder):
@@ -711,7 +711,7 @@ def check(server, options, pipeline, folder):
             return "refused by both"
         if refused:
             raise Failure(f"PostgreSQL refuses: {refused[:600]}\n  Braid: exit status {done.returncode} {done.stderr[:300]}")
-        if done.returncode == 1 and folded(done.stderr, wanted):
+        if done.returncode == 1 and folded(done.stderr):
             return "refused: a constant fails"
         if done.returncode:
             raise Failure(f"{' '.join(flags)}: exit status {done.returncode}: {done.stderr.strip()[:2000]}")

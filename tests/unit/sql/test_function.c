@@ -54,7 +54,7 @@ Test(function, errors_in_a_body_have_their_own_place) {
                  "operator does not exist: text ||| unknown", "operator");
     expect_error("CREATE FUNCTION f(x text) RETURNS text LANGUAGE SQL AS 'SELECT x FRM';\n"
                  "CREATE FUNCTION g(x text) RETURNS text LANGUAGE SQL AS 'SELECT ''a'' || y';",
-                 2, 53, "column \"y\" does not exist", NULL);
+                 2, 53, "column \"y\" does not exist", "columns are x");
 }
 Test(function, results_are_checked) {
     expect_error(TYPE TABLE "CREATE FUNCTION lift(o old) RETURNS orders LANGUAGE SQL AS 'SELECT o.id, o.at'", 3, 57,

@@ -100,14 +100,14 @@ Test(plan, windows_are_checked) {
     expect_error(HOP("placed_at, interval '1 second', interval '1 day'"), 3, 57,
                  "every row would fall into 86400 windows; at most 1000 are supported", "longer slide");
     expect_error(HOP("placed_at, interval '0', interval '1 day'"), 3, 89, "the slide of a window must be positive",
-                 NULL);
+                 "1 minute");
     expect_error(HOP("customer, interval '1 day', interval '1 day'"), 3, 69,
                  "the time of hop must be timestamptz, not text", "timestamptz");
     expect_error(HOP("placed_at, interval '1 day', interval '1 month'"), 3, 107,
                  "the size of a window can't have months: they differ in length", "days");
     expect_error(HOP("placed_at, interval '1 day'"), 3, 57, "hop takes 4 arguments", "slide, size");
     expect_error(HOP("placed_at, order_id::interval, interval '1 day'"), 3, 80,
-                 "column \"order_id\" does not exist: no column can be used in slide", NULL);
+                 "column \"order_id\" does not exist: no column can be used in the slide of a window", NULL);
 }
 Test(plan, an_upsert_table_gives_its_key) {
     struct loaded l =
@@ -304,13 +304,13 @@ Test(plan, now_is_for_append_only_rows) {
 }
 Test(plan, view_options) {
     struct loaded l = load_ok(
-        ORDERS "CREATE MATERIALIZED VIEW v (who, n) WITH (subject = 'shop.{who}.x', format = json, layout = packed,\n"
+        ORDERS "CREATE MATERIALIZED VIEW v (who, n) WITH (subject = 'shop.{who}.x', format = json,\n"
                "emit_interval = '2 seconds', ttl = '1 day') AS SELECT customer, count(*) FROM orders GROUP BY 1;\n"
                "COMMENT ON MATERIALIZED VIEW v IS 'counts'; COMMENT ON COLUMN v.n IS 'how many';\n"
                "COMMENT ON TABLE orders IS 'all'");
     const struct br_view *v = view_of(&l, "v");
     cr_expect_str_eq(v->subject, "shop.{who}.x");
-    cr_expect(v->format == BR_FORMAT_JSON && v->layout == BR_LAYOUT_PACKED && !v->emit_final);
+    cr_expect(v->format == BR_FORMAT_JSON && v->layout == BR_LAYOUT_SINGLE && !v->emit_final);
     cr_expect_eq(v->emit_interval_us, 2000000);
     cr_expect_eq(v->ttl_us, INT64_C(86400000000));
     cr_expect_str_eq(v->comment, "counts");
