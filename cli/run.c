@@ -11,9 +11,9 @@
 
 #define DEV_PORT 4222 // where the other commands look; another one when it is taken
 
-// What is read ahead is memory beyond the budget; an epoch takes no more than 4 MiB at a time.
-#define READ_AHEAD_BYTES ((size_t)16 << 20)      // all readers together,
-#define READ_AHEAD_BYTES_LEAST ((size_t)4 << 20) // and one at least
+// What is read ahead is memory beyond the budget; an epoch takes no more than 2 MiB at a time.
+#define READ_AHEAD_BYTES ((size_t)8 << 20)       // all readers together,
+#define READ_AHEAD_BYTES_LEAST ((size_t)1 << 20) // and one at least
 
 #define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 

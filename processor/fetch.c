@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-#define EPOCH_BYTES_MAX ((size_t)4 << 20) // of input; its rows, outputs and messages take several times that
+#define EPOCH_BYTES_MAX ((size_t)2 << 20) // of input; its rows, outputs and messages take several times that
 #define HOLD_WAIT_US 2000
 #define HOLD_TRIES_MAX 250
 #define RECORDED_WAIT_US 20000
