@@ -164,7 +164,7 @@ static enum br_status send_outstanding(struct br_task *task, struct br_error *er
         }
         if (status != BR_RETRY)
             return status;
-        task_back_off(task);
+        task_back_off(task, error);
     }
 }
 
@@ -203,7 +203,7 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
     enum br_status status;
     while ((status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &found, error)) ==
            BR_RETRY) {
-        task_back_off(task);
+        task_back_off(task, error);
         br_buffer_clear(&copy);
     }
     BR_TRY(status);
@@ -250,7 +250,7 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
         enum br_status status = br_log_append_wait(task->log, &result, &sequence, error);
         task->outstanding.waiting = false;
         if (status == BR_RETRY) { // surely nothing behind
-            task_back_off(task);
+            task_back_off(task, error);
             BR_TRY(send_outstanding(task, error));
             continue;
         }

@@ -29,7 +29,7 @@ static enum br_status read_log_end(struct br_task *task, struct log_end *end, st
     enum br_status status;
     while ((status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &end->found, error)) ==
            BR_RETRY) {
-        task_back_off(task);
+        task_back_off(task, error);
         br_buffer_clear(&copy);
     }
     BR_TRY(status);
@@ -119,7 +119,7 @@ static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *sta
     *ret_has = false;
     enum br_status status;
     while ((status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error)) == BR_RETRY) {
-        task_back_off(task);
+        task_back_off(task, error);
         br_buffer_clear(&copy);
     }
     BR_TRY(status);
@@ -248,7 +248,7 @@ static enum br_status follow_commits(struct br_task *task, const struct log_end 
     // From the beginning means whatever is there: missing early epochs are found by their numbers (R2).
     while ((status = br_reader_open(task->log, task->stream, task->commit_subject, task->fence + 1, end->sequence,
                                     &reader, error)) == BR_RETRY)
-        task_back_off(task);
+        task_back_off(task, error);
     bool done = false;
     while (status == BR_OK && !done) {
         const struct br_log_message *messages;

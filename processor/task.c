@@ -20,6 +20,7 @@
 #define STEPS_AHEAD_MAX 16 // epochs in a row computed while a commit was outstanding; then requests get their turn
 #define BACK_OFF_FIRST_US 1000
 #define BACK_OFF_MAX_US 1000000
+#define TELL_EVERY_RETRIES 16
 
 // --- the loop
 
@@ -284,10 +285,11 @@ static enum br_status flush_when_due(struct br_task *task, struct br_error *erro
     return task->committed_epoch == task->epoch && flush_due(task) ? flush(task, error) : BR_OK;
 }
 
-void task_back_off(struct br_task *task) {
+void task_back_off(struct br_task *task, const struct br_error *why) {
     int64_t wait_us = task->retries < 10 ? (int64_t)BACK_OFF_FIRST_US << task->retries : BACK_OFF_MAX_US;
-    if (task->retries++ == 8)
-        br_log_line(BR_LEVEL_WARN, "the log does not answer; trying again", BR_STR("pipeline", task->pipeline->name));
+    if (task->retries++ % TELL_EVERY_RETRIES == TELL_EVERY_RETRIES / 2)
+        br_log_line(BR_LEVEL_WARN, "the log can't be used; trying again", BR_STR("pipeline", task->pipeline->name),
+                    BR_STR("why", why->message));
     br_log_wait(task->log, wait_us);
 }
 
@@ -313,9 +315,9 @@ void br_task_commit_subject(const char *pipeline, const char *lineage, char *sub
         snprintf(subject, size, "braid.%s.commit.%s.0", pipeline, lineage);
 }
 
-static enum br_status retry(struct br_task *task, enum br_status status) {
+static enum br_status retry(struct br_task *task, enum br_status status, const struct br_error *error) {
     if (status == BR_RETRY)
-        task_back_off(task);
+        task_back_off(task, error);
     return status;
 }
 
@@ -343,7 +345,8 @@ static enum br_status open_output(struct br_task *task, struct br_error *error) 
                                         .memory = task->options.output_memory};
     struct br_stream_info info;
     enum br_status status;
-    while (retry(task, status = br_log_ensure_output(task->log, task->stream, &options, &info, error)) == BR_RETRY)
+    while (retry(task, status = br_log_ensure_output(task->log, task->stream, &options, &info, error), error) ==
+           BR_RETRY)
         continue;
     for (uint32_t v = 0; v < pipeline->view_count; v++)
         br_buffer_free(&filters[v]);
@@ -373,8 +376,8 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     br_input_filter(input->table, &filter);
     enum br_status status;
-    while (retry(task, status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error)) ==
-           BR_RETRY)
+    while (retry(task, status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error),
+                 error) == BR_RETRY)
         continue;
     return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
 }
@@ -385,8 +388,10 @@ enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         br_input_filter(input->table, &filter);
         enum br_status status;
-        while (retry(task, status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr,
-                                                   input->covered + 1, 0, &input->reader, error)) == BR_RETRY)
+        while (retry(task,
+                     status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr,
+                                             input->covered + 1, 0, &input->reader, error),
+                     error) == BR_RETRY)
             continue;
         if (status != BR_OK)
             return br_error_context(error, "table %s", input->table->name);

@@ -95,8 +95,8 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
-// Waits a little before the next try; doubles up to a second.
-void task_back_off(struct br_task *task);
+// Waits a little before the next try; doubles up to a second. Says now and then what it waits for: `why` is the error.
+void task_back_off(struct br_task *task, const struct br_error *why);
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];
 }

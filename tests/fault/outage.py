@@ -76,5 +76,49 @@ def test_a_server_that_hangs(world):
     worker.stopped()
 
 
+def test_an_output_stream_that_is_full(world):
+    """The server refuses what goes beyond the stream's limit: the worker waits, says why, and goes on when there is room."""
+    world.open()
+    world.feed(500)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    config = world.client.api(f"STREAM.INFO.{harness.OUTPUT}")["config"]
+    used = world.client.stream(harness.OUTPUT)["bytes"]
+    world.client.api(f"STREAM.UPDATE.{harness.OUTPUT}", {**config, "max_bytes": used + 1000, "discard": "new"})
+    world.feed(2000)
+    harness.until(lambda: "maximum bytes exceeded" in worker.log(), "the worker says what the server says", worker=worker)
+    world.client.api(f"STREAM.UPDATE.{harness.OUTPUT}", {**config, "max_bytes": -1})
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_a_server_without_room_for_more(world):
+    """JetStream's own storage is used up."""
+    world.open(config="", storage="max_file_store: 4MB")
+    world.feed(500)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    filler = world.client
+    filler.create_stream("FILLER", ["filler"])
+    room = 512 << 10
+    while room > 1000:  # fills up what is left
+        try:
+            filler.store("filler", bytes(room))
+        except harness.nats.NatsError:
+            room //= 2
+    try:
+        for _ in range(100):
+            world.client.store("faults.in", harness.payload(world.fed))
+            world.fed += 1
+    except harness.nats.NatsError:
+        pass  # no room for input either
+    filler.api("STREAM.DELETE.FILLER")
+    world.feed(1000)
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
 if __name__ == "__main__":
     harness.main()

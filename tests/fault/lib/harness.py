@@ -92,7 +92,7 @@ def server_program():
 class Server:
     """A nats-server on a port of its own, which it keeps over restarts."""
 
-    def __init__(self, world, name="nats", jetstream=True, config=""):
+    def __init__(self, world, name="nats", jetstream=True, config="", storage=""):
         self.world, self.name, self.process = world, name, None
         self.store = os.path.join(world.folder, name)
         with socket.socket() as probe:
@@ -103,7 +103,7 @@ class Server:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f'listen: "127.0.0.1:{self.port}"\n{config}\n')
             if jetstream:
-                file.write(f'jetstream {{ store_dir: "{self.store}" }}\n')
+                file.write(f'jetstream {{ store_dir: "{self.store}"\n{storage} }}\n')
         self.start()
 
     def start(self):
