@@ -522,7 +522,7 @@ static const struct br_function FUNCTIONS[] = {
     EXTRACT("extract", BR_NUMERIC, BR_DATE, extract),
     EXTRACT("extract", BR_NUMERIC, BR_INTERVAL, extract),
     EXTRACT("date_part", BR_DOUBLE, BR_TIMESTAMPTZ, date_part),
-    EXTRACT("date_part", BR_DOUBLE, BR_DATE, date_part),
+    // Of a date it is that of its midnight, through the cast: hours and less are 0, where extract refuses them.
     EXTRACT("date_part", BR_DOUBLE, BR_INTERVAL, date_part),
     {"date_trunc", BR_TIMESTAMPTZ, 2, {BR_TEXT, BR_TIMESTAMPTZ}, date_trunc, check_trunc, 0},
     {"date_trunc", BR_INTERVAL, 2, {BR_TEXT, BR_INTERVAL}, interval_trunc, check_interval_trunc, 0},

@@ -247,7 +247,7 @@ class Expressions:
             fields = {"interval": OF_INTERVALS, "date": OF_DATES}.get(types[1], EXTRACTED)
             return f"extract({rng.choice(fields)} FROM {arguments[1]})"
         if name == "date_part":
-            arguments[0] = quoted({"interval": OF_INTERVALS, "date": OF_DATES}.get(types[1], EXTRACTED))
+            arguments[0] = quoted({"interval": OF_INTERVALS[:-1]}.get(types[1], EXTRACTED))  # epoch is summed in doubles there
         if name == "date_trunc":
             arguments[0] = quoted(OF_INTERVALS[:-1] if types[1] == "interval" else FIELDS)
         if name in DOUBLE_HERE:

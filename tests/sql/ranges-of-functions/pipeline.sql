@@ -7,3 +7,5 @@ CREATE TABLE b (id bigint NOT NULL, x double precision, n integer);
 CREATE MATERIALIZED VIEW buckets AS SELECT id, width_bucket(x, 0, 10, n) AS v FROM b WHERE x < 10 OR n < 2147483647;
 CREATE TABLE s (id bigint NOT NULL, d text, i text, days double precision);
 CREATE MATERIALIZED VIEW read AS SELECT id, d::double precision AS d, (i::interval)::text AS i, (interval '1 day' * days)::text AS span FROM s;
+CREATE TABLE days (id bigint NOT NULL, day date);
+CREATE MATERIALIZED VIEW parts AS SELECT id, date_part('hour', day) AS h, date_part('dow', day) AS dow, date_part('epoch', day) AS e FROM days;
