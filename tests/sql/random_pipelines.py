@@ -8,6 +8,8 @@ Every pipeline comes from a seed of its own: --seed S --count 1 repeats pipeline
 upserts, appends and deletes; the views are one of
   expressions   a select list of random calls of the whole function table, over NULLs and extreme values. A row whose
                 evaluation fails in PostgreSQL must be left out by Braid, and no other
+  late events   windows that close while the stream goes on, compared with a model in this file: rows, changes' sums and
+                the late ledger, at epochs that are fixed
   relations     filters, DISTINCT, grouping with every aggregate (FILTER, DISTINCT, HAVING), inner and left joins with
                 residuals, common table expressions, tumble and hop, and views on all of these
 Each runs with `braid test` three ways: as written, epochs of 1 to 3 rows, killed and recovered every few epochs; all
@@ -19,6 +21,7 @@ import argparse
 import base64
 import collections
 import concurrent.futures
+import datetime
 import decimal
 import json
 import math
@@ -365,8 +368,12 @@ class Pipeline:
     def __init__(self, seed, functions):
         self.rng, self.seed, self.functions = random.Random(seed), seed, functions
         self.tables, self.statements, self.oracle, self.outputs = [], [], [], {}
-        self.wild = self.rng.random() < 0.4
+        kind = self.rng.random()
+        self.wild, self.late = kind < 0.4, kind > 0.9
         self.tolerance = 0
+        if self.late:
+            self.make_late()
+            return
         if self.wild:
             self.make_expressions()
         else:
@@ -393,6 +400,52 @@ class Pipeline:
         if any(t.event_time for t in self.tables):
             events.append({"watermark": "final"})
         return events
+
+    # --- late events
+    def make_late(self):
+        """One stream, some windowed views; what they should hold and whom they should miss is computed here."""
+        rng = self.rng
+        delay, second = rng.choice([0, 3, 20]), 1000000
+        views = []
+        for v in range(rng.randint(1, 3)):
+            size = rng.choice([10, 30, 60])
+            slide = rng.choice([size, size // 2, size // 5])
+            views.append({"name": f"v{v}", "size": size, "slide": slide, "lateness": rng.choice([0, 0, 5, 40]), "keyed": rng.random() < 0.5,
+                          "final": rng.random() < 0.3, "where": rng.random() < 0.3, "groups": collections.defaultdict(list)})
+        self.sql = (f"CREATE TABLE e (id integer, k integer, v integer, at timestamptz) WITH (event_time = 'at', watermark = '{delay} seconds');\n")
+        for view in views:
+            options = [f"lateness = '{view['lateness']} seconds'"] if view["lateness"] else []
+            options += ["emit = 'final'"] if view["final"] else []
+            window = (f"tumble(e, at, interval '{view['size']} seconds')" if view["slide"] == view["size"] else
+                      f"hop(e, at, interval '{view['slide']} seconds', interval '{view['size']} seconds')")
+            self.sql += (f"CREATE MATERIALIZED VIEW {view['name']}{' WITH (' + ', '.join(options) + ')' if options else ''} AS\n"
+                         f"SELECT window_start{', k' if view['keyed'] else ''}, count(*) AS n, sum(v) AS v, max(id) AS id FROM {window}"
+                         f"{' WHERE v > 1' if view['where'] else ''} GROUP BY window_start{', k' if view['keyed'] else ''};\n")
+        self.events, self.wanted = [], []
+        now, highest, watermark = 1767225600, None, None  # 2026-01-01
+        for n in range(rng.randint(20, 80)):
+            now += rng.choice([0, 0, 1, 2, 7, 30])
+            at = now - rng.choice([0, 0, 0, 1, 5, 20, 100])
+            row = {"id": n, "k": rng.randrange(3), "v": rng.randrange(5), "at": iso(at)}
+            self.events.append({"table": "e", "row": row})
+            highest = max(highest or at, at)
+            for view in views:
+                if view["where"] and row["v"] <= 1:
+                    continue
+                for start in range(at - at % view["slide"], at - view["size"], -view["slide"]):
+                    end = start + view["size"]
+                    if watermark is not None and end + view["lateness"] <= watermark:
+                        self.wanted.append({"late": view["name"], "row": {"id": n}, "window_start": iso(start), "window_end": iso(end)})
+                    else:
+                        view["groups"][(start, row["k"] if view["keyed"] else None)].append(row)
+            if rng.random() < 0.25:
+                self.events.append({"epoch": True})
+                watermark = highest - delay
+        self.events.append({"watermark": "final"})
+        for view in views:
+            for (start, k), members in view["groups"].items():
+                row = {"window_start": iso(start), "n": len(members), "v": sum(m["v"] for m in members), "id": max(m["id"] for m in members)}
+                self.wanted.append({"view": view["name"], "row": {**row, **({"k": k} if view["keyed"] else {})}})
 
     # --- expressions
     def make_expressions(self):
@@ -621,6 +674,10 @@ class Pipeline:
         return "\n".join(lines) + f"\nDROP SCHEMA {schema} CASCADE;\n"
 
 
+def iso(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def render(column, type_):
     if type_ == "timestamptz":
         return f"replace(to_jsonb({column}::timestamptz) #>> '{{}}', '+00:00', 'Z')"
@@ -694,11 +751,24 @@ def folded(complaint):
     return said and not any(REFUSED.search(message) for message in said)
 
 
+def check_late(options, pipeline, folder):
+    for flags in ([], ["--crash-every", str(pipeline.seed % 3 + 1)]):
+        done = run_braid(options.braid, folder, flags)
+        if done.returncode:
+            raise Failure(f"{' '.join(flags)}: exit status {done.returncode}: {done.stderr.strip()[:2000]}")
+        missing, extra = rows.differences(pipeline.wanted, [rows.parse(line) for line in done.stdout.splitlines()])
+        if missing or extra:
+            raise Failure("\n".join([" ".join(flags)] + [f"  missing {rows.show(l)}" for l in missing[:5]] + [f"  extra   {rows.show(l)}" for l in extra[:5]]))
+    return "same"
+
+
 def check(server, options, pipeline, folder):
     with open(os.path.join(folder, "pipeline.sql"), "w", encoding="utf-8") as file:
         file.write(pipeline.sql)
     with open(os.path.join(folder, "in.jsonl"), "w", encoding="utf-8") as file:
         file.writelines(json.dumps(e, ensure_ascii=False) + "\n" for e in pipeline.events)
+    if pipeline.late:
+        return check_late(options, pipeline, folder)
     refused = ""
     try:
         wanted = [rows.parse(line) for line in server.run(pipeline.script()).splitlines()]
@@ -725,8 +795,9 @@ def keep(options, pipeline, folder):
     for name in ("pipeline.sql", "in.jsonl"):
         with open(os.path.join(folder, name), encoding="utf-8") as source, open(os.path.join(target, name), "w", encoding="utf-8") as file:
             file.write(source.read())
-    with open(os.path.join(target, "oracle.sql"), "w", encoding="utf-8") as file:
-        file.write(pipeline.script())
+    if not pipeline.late:
+        with open(os.path.join(target, "oracle.sql"), "w", encoding="utf-8") as file:
+            file.write(pipeline.script())
 
 
 def run_one(server, options, functions, seed):
