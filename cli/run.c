@@ -153,6 +153,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     if (status == BR_OK && arguments->dev)
         status = br_make_input_streams(log, pipeline, &error);
     if (status == BR_OK) {
+        br_log_jetstream_set_cancel(log, NULL);
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .log = log,
                                            .data_path = arguments->data,
@@ -165,8 +166,9 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
                                            .progress_interval_us = arguments->progress_us};
         status = br_worker_run(&worker, &error);
     }
-    bool interrupted = br_stop_requested && status != BR_OK && log == NULL;
-    int code = status == BR_OK ? BR_EXIT_OK : interrupted ? BR_EXIT_INTERRUPTED : br_fail(&error);
+    int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
+    if (status == BR_RETRY && br_stop_requested)
+        code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     br_log_close(&log);
     br_private_server_stop(&server);
     return code;

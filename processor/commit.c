@@ -154,18 +154,14 @@ static enum br_status check_stream(struct br_task *task, struct br_error *error)
 }
 
 static enum br_status send_outstanding(struct br_task *task, struct br_error *error) {
-    for (;;) {
+    enum br_status status;
+    do {
         BR_TRY(check_stream(task, error));
-        enum br_status status = br_log_append(task->log, task->stream, task->outstanding.messages,
-                                              task->outstanding.count, task->fence, error);
-        if (status == BR_OK) {
-            task->outstanding.waiting = true;
-            return BR_OK;
-        }
-        if (status != BR_RETRY)
-            return status;
-        task_back_off(task, error);
-    }
+        status = br_log_append(task->log, task->stream, task->outstanding.messages, task->outstanding.count,
+                               task->fence, error);
+    } while (task_try_again(task, status, error));
+    task->outstanding.waiting = status == BR_OK;
+    return status;
 }
 
 enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) {
@@ -201,11 +197,10 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
     struct br_log_message last;
     bool found;
     enum br_status status;
-    while ((status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &found, error)) ==
-           BR_RETRY) {
-        task_back_off(task, error);
+    do {
         br_buffer_clear(&copy);
-    }
+        status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &found, error);
+    } while (task_try_again(task, status, error));
     BR_TRY(status);
     uint64_t sequence = found ? last.sequence : 0;
     *ret_sequence = sequence;
@@ -249,8 +244,7 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
         uint64_t sequence;
         enum br_status status = br_log_append_wait(task->log, &result, &sequence, error);
         task->outstanding.waiting = false;
-        if (status == BR_RETRY) { // surely nothing behind
-            task_back_off(task, error);
+        if (task_try_again(task, status, error)) { // surely nothing behind
             BR_TRY(send_outstanding(task, error));
             continue;
         }

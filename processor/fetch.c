@@ -133,7 +133,10 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
             return missing(input, position, epoch, plan->first[i][count - 1].sequence, error);
         if (br_reader_caught_up(input->reader)) {
             struct br_stream_info info;
-            BR_TRY(br_log_stream_info(task->log, input->stream.name, &info, error));
+            enum br_status status = br_log_stream_info(task->log, input->stream.name, &info, error);
+            if (task_try_again(task, status, error))
+                continue;
+            BR_TRY(status);
             if (info.last_sequence < position->last_sequence)
                 return br_error_set(
                     error, BR_FATAL,
@@ -145,6 +148,8 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
                 (count == 0 || plan->first[i][count - 1].sequence < position->last_sequence))
                 return missing(input, position, epoch, 0, error);
         }
+        if (task_stopping(task))
+            return br_error_set(error, BR_RETRY, "stopped while recovering epoch %" PRIu64, epoch);
         br_log_wait(task->log, RECORDED_WAIT_US);
     }
     plan->take[i] = (size_t)position->messages;

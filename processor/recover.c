@@ -27,11 +27,10 @@ static enum br_status read_log_end(struct br_task *task, struct log_end *end, st
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message last;
     enum br_status status;
-    while ((status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &end->found, error)) ==
-           BR_RETRY) {
-        task_back_off(task, error);
+    do {
         br_buffer_clear(&copy);
-    }
+        status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &end->found, error);
+    } while (task_try_again(task, status, error));
     BR_TRY(status);
     if (!end->found)
         return BR_OK;
@@ -118,10 +117,10 @@ static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *sta
     bool found;
     *ret_has = false;
     enum br_status status;
-    while ((status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error)) == BR_RETRY) {
-        task_back_off(task, error);
+    do {
         br_buffer_clear(&copy);
-    }
+        status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error);
+    } while (task_try_again(task, status, error));
     BR_TRY(status);
     if (!found || !br_slice_is(message.subject, task->commit_subject))
         return BR_OK;
@@ -246,14 +245,18 @@ static enum br_status follow_commits(struct br_task *task, const struct log_end 
     struct br_reader *reader = NULL;
     enum br_status status;
     // From the beginning means whatever is there: missing early epochs are found by their numbers (R2).
-    while ((status = br_reader_open(task->log, task->stream, task->commit_subject, task->fence + 1, end->sequence,
-                                    &reader, error)) == BR_RETRY)
-        task_back_off(task, error);
+    do
+        status = br_reader_open(task->log, task->stream, task->commit_subject, task->fence + 1, end->sequence, &reader,
+                                error);
+    while (task_try_again(task, status, error));
     bool done = false;
     while (status == BR_OK && !done) {
         const struct br_log_message *messages;
         size_t count;
-        status = br_reader_peek(reader, &messages, &count, error);
+        status = task_stopping(task)
+                     ? br_error_set(error, BR_RETRY, "stopped while recovering at epoch %" PRIu64 " of %" PRIu64,
+                                    task->epoch, end->epoch)
+                     : br_reader_peek(reader, &messages, &count, error);
         if (status != BR_OK)
             break;
         if (count == 0) {

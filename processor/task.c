@@ -285,12 +285,19 @@ static enum br_status flush_when_due(struct br_task *task, struct br_error *erro
     return task->committed_epoch == task->epoch && flush_due(task) ? flush(task, error) : BR_OK;
 }
 
-void task_back_off(struct br_task *task, const struct br_error *why) {
+bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error) {
+    if (status != BR_RETRY)
+        return false;
+    if (task_stopping(task)) {
+        br_error_context(error, "stopped while the log of pipeline %s couldn't be used", task->pipeline->name);
+        return false;
+    }
     int64_t wait_us = task->retries < 10 ? (int64_t)BACK_OFF_FIRST_US << task->retries : BACK_OFF_MAX_US;
     if (task->retries++ % TELL_EVERY_RETRIES == TELL_EVERY_RETRIES / 2)
         br_log_line(BR_LEVEL_WARN, "the log can't be used; trying again", BR_STR("pipeline", task->pipeline->name),
-                    BR_STR("why", why->message));
+                    BR_STR("why", error->message));
     br_log_wait(task->log, wait_us);
+    return true;
 }
 
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) {
@@ -313,12 +320,6 @@ void br_task_commit_subject(const char *pipeline, const char *lineage, char *sub
         snprintf(subject, size, "braid.%s.commit.0", pipeline);
     else
         snprintf(subject, size, "braid.%s.commit.%s.0", pipeline, lineage);
-}
-
-static enum br_status retry(struct br_task *task, enum br_status status, const struct br_error *error) {
-    if (status == BR_RETRY)
-        task_back_off(task, error);
-    return status;
 }
 
 static enum br_status open_output(struct br_task *task, struct br_error *error) {
@@ -345,9 +346,9 @@ static enum br_status open_output(struct br_task *task, struct br_error *error) 
                                         .memory = task->options.output_memory};
     struct br_stream_info info;
     enum br_status status;
-    while (retry(task, status = br_log_ensure_output(task->log, task->stream, &options, &info, error), error) ==
-           BR_RETRY)
-        continue;
+    do
+        status = br_log_ensure_output(task->log, task->stream, &options, &info, error);
+    while (task_try_again(task, status, error));
     for (uint32_t v = 0; v < pipeline->view_count; v++)
         br_buffer_free(&filters[v]);
     free(filters);
@@ -376,9 +377,9 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     br_input_filter(input->table, &filter);
     enum br_status status;
-    while (retry(task, status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error),
-                 error) == BR_RETRY)
-        continue;
+    do
+        status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error);
+    while (task_try_again(task, status, error));
     return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
 }
 
@@ -388,11 +389,10 @@ enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         br_input_filter(input->table, &filter);
         enum br_status status;
-        while (retry(task,
-                     status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr,
-                                             input->covered + 1, 0, &input->reader, error),
-                     error) == BR_RETRY)
-            continue;
+        do
+            status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, input->covered + 1, 0,
+                                    &input->reader, error);
+        while (task_try_again(task, status, error));
         if (status != BR_OK)
             return br_error_context(error, "table %s", input->table->name);
     }

@@ -32,7 +32,8 @@ struct br_task_options {
     int64_t flush_interval_us; // 0: 5 s; negative: only when the state asks for it
     int output_replicas;       // of the output stream when it is made; 0: 1
     bool output_memory;
-    bool serve; // answer queries and status requests
+    const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
+    bool serve;                // answer queries and status requests
 };
 
 enum br_status br_task_create(const struct br_task_options *options, struct br_task **ret_task, struct br_error *error)

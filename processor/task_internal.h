@@ -95,8 +95,13 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
-// Waits a little before the next try; doubles up to a second. Says now and then what it waits for: `why` is the error.
-void task_back_off(struct br_task *task, const struct br_error *why);
+// Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and
+// says now and then what it waits for, which is `error`. False, with the status left to the caller, when the task is to
+// stop.
+bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error);
+static inline bool task_stopping(const struct br_task *task) {
+    return task->options.stop != NULL && *task->options.stop;
+}
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];
 }

@@ -78,6 +78,7 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
                                            .epoch_time_us = options->epoch_time_us,
                                            .output_replicas = options->output_replicas,
                                            .output_memory = options->output_memory,
+                                           .stop = options->stop,
                                            .serve = true};
     struct br_task *task = NULL;
     enum br_status status = br_task_create(&task_options, &task, error);

@@ -21,6 +21,10 @@
 #define CONTROL_BLOCK_SIZE (64 * 1024)
 #define FILL_SIZE_MAX (1 << 20)
 
+void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
+    js_log(log)->cancel = cancel;
+}
+
 bool br_js_cancelled(const struct js_log *log) {
     return log->cancel != NULL && *log->cancel;
 }

@@ -28,6 +28,10 @@ struct br_connect_options {
 enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,
                                         struct br_error *error) BR_MUST_CHECK;
 
+// From now on this flag is `cancel`, or none is (NULL): a worker that is told to stop still waits for the answer to its
+// last commit.
+void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel);
+
 // A private nats-server for `braid run --dev`, the demo and tests: finds the binary ($BRAID_NATS_SERVER, else PATH when
 // new enough, else .deps/bin beside the braid binary, in a folder above it, or below the working directory), starts it
 // on `port` of 127.0.0.1 when that is free (0, or taken: on one that is) with JetStream in `store_dir`, waits until it

@@ -102,12 +102,41 @@ def test_ctrl_c_stops_cleanly(world):
     worker.stopped()
 
 
-def test_ctrl_c_stops_a_worker_that_waits_for_its_server(world):
+def test_ctrl_c_while_the_server_is_away(world):
     world.open()
-    worker = Worker(world).started()
-    world.server.stop()
+    world.feed(3000)
+    worker = Worker(world, flags=["--epoch-rows", "50"]).started()
+    world.server.stop(harness.signal.SIGKILL)
     worker.process.send_signal(harness.signal.SIGINT)
-    worker.waited(20)  # whatever its status: there was nothing to commit, or no way to
+    # Idle when it came: it stops cleanly. With a commit under way: it can't wait for its answer.
+    status = worker.waited(30)
+    check(status in (0, 130), f"exit status {status}:\n{worker.log()[-2000:]}")
+    harness.check_words(worker.log(), "stopped")
+    world.server.start()
+    world.reconnect()
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_ctrl_c_during_recovery(world):
+    world.open()
+    world.feed(4000)
+    worker = Worker(world, flags=["--epoch-rows", "10"]).started()
+    world.caught_up(worker)
+    worker.kill()
+    harness.shutil.rmtree(worker.data)
+    for _ in range(3):
+        worker = Worker(world)
+        time.sleep(world.random.uniform(0.02, 0.2))
+        worker.process.send_signal(harness.signal.SIGINT)
+        # Before signals are caught it dies of this one; in recovery it is interrupted; after it, it stops.
+        check(worker.waited(10) in (-2, 0, 130), f"exit status {worker.process.returncode}:\n{worker.log()[-2000:]}")
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
 
 
 def test_ctrl_c_while_there_is_no_server_yet(world):
