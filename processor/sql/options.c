@@ -25,7 +25,9 @@ static const char *value_text(struct sql_binder *binder, const PgQuery__Node *no
     switch (node->node_case) {
     case PG_QUERY__NODE__NODE_STRING:
         return node->string->sval;
-    case PG_QUERY__NODE__NODE_TYPE_NAME:
+    case PG_QUERY__NODE__NODE_TYPE_NAME: // json is a type of the grammar since PostgreSQL 17: pg_catalog.json
+        if (node->type_name->n_names == 2 && sql_is_string(node->type_name->names[0], "pg_catalog"))
+            return sql_string(node->type_name->names[1]);
         return node->type_name->n_names == 1 ? sql_string(node->type_name->names[0]) : NULL;
     case PG_QUERY__NODE__NODE_INTEGER:
         return br_arena_printf(binder->arena, "%d", node->integer->ival);
