@@ -107,7 +107,8 @@ int br_load_pipeline(const char *path, const struct br_pipeline_arguments *argum
     enum br_status status = br_pipeline_load(path, (const char *)text.ptr, &options, diagnostics, ret_pipeline, &error);
     struct br_buffer BR_CLEANUP(br_buffer_free) report = {0};
     br_diagnostics_print(diagnostics, json, &report);
-    fwrite(report.ptr, 1, report.len, json ? stdout : stderr);
+    if (report.len != 0)
+        fwrite(report.ptr, 1, report.len, json ? stdout : stderr);
     bool told = diagnostics->error_count != 0;
     br_diagnostics_destroy(&diagnostics);
     if (status == BR_OK)

@@ -77,7 +77,8 @@ int br_command_schema(int argc, char **argv) {
     } else {
         struct br_buffer text = {0};
         br_descriptors_print_proto(list.messages, list.comments, list.count, pipeline->name, &text);
-        fwrite(text.ptr, 1, text.len, stdout);
+        if (text.len != 0)
+            fwrite(text.ptr, 1, text.len, stdout);
         br_buffer_free(&text);
     }
     free(list.messages);
