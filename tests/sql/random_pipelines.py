@@ -8,8 +8,8 @@ Every pipeline comes from a seed of its own: --seed S --count 1 repeats pipeline
 upserts, appends and deletes; the views are one of
   expressions   a select list of random calls of the whole function table, over NULLs and extreme values. A row whose
                 evaluation fails in PostgreSQL must be left out by Braid, and no other
-  late events   windows that close while the stream goes on, compared with a model in this file: rows, changes' sums and
-                the late ledger, at epochs that are fixed
+  late events   windows that close while the stream goes on, and joins with lookup tables: compared with a model in this
+                file, at epochs that are fixed
   relations     filters, DISTINCT, grouping with every aggregate (FILTER, DISTINCT, HAVING), inner and left joins with
                 residuals, common table expressions, tumble and hop, and views on all of these
 Each runs with `braid test` three ways: as written, epochs of 1 to 3 rows, killed and recovered every few epochs; all
@@ -373,7 +373,7 @@ class Pipeline:
         self.wild, self.late = kind < 0.4, kind > 0.9
         self.tolerance = 0
         if self.late:
-            self.make_late()
+            self.rng.choice([self.make_late, self.make_lookup])()
             return
         if self.wild:
             self.make_expressions()
@@ -398,6 +398,8 @@ class Pipeline:
             events.append(rng.choice(self.tables).event(rng, WILD if self.wild else TAME))
             if rng.random() < 0.1:
                 events.append({"epoch": True})
+        if any("emit_interval" in statement for statement in self.statements):
+            events += [{"epoch": True}, {"clock": "2099-01-01T00:00:00Z"}]
         if any(t.event_time for t in self.tables):
             events.append({"watermark": "final"})
         return events
@@ -448,6 +450,45 @@ class Pipeline:
                 row = {"window_start": iso(start), "n": len(members), "v": sum(m["v"] for m in members), "id": max(m["id"] for m in members)}
                 self.wanted.append({"view": view["name"], "row": {**row, **({"k": k} if view["keyed"] else {})}})
 
+    def make_lookup(self):
+        """A stream joined with a lookup table: each event sees the table as of its epoch, whatever comes later."""
+        rng = self.rng
+        joins = {"inner_join": "JOIN", "left_join": "LEFT JOIN"}
+        self.sql = ("CREATE TABLE e (id integer, k integer);\nCREATE TABLE d (k integer PRIMARY KEY, v integer) WITH (lookup = true);\n" + "".join(
+            f"CREATE MATERIALIZED VIEW {name} AS SELECT e.id, e.k, d.v FROM e {join} d ON d.k = e.k{' AND d.v > 1' if name == 'left_join' else ''};\n"
+            f"CREATE MATERIALIZED VIEW {name}_per_v AS SELECT d.v, count(*) AS n, sum(e.id) AS ids FROM e {join} d USING (k) GROUP BY d.v;\n"
+            for name, join in joins.items()))
+        self.events, self.wanted, table, waiting = [], [], {}, []
+        groups = {name: collections.defaultdict(list) for name in joins}
+
+        def end_epoch():
+            for event in waiting:
+                v = table.get(event["k"])
+                self.wanted.append({"view": "left_join", "row": {**event, "v": v if v is not None and v > 1 else None}})
+                groups["left_join"][v].append(event["id"])
+                if event["k"] in table:
+                    self.wanted.append({"view": "inner_join", "row": {**event, "v": v}})
+                    groups["inner_join"][v].append(event["id"])
+            waiting.clear()
+            self.events.append({"epoch": True})
+
+        for n in range(rng.randint(20, 80)):
+            k = rng.choice([None, *range(5)])
+            if k is None or rng.random() < 0.6:
+                waiting.append({"id": n, "k": k})
+                self.events.append({"table": "e", "row": {"id": n, "k": k}})
+            elif rng.random() < 0.2:
+                table.pop(k, None)
+                self.events.append({"table": "d", "op": "delete", "row": {"k": k}})
+            else:
+                table[k] = rng.choice([None, 0, 1, 2, 3])
+                self.events.append({"table": "d", "row": {"k": k, "v": table[k]}})
+            if rng.random() < 0.25:
+                end_epoch()
+        end_epoch()
+        self.wanted += [{"view": f"{name}_per_v", "row": {"v": v, "n": len(ids), "ids": sum(ids)}}
+                        for name, of in groups.items() for v, ids in of.items()]
+
     # --- expressions
     def make_expressions(self):
         rng = self.rng
@@ -495,6 +536,7 @@ class Pipeline:
             options = []
             if not plain:
                 options += ["layout = 'packed'"] if rng.random() < 0.2 else ["format = 'json'"] if rng.random() < 0.2 else []
+                options += ["emit_interval = '1 hour'"] if rng.random() < 0.1 else []
                 options += ["emit = 'final'"] if shape == self.windowed and not re.search("HAVING", select) and rng.random() < 0.3 else []
             with_ = f" WITH ({', '.join(options)})" if options else ""
             head = f"CREATE {'' if plain else 'MATERIALIZED '}VIEW {name}{with_} AS"
