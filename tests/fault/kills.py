@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers that are killed, doubled or stopped while events flow: nothing is lost or doubled (X1 to X7)."""
 import os
+import re
 import sys
 import threading
 import time
@@ -40,19 +41,34 @@ class Flow:
         self.client.close()
 
 
-def test_a_worker_killed_again_and_again(world):
-    world.open()
+def kill_again_and_again(world, flags=()):
     flow = Flow(world, EVENTS, 2500)
-    worker = Worker(world)
+    worker = Worker(world, flags=flags)
     for _ in range(KILLS):
         # From before it has connected to well into its work.
         time.sleep(world.random.uniform(0.02, 0.7))
         worker.kill()
-        worker = Worker(world)
+        worker = Worker(world, flags=flags)
     flow.join()
     worker.started()
     world.caught_up(worker)
     world.check_outcome()
+    return worker
+
+
+def test_a_worker_killed_again_and_again(world):
+    kill_again_and_again(world.open()).stopped()
+
+
+def test_a_worker_killed_between_flushes_of_its_state(world):
+    """So little memory that the state is written all the time: workers go on from what the one before has written."""
+    world.write("faults.sql", harness.PIPELINE +
+                "CREATE MATERIALIZED VIEW per_id AS SELECT id, count(*) AS n FROM events GROUP BY id;\n")
+    worker = kill_again_and_again(world.open(), ["--state-memory", "1"])
+    rows = world.query("SELECT count(*) AS ids, sum(n) AS n, max(n) AS most FROM per_id")
+    check(rows == [{"ids": EVENTS, "n": EVENTS, "most": 1}], f"{rows}")
+    logs = "".join(world.log(name[:-4]) for name in os.listdir(world.folder) if name.startswith("worker"))
+    check(re.search(r"state_epoch=[1-9]", logs), f"no worker found any state to go on from:\n{logs[-2000:]}")
     worker.stopped()
 
 
