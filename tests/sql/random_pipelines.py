@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random pipelines over random streams, compared with PostgreSQL.
 
-tests/sql/random_pipelines.py --braid PATH --functions PATH [--count N] [--seed N] [--keep FOLDER]
+tests/sql/random_pipelines.py --braid PATH --functions PATH [--count N] [--seed N] [--scale N] [--keep FOLDER]
 
 Every pipeline comes from a seed of its own: --seed S --count 1 repeats pipeline S. Tables with and without a key get
 upserts, appends and deletes; the views are one of
@@ -366,7 +366,8 @@ class Table(Relation):
 class Pipeline:
     """seed, sql (for Braid), events, oracle (the psql script up to the views), outputs {view: {column: type}}"""
 
-    def __init__(self, seed, functions):
+    def __init__(self, seed, functions, scale):
+        self.scale = scale
         self.rng, self.seed, self.functions = random.Random(seed), seed, functions
         self.tables, self.statements, self.oracle, self.outputs = [], [], [], {}
         kind = self.rng.random()
@@ -394,9 +395,11 @@ class Pipeline:
 
     def make_events(self):
         rng, events = self.rng, []
-        for _ in range(rng.randint(15, 60)):
+        for table in self.tables:
+            table.keys *= self.scale
+        for _ in range(rng.randint(15, 60) * self.scale):
             events.append(rng.choice(self.tables).event(rng, WILD if self.wild else TAME))
-            if rng.random() < 0.1:
+            if rng.random() < 0.1 / self.scale:
                 events.append({"epoch": True})
         if any("emit_interval" in statement for statement in self.statements):
             events += [{"epoch": True}, {"clock": "2099-01-01T00:00:00Z"}]
@@ -817,7 +820,8 @@ def check(server, options, pipeline, folder):
         wanted = [rows.parse(line) for line in server.run(pipeline.script()).splitlines()]
     except postgres.PostgresError as error:
         refused = str(error)
-    ways = [[], ["--epoch-rows", str(pipeline.seed % 3 + 1)], ["--crash-every", str(pipeline.seed % 2 + 1), "--epoch-rows", str(pipeline.seed % 4 + 1)]]
+    few, some = pipeline.seed % 3 + 1, (pipeline.seed % 4 + 1) * pipeline.scale
+    ways = [[], ["--epoch-rows", str(few)], ["--crash-every", str(pipeline.seed % 2 + 1), "--epoch-rows", str(some)]]
     for flags in ways:
         done = run_braid(options.braid, folder, flags)
         if refused and done.returncode == 1:
@@ -844,7 +848,7 @@ def keep(options, pipeline, folder):
 
 
 def run_one(server, options, functions, seed):
-    pipeline = Pipeline(seed, functions)
+    pipeline = Pipeline(seed, functions, options.scale)
     with tempfile.TemporaryDirectory(prefix="braid-random-") as folder:
         try:
             return seed, check(server, options, pipeline, folder), ""
@@ -871,6 +875,7 @@ def main():
     parser.add_argument("--functions", required=True, metavar="PATH", help="the program that prints the function table")
     parser.add_argument("--count", type=int, default=int(os.environ.get("BRAID_RANDOM_COUNT", "200")))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("BRAID_RANDOM_SEED", "1")))
+    parser.add_argument("--scale", type=int, default=1, metavar="N", help="N times as many events and keys")
     parser.add_argument("--keep", metavar="FOLDER")
     parser.add_argument("--quiet", action="store_true", help="without the SQL of what failed")
     options = parser.parse_args()
