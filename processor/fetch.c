@@ -86,8 +86,8 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     size_t *counts = task->counts;
     int64_t limit;
     bool held = true;
-    // A reader that has shown nothing yet can't say that it is caught up. Without this look the first epoch would end at
-    // the first input's last message, even when all there is lies before us.
+    // A reader that has shown nothing yet can't say that it is caught up. Without this look the first epoch would end
+    // at the first input's last message, even when all there is lies before us.
     if (!task->surveyed)
         BR_TRY(survey(task, counts, &limit, &held, error));
     task->surveyed = true;

@@ -60,7 +60,7 @@ struct br_task {
     unsigned emit_current;
     struct br_event_time *watermarks_before, *watermarks_after;
     struct br_arena *epoch_arena;
-    bool surveyed; // its inputs were looked at before
+    bool surveyed;  // its inputs were looked at before
     size_t *counts; // by input: what peek shows
     struct br_events events;
     struct epoch_plan plan;

@@ -87,7 +87,9 @@ struct js_reader {
 
     // what was received
     struct br_window window;
-    size_t seen; // of what is shown, known to the caller by the last peek
+    uint64_t
+        vouched_next; // while not checked: messages from this sequence on may be another stream's, and aren't shown
+    size_t seen;      // of what is shown, known to the caller by the last peek
     size_t held_bytes;
     bool drained; // the last look at the socket found it empty
 };
@@ -166,6 +168,8 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
     reader->pending_known = false;
     reader->ack_prefix_len = 0;
     reader->held_reply[0] = '\0';
+    if (reader->checked)
+        reader->vouched_next = reader->next;
     reader->checked = false;
     reader->state = READER_CREATING;
     reader->deadline_us = now_us + reader->log->timeout_us;
@@ -385,8 +389,8 @@ static bool parse_place(struct js_reader *reader, struct br_slice reply, struct 
 
 static void end_reading(struct js_reader *reader) {
     leave_consumer(reader);
-    if (!reader
-             ->checked) // the end came before the answer of R3's first look, which was the left consumer's: look again
+    // The end came before the answer of R3's first look, which was the left consumer's: look again.
+    if (!reader->checked)
         request_info(reader, br_session_now());
     br_session_flush(&reader->session, br_session_now());
     reader->state = READER_ENDED;
@@ -502,11 +506,32 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
     } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained) {
         start_again(reader, "no heartbeat", now_us);
     }
+    if (reader->check_waiting && !reader->checked && now_us - reader->last_check_us > reader->log->timeout_us) {
+        reader->check_waiting = false; // the reply was lost
+        reader->check_us = now_us;
+    }
     if (now_us >= reader->check_us && !reader->check_waiting &&
         (reader->state == READER_STREAMING || reader->state == READER_CREATING)) {
         request_info(reader, now_us);
         br_session_flush(&reader->session, now_us);
     }
+}
+
+// How many messages of the window may be shown. What a new consumer gives before the stream was looked at (R3) may come
+// from one that was made anew under the same name.
+static size_t visible(const struct js_reader *reader) {
+    const struct br_log_message *messages = reader->window.items + reader->window.consumed;
+    size_t low = 0, high = br_window_shown(&reader->window);
+    if (reader->checked)
+        return high;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (messages[middle].sequence < reader->vouched_next)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static bool is_done(const struct js_reader *reader) {
@@ -529,7 +554,7 @@ bool br_js_reader_service(struct js_reader *reader, int64_t now_us) {
         if (up)
             check_times(reader, now_us);
     }
-    return br_window_shown(&reader->window) > reader->seen || reader->state == READER_FAILED;
+    return visible(reader) > reader->seen || reader->state == READER_FAILED;
 }
 
 struct js_reader *br_js_reader_next(const struct js_reader *reader) {
@@ -642,7 +667,7 @@ enum br_status br_js_reader_peek(struct br_reader *base, const struct br_log_mes
             *error = reader->error;
         return BR_FATAL;
     }
-    reader->seen = br_window_shown(&reader->window);
+    reader->seen = visible(reader);
     *ret_messages = reader->window.items + reader->window.consumed;
     *ret_count = reader->seen;
     return BR_OK;

@@ -67,8 +67,13 @@ def test_a_worker_killed_between_flushes_of_its_state(world):
     worker = kill_again_and_again(world.open(), ["--state-memory", "1"])
     rows = world.query("SELECT count(*) AS ids, sum(n) AS n, max(n) AS most FROM per_id")
     check(rows == [{"ids": EVENTS, "n": EVENTS, "most": 1}], f"{rows}")
-    logs = "".join(world.log(name[:-4]) for name in os.listdir(world.folder) if name.startswith("worker"))
-    check(re.search(r"state_epoch=[1-9]", logs), f"no worker found any state to go on from:\n{logs[-2000:]}")
+    until(lambda: world.status()["state"]["flushes"] > 0, "the state is written", worker=worker)
+    worker.kill()
+    world.feed(10)
+    worker = Worker(world).started()
+    check(re.search(r"epoch=[1-9]", worker.log()) and "state_epoch=0" not in worker.log(), worker.log())
+    world.caught_up(worker)
+    world.check_outcome()
     worker.stopped()
 
 
