@@ -282,6 +282,7 @@ class Expressions:
             arguments = [str(rng.randint(-2, 6)) if t == "integer" else a for a, t in zip(arguments, types)]
         if name == "width_bucket":
             arguments[1:3] = [rng.choice(["0", "10.5", "-100"]), rng.choice(["0", "10", "1000", "0.1"])]
+            arguments[3] = str(rng.randint(-1, 50))
         if name in ("make_date", "make_timestamptz") and rng.random() < 0.8:
             bounds = [(1, 9999), (1, 12), (1, 31), (0, 24), (0, 59), (0, 59)]
             arguments[1:] = [str(rng.randint(*b)) for b in bounds[1:len(types)]]
