@@ -92,6 +92,20 @@ static size_t value_size(const struct br_column *column, uint32_t row) {
     return br_column_is_null(column, row) ? 0 : ((const struct br_slice *)column->values)[row].len;
 }
 
+// Both sides of a join may have a column of the name: id, id_2.
+static const char *own_name(struct br_arena *arena, const char *name, const struct br_column_def *columns,
+                            uint32_t count) {
+    if (name == NULL)
+        return br_arena_printf(arena, "column%u", count + 1);
+    const char *own = name;
+    for (uint32_t c = 0, suffix = 2; c < count; c++)
+        if (strcmp(columns[c].name, own) == 0) {
+            own = br_arena_printf(arena, "%s_%u", name, suffix++);
+            c = UINT32_MAX; // from the beginning
+        }
+    return own;
+}
+
 // A row that has no event of its own is told as JSON of its fields, which are those of the node `from`. Values so long
 // that the whole might not fit a message are left out.
 static struct br_slice side_row(struct br_emit *emit, struct side_message *side, const struct br_node *from,
@@ -102,9 +116,8 @@ static struct br_slice side_row(struct br_emit *emit, struct side_message *side,
     uint32_t count = 0;
     size_t size_max = (emit->payload_max - SIDE_SLACK) / 8 / (batch->column_count + 1); // JSON may take 6 bytes for one
     for (uint32_t c = 0; c < batch->column_count; c++) {
-        type.columns[c].name = c < from->field_count && from->fields[c].name != NULL
-                                   ? from->fields[c].name
-                                   : br_arena_printf(emit->arena, "column%u", c + 1);
+        type.columns[c].name =
+            own_name(emit->arena, c < from->field_count ? from->fields[c].name : NULL, type.columns, c);
         type.columns[c].type = batch->columns[c].type;
         if (batch->columns[c].values != NULL && value_size(&batch->columns[c], row) <= size_max)
             shown[count++] = c;

@@ -111,6 +111,18 @@ static bool aggregate_allowed(struct sql_expr_context *ctx, int location) {
     return false;
 }
 
+// sum(10 / x) FILTER (WHERE x <> 0): the argument is looked at where the filter holds, else it would fail the row.
+static struct br_expr *only_where(struct sql_binder *binder, struct br_expr *filter, struct br_expr *argument) {
+    if (argument->kind == BR_EXPR_COLUMN || argument->kind == BR_EXPR_CONST)
+        return argument;
+    struct br_expr **arms = br_arena_array(binder->arena, struct br_expr *, 3);
+    struct br_value null = {.type = argument->type, .is_null = true};
+    arms[0] = filter;
+    arms[1] = argument;
+    arms[2] = br_expr_const(binder->arena, null, argument->location);
+    return br_expr_of(binder->arena, BR_EXPR_CASE, argument->type, arms, 3, argument->location);
+}
+
 static struct br_expr *bind_aggregate(struct sql_expr_context *ctx, const PgQuery__FuncCall *call, const char *name) {
     struct sql_binder *binder = ctx->binder;
     int location = sql_at(binder, call->location);
@@ -142,6 +154,8 @@ static struct br_expr *bind_aggregate(struct sql_expr_context *ctx, const PgQuer
         inner.clause = "FILTER";
         bound.filter = sql_bind_boolean(&inner, call->agg_filter);
     }
+    if (bound.filter != NULL && bound.argument != NULL)
+        bound.argument = only_where(binder, bound.filter, bound.argument);
     if ((!star && bound.argument == NULL) || (call->agg_filter != NULL && bound.filter == NULL))
         return NULL;
     enum br_type type = aggregate_type(bound.aggregate.kind, argument_type);

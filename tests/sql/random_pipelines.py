@@ -559,6 +559,9 @@ class Pipeline:
         return Expressions(self.rng, self.functions, columns, safe=True)
 
     def where(self, columns, chance=0.5):
+        whole = [text for text, t in columns if t == "integer"]
+        if whole and self.rng.random() < 0.1:
+            return "\nWHERE {0} <> 0 AND 100 / {0} < 60".format(self.rng.choice(whole))
         return f"\nWHERE {self.safe(columns).draw('boolean', 2)}" if self.rng.random() < chance else ""
 
     def source(self, relation, alias):
@@ -608,6 +611,10 @@ class Pipeline:
         result = result or (type_ if type_ in ("double precision", "interval") else "numeric")
         if type_ == "double precision" and name not in ("count", "min", "max"):
             self.tolerance = 1e-9
+        whole = [text for text, t in columns if t == "integer"]
+        if name in ("sum", "avg", "count", "min") and whole and rng.random() < 0.1:  # its filter guards the argument
+            column = rng.choice(whole)
+            return f"{name}(100 / {column}) FILTER (WHERE {column} <> 0)", {"count": "bigint", "sum": "bigint", "min": "integer"}.get(name, "numeric")
         if name == "count" and rng.random() < 0.4:
             text = "count(*)"
         else:
