@@ -13,8 +13,8 @@
 //   read the fence      last commit is the expected    to send again, with a new batch id; if the lost batch lands
 //   first, the fence refuses
 //                                                      ours and we find it (X5)
-//   read the fence      anything else                  fenced: another worker owns the task; stop without a word on the
-//   log (X4)
+//   read the fence      anything else                  fenced: another worker owns the task, or another lineage has
+//   taken the outputs over (X13); stop without a word on the log (X4)
 #include "processor/commit_reader.h"
 #include "processor/task_internal.h"
 
@@ -25,19 +25,13 @@
 
 // --- writing
 
-struct record {
-    Braid__V1__Commit commit;
-    Braid__V1__InputPosition *inputs, **input_list;
-    Braid__V1__ViewOutput *views, **view_list;
-};
-
-static void fill_inputs(const struct br_task *task, struct record *record, struct br_arena *arena) {
+static void fill_inputs(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena) {
     uint32_t count = task->input_count;
-    record->inputs = br_arena_array(arena, Braid__V1__InputPosition, count);
-    record->input_list = br_arena_array(arena, Braid__V1__InputPosition *, count);
+    commit->n_inputs = count;
+    commit->inputs = br_arena_array(arena, Braid__V1__InputPosition *, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct task_input *input = &task->inputs[i];
-        Braid__V1__InputPosition *position = record->input_list[i] = &record->inputs[i];
+        Braid__V1__InputPosition *position = commit->inputs[i] = br_arena_new(arena, Braid__V1__InputPosition);
         braid__v1__input_position__init(position);
         position->table = (char *)input->table->name;
         position->stream = (char *)input->stream.name;
@@ -51,19 +45,18 @@ static void fill_inputs(const struct br_task *task, struct record *record, struc
         position->watermark_us = task->watermarks_after[i].us;
         position->event_time_max_us = input->event_time_max.us;
         position->idle = input->messages == 0;
+        position->prehistory = input->prehistory;
     }
-    record->commit.inputs = record->input_list;
-    record->commit.n_inputs = count;
 }
 
-static void fill_views(const struct br_task *task, struct record *record, struct br_arena *arena) {
+static void fill_views(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena) {
     const struct br_emit *emit = task->emits[task->emit_current];
     uint32_t count = task->pipeline->view_count;
-    record->views = br_arena_array(arena, Braid__V1__ViewOutput, count);
-    record->view_list = br_arena_array(arena, Braid__V1__ViewOutput *, count);
+    commit->n_views = count;
+    commit->views = br_arena_array(arena, Braid__V1__ViewOutput *, count);
     for (uint32_t v = 0; v < count; v++) {
         const struct br_view_counts *counts = br_emit_counts(emit, v);
-        Braid__V1__ViewOutput *output = record->view_list[v] = &record->views[v];
+        Braid__V1__ViewOutput *output = commit->views[v] = br_arena_new(arena, Braid__V1__ViewOutput);
         braid__v1__view_output__init(output);
         output->view = (char *)task->pipeline->views[v].name;
         output->upserts = counts->upserts;
@@ -72,21 +65,21 @@ static void fill_views(const struct br_task *task, struct record *record, struct
         output->failed = counts->failed;
         output->digest = counts->digest;
     }
-    record->commit.views = record->view_list;
-    record->commit.n_views = count;
 }
 
-static void fill_record(const struct br_task *task, struct record *record, struct br_arena *arena) {
-    braid__v1__commit__init(&record->commit);
-    record->commit.epoch = task->epoch;
-    record->commit.lineage = (char *)task->options.lineage;
-    record->commit.plan_hash = task->pipeline->plan_hash;
-    record->commit.clock_us = task->clock.us;
-    record->commit.digest = task->digest;
-    record->commit.part = record->commit.parts = 1;
-    record->commit.worker = (char *)task->options.worker;
-    fill_inputs(task, record, arena);
-    fill_views(task, record, arena);
+void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena) {
+    braid__v1__commit__init(commit);
+    commit->epoch = task->epoch;
+    commit->lineage = (char *)task->options.lineage;
+    commit->plan_hash = task->pipeline->plan_hash;
+    commit->clock_us = task->clock.us;
+    commit->digest = task->digest;
+    commit->part = commit->parts = 1;
+    commit->worker = (char *)task->options.worker;
+    commit->follows_epoch = task->follows;
+    commit->follows_lineage = (char *)task->follows_lineage;
+    fill_inputs(task, commit, arena);
+    fill_views(task, commit, arena);
 }
 
 static void pack(const Braid__V1__Commit *commit, struct br_buffer *bytes) {
@@ -96,9 +89,9 @@ static void pack(const Braid__V1__Commit *commit, struct br_buffer *bytes) {
 }
 
 void task_record(const struct br_task *task, struct br_buffer *bytes) {
-    struct record record;
-    fill_record(task, &record, task->epoch_arena);
-    pack(&record.commit, bytes);
+    Braid__V1__Commit commit;
+    task_fill_commit(task, &commit, task->epoch_arena);
+    pack(&commit, bytes);
 }
 
 static void fill_blocks(struct br_task *task, Braid__V1__Commit *commit) {
@@ -116,27 +109,26 @@ static void fill_blocks(struct br_task *task, Braid__V1__Commit *commit) {
 }
 
 // Lays out part `part` in task->batch: its share of the outputs, then the commit message.
-static void build_part(struct br_task *task, struct record *record, uint32_t part, uint32_t parts) {
-    size_t total;
-    const struct br_log_message *messages = br_emit_messages(task_emit(task), &total);
-    size_t first = (size_t)(part - 1) * TASK_BATCH_OUTPUTS_MAX;
-    size_t count = total - first < TASK_BATCH_OUTPUTS_MAX ? total - first : TASK_BATCH_OUTPUTS_MAX;
+static void build_part(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs, uint32_t part,
+                       uint32_t parts) {
+    size_t first = (size_t)(part - 1) * TASK_BATCH_OUTPUTS_MAX, left = outputs->count - first;
+    size_t count = left < TASK_BATCH_OUTPUTS_MAX ? left : TASK_BATCH_OUTPUTS_MAX;
     if (task->batch_capacity < count + 1) {
         task->batch_capacity = count + 1;
         task->batch = br_realloc(task->batch, task->batch_capacity * sizeof *task->batch);
     }
     if (count != 0)
-        memcpy(task->batch, messages + first, count * sizeof *messages);
-    record->commit.part = part;
-    record->commit.parts = parts;
-    record->commit.batch_messages = (uint32_t)count + 1;
-    pack(&record->commit, &task->commit_bytes);
+        memcpy(task->batch, outputs->messages + first, count * sizeof *task->batch);
+    commit->part = part;
+    commit->parts = parts;
+    commit->batch_messages = (uint32_t)count + 1;
+    pack(commit, &task->commit_bytes);
     task->batch[count] = (struct br_log_message){.subject = br_slice_of(task->commit_subject),
                                                  .payload = br_buffer_slice(&task->commit_bytes)};
     task->outstanding = (struct outstanding){.messages = task->batch,
                                              .count = count + 1,
-                                             .epoch = task->epoch,
-                                             .digest = task->digest,
+                                             .epoch = commit->epoch,
+                                             .digest = commit->digest,
                                              .part = part,
                                              .sent = task->options.clock->mono(task->options.clock)};
 }
@@ -164,22 +156,28 @@ static enum br_status send_outstanding(struct br_task *task, struct br_error *er
     return status;
 }
 
-enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) {
-    BR_CHECK(!task->outstanding.waiting);
-    size_t total;
-    br_emit_messages(task_emit(task), &total);
-    uint32_t parts =
-        total <= TASK_BATCH_OUTPUTS_MAX ? 1 : (uint32_t)((total + TASK_BATCH_OUTPUTS_MAX - 1) / TASK_BATCH_OUTPUTS_MAX);
-    struct record record;
-    fill_record(task, &record, task->epoch_arena);
-    fill_blocks(task, &record.commit);
+enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs,
+                                 uint32_t first_part, struct br_error *error) {
+    BR_CHECK(!task->outstanding.waiting && task->options.role != BR_TASK_SHADOW);
+    uint32_t parts = outputs->count <= TASK_BATCH_OUTPUTS_MAX
+                         ? 1
+                         : (uint32_t)((outputs->count + TASK_BATCH_OUTPUTS_MAX - 1) / TASK_BATCH_OUTPUTS_MAX);
     for (uint32_t part = first_part; part <= parts; part++) {
         if (task->outstanding.waiting)
             BR_TRY(task_await(task, error));
-        build_part(task, &record, part, parts);
+        build_part(task, commit, outputs, part, parts);
         BR_TRY(send_outstanding(task, error));
     }
     return BR_OK;
+}
+
+enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) {
+    Braid__V1__Commit commit;
+    struct outputs outputs;
+    outputs.messages = br_emit_messages(task_emit(task), &outputs.count);
+    task_fill_commit(task, &commit, task->epoch_arena);
+    fill_blocks(task, &commit);
+    return task_send_outputs(task, &commit, &outputs, first_part, error);
 }
 
 // --- waiting, and what to do without an answer
@@ -189,6 +187,13 @@ enum fence_verdict { FENCE_LANDED, FENCE_FREE, FENCE_TAKEN };
 static bool is_outstanding(const struct br_task *task, const Braid__V1__Commit *commit) {
     return commit->epoch == task->outstanding.epoch && commit->part == task->outstanding.part &&
            commit->digest == task->outstanding.digest && strcmp(commit->worker, task->options.worker) == 0;
+}
+
+static void tell_superseded(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    snprintf(task->superseded_by, sizeof task->superseded_by, "%s", commit->lineage);
+    br_error_set(error, BR_FATAL,
+                 "lineage %s has taken the outputs of pipeline %s over from lineage %s (worker %s, epoch %" PRIu64 ")",
+                 commit->lineage, task->pipeline->name, task->options.lineage, commit->worker, commit->epoch);
 }
 
 static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_verdict, uint64_t *ret_sequence,
@@ -217,9 +222,11 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
         return BR_OK; // the verdict tells
     }
     Braid__V1__Commit *commit;
-    BR_TRY(br_commit_read(task->pipeline, last.payload, &commit, error));
+    BR_TRY(br_commit_unpack(task->pipeline->name, last.payload, &commit, error));
     if (is_outstanding(task, commit))
         *ret_verdict = FENCE_LANDED;
+    else if (strcmp(commit->lineage, task->options.lineage) != 0)
+        tell_superseded(task, commit, error);
     else
         br_error_set(error, BR_FATAL,
                      "fenced: worker %s has committed epoch %" PRIu64 " of pipeline %s (stream sequence %" PRIu64
@@ -231,11 +238,32 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
 
 static void landed(struct br_task *task, uint64_t sequence) {
     BR_CHECK(sequence > task->fence);
-    task->fence = sequence;
+    task->fence = task->last_commit = sequence;
     task->outstanding.waiting = false;
     task->retries = 0;
     task->committed_epoch = task->outstanding.epoch;
     task->totals.last_commit = task->options.clock->wall(task->options.clock);
+}
+
+// A takeover is fenced on the lineage's own subject too: who has committed there runs the same replay.
+static enum br_status check_closing(struct br_task *task, const struct br_log_message *closing,
+                                    struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message last;
+    bool found;
+    char own[320];
+    enum br_status status;
+    br_task_lineage_subject(task->pipeline->name, task->options.lineage, own, sizeof own);
+    do {
+        br_buffer_clear(&copy);
+        status = br_log_last(task->log, task->stream, own, &copy, &last, &found, error);
+    } while (task_try_again(task, status, error));
+    BR_TRY(status);
+    if ((found ? last.sequence : 0) == closing->expected_sequence)
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "fenced: another worker has committed to lineage %s of pipeline %s; this worker (%s) stops",
+                        task->options.lineage, task->pipeline->name, task->options.worker);
 }
 
 enum br_status task_await(struct br_task *task, struct br_error *error) {
@@ -257,10 +285,13 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
         BR_TRY(read_fence(task, &verdict, &sequence, error));
         if (verdict == FENCE_TAKEN)
             return BR_FATAL; // read_fence has worded it
-        if (verdict == FENCE_LANDED)
+        if (verdict == FENCE_LANDED) {
             landed(task, sequence);
-        else
-            BR_TRY(send_outstanding(task, error));
+            return BR_OK;
+        }
+        if (task->outstanding.messages[0].fenced)
+            BR_TRY(check_closing(task, &task->outstanding.messages[0], error));
+        BR_TRY(send_outstanding(task, error));
     }
     return BR_OK;
 }

@@ -14,9 +14,18 @@ static const char *wrong_with_input(const Braid__V1__InputPosition *input) {
     return NULL;
 }
 
-static const char *wrong_with(const struct br_pipeline *pipeline, const Braid__V1__Commit *commit) {
+static const char *wrong_with_itself(const Braid__V1__Commit *commit) {
     if (commit->epoch == 0 || commit->parts == 0 || commit->part == 0 || commit->part > commit->parts)
         return "its epoch or part numbers are out of range";
+    for (uint32_t i = 0; i < commit->n_inputs; i++) {
+        const char *why = wrong_with_input(commit->inputs[i]);
+        if (why != NULL)
+            return why;
+    }
+    return NULL;
+}
+
+static const char *wrong_with(const struct br_pipeline *pipeline, const Braid__V1__Commit *commit) {
     if (commit->n_inputs != pipeline->table_count || commit->n_views != pipeline->view_count)
         return "it has another number of tables or views than the pipeline";
     for (uint32_t i = 0; i < pipeline->table_count; i++)
@@ -25,31 +34,41 @@ static const char *wrong_with(const struct br_pipeline *pipeline, const Braid__V
     for (uint32_t v = 0; v < pipeline->view_count; v++)
         if (strcmp(commit->views[v]->view, pipeline->views[v].name) != 0)
             return "its views aren't those of the pipeline";
-    for (uint32_t i = 0; i < pipeline->table_count; i++) {
-        const char *why = wrong_with_input(commit->inputs[i]);
-        if (why != NULL)
-            return why;
-    }
     return NULL;
 }
 
-enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,
-                              struct br_error *error) {
+static enum br_status refuse(const char *pipeline_name, Braid__V1__Commit *take_commit, const char *why,
+                             struct br_error *error) {
+    br_error_set(error, BR_FATAL,
+                 "commit of epoch %" PRIu64
+                 " of pipeline %s: %s; the SQL file changed, or another pipeline has the same name",
+                 take_commit->epoch, pipeline_name, why);
+    braid__v1__commit__free_unpacked(take_commit, NULL);
+    return BR_FATAL;
+}
+
+enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes, Braid__V1__Commit **ret_commit,
+                                struct br_error *error) {
     Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, bytes.len, bytes.ptr);
     if (commit == NULL)
         return br_error_set(error, BR_FATAL,
                             "a commit message of pipeline %s can't be read: it isn't a braid.v1.Commit. Something else "
                             "was published on the subject of its commits",
-                            pipeline->name);
+                            pipeline_name);
+    const char *why = wrong_with_itself(commit);
+    if (why != NULL)
+        return refuse(pipeline_name, commit, why, error);
+    *ret_commit = commit;
+    return BR_OK;
+}
+
+enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,
+                              struct br_error *error) {
+    Braid__V1__Commit *commit;
+    BR_TRY(br_commit_unpack(pipeline->name, bytes, &commit, error));
     const char *why = wrong_with(pipeline, commit);
-    if (why != NULL) {
-        br_error_set(error, BR_FATAL,
-                     "commit of epoch %" PRIu64
-                     " of pipeline %s: %s; the SQL file changed, or another pipeline has the same name",
-                     commit->epoch, pipeline->name, why);
-        braid__v1__commit__free_unpacked(commit, NULL);
-        return BR_FATAL;
-    }
+    if (why != NULL)
+        return refuse(pipeline->name, commit, why, error);
     *ret_commit = commit;
     return BR_OK;
 }

@@ -306,6 +306,7 @@ enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *li
     emit->arena = br_arena_create();
     emit->outputs = br_calloc(pipeline->view_count + 1, sizeof *emit->outputs);
     emit->streams = br_calloc(pipeline->table_count + 1, sizeof *emit->streams);
+    emit->prehistory = br_calloc(pipeline->table_count + 1, sizeof *emit->prehistory);
     emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
     emit->side_hash = XXH3_createState();
     emit->sink = (struct br_sink){emit, take_rows, take_changes, br_emit_late, br_emit_failed};
@@ -337,6 +338,7 @@ void br_emit_destroy(struct br_emit **emit_ptr) {
     free(emit->outputs);
     free(emit->quarantined);
     free(emit->streams);
+    free(emit->prehistory);
     free(emit->side);
     free(emit->messages);
     br_arena_destroy(&emit->arena);
@@ -348,8 +350,18 @@ void br_emit_set_silent(struct br_emit *emit, bool silent) {
     emit->silent = silent;
 }
 
-void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream) {
+void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream, uint64_t prehistory) {
     emit->streams[table] = stream;
+    emit->prehistory[table] = prehistory;
+}
+
+void br_emit_set_correction(struct br_emit *emit, const char *replay, const char *corrects) {
+    emit->replay = replay;
+    emit->corrects = corrects;
+}
+
+void br_emit_set_publish_as(struct br_emit *emit, const char *id) {
+    emit->publish_as = id;
 }
 
 void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events) {
@@ -394,10 +406,22 @@ static uint32_t fill_headers(struct br_emit *emit, const struct view_output *out
     headers[1] = (struct br_log_header){br_slice_of("Braid-Epoch"), epoch};
     headers[2] = (struct br_log_header){br_slice_of("Braid-Lineage"), br_slice_of(emit->lineage)};
     headers[3] = (struct br_log_header){br_slice_of("Braid-Inputs"), inputs};
-    if (output->ttl[0] == '\0')
-        return 4;
-    headers[4] = (struct br_log_header){br_slice_of("Nats-TTL"), br_slice_of(output->ttl)};
-    return 5;
+    uint32_t count = 4;
+    if (output->ttl[0] != '\0')
+        headers[count++] = (struct br_log_header){br_slice_of("Nats-TTL"), br_slice_of(output->ttl)};
+    if (emit->replay != NULL) {
+        headers[count++] = (struct br_log_header){br_slice_of("Braid-Replay"), br_slice_of(emit->replay)};
+        headers[count++] = (struct br_log_header){br_slice_of("Braid-Corrects"), br_slice_of(emit->corrects)};
+    }
+    return count;
+}
+
+// Where the view's changes go. A replay's are told apart by the view alone: its subjects hold no keys.
+static struct br_slice subject_of(struct br_emit *emit, const struct br_view *view) {
+    if (emit->publish_as == NULL)
+        return br_slice_of(view->subject);
+    return br_slice_of(br_arena_printf(emit->arena, "braid.%s.replay.%s.view.%s", emit->pipeline->name,
+                                       emit->publish_as, view->name));
 }
 
 static void lay_out_items(struct br_emit *emit, struct view_output *output, struct br_slice epoch,
@@ -405,12 +429,13 @@ static void lay_out_items(struct br_emit *emit, struct view_output *output, stru
     uint32_t header_count = 0;
     for (size_t op = 0; op < 4; op++)
         header_count = fill_headers(emit, output, op_names[op], epoch, inputs, output->headers[op]);
-    struct br_slice subject = br_slice_of(output->view->subject);
+    struct br_slice subject = subject_of(emit, output->view);
+    bool templated = output->templated && emit->publish_as == NULL;
     for (size_t i = 0; i < output->item_count; i++) {
         const struct item *item = &output->items[i];
         struct br_log_message *message = add_message(emit);
         message->subject =
-            output->templated ? (struct br_slice){output->subjects.ptr + item->subject, item->subject_len} : subject;
+            templated ? (struct br_slice){output->subjects.ptr + item->subject, item->subject_len} : subject;
         message->payload = (struct br_slice){output->records.ptr + item->payload, item->payload_len};
         message->headers = output->headers[op_index(item->op)];
         message->header_count = header_count;
@@ -457,7 +482,7 @@ static void lay_out_packed(struct br_emit *emit, struct view_output *output, str
     uint32_t header_count = fill_headers(emit, output, "block", epoch, inputs, output->headers[0]);
     for (size_t i = 0; i < count; i++) {
         struct br_log_message *message = add_message(emit);
-        message->subject = br_slice_of(output->view->subject);
+        message->subject = subject_of(emit, output->view);
         message->payload = blocks[i].rows;
         message->headers = output->headers[0];
         message->header_count = header_count;

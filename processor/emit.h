@@ -34,8 +34,13 @@ void br_emit_destroy(struct br_emit **emit);
 
 // Output dropped, digests and encoding kept (benchmarks, verify, recovery): messages are not built.
 void br_emit_set_silent(struct br_emit *emit, bool silent);
-// The stream that a table is read from, for the headers of quarantined and late events. Borrowed.
-void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream);
+// The stream that a table is read from, and how many imported events come before its first: for the headers of
+// quarantined and late events. Borrowed.
+void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream, uint64_t prehistory);
+// What is given is a correction: the replay that found it, and the lineage whose rows it corrects. Borrowed.
+void br_emit_set_correction(struct br_emit *emit, const char *replay, const char *corrects);
+// A replay's changes go to braid.<pipeline>.replay.<id>.view.<view>, its reports nowhere.
+void br_emit_set_publish_as(struct br_emit *emit, const char *id);
 // events is read while the epoch runs, for the original bytes of quarantined and late events.
 void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events);
 const struct br_sink *br_emit_sink(struct br_emit *emit);

@@ -32,7 +32,7 @@ struct view_output {
     enum fit fit;      // of the rows added since it was last set: what can't be published (E4)
     size_t unfit_size; // bytes of the row, or of the subject, that doesn't fit
     char ttl[32];
-    struct br_log_header headers[4][5]; // by op
+    struct br_log_header headers[4][7]; // by op
     XXH3_state_t *hash;
     struct br_view_counts counts;
 };
@@ -40,6 +40,8 @@ struct view_output {
 struct br_emit {
     const struct br_pipeline *pipeline;
     const char *lineage;
+    const char *replay, *corrects; // of corrections; NULL otherwise
+    const char *publish_as;        // a replay's id; NULL: the views' own subjects
     size_t payload_max;
     size_t row_max; // bytes of a row or block: what is left of payload_max beside our headers
     bool silent;
@@ -49,6 +51,7 @@ struct br_emit {
     struct view_output *outputs;
     uint64_t *quarantined; // by table
     const char **streams;  // by table; NULL: not told
+    uint64_t *prehistory;  // by table: imported events that come before the stream's first
     XXH3_state_t *side_hash;
     struct br_log_message *side; // quarantined and late events
     size_t side_count, side_capacity;
@@ -65,6 +68,8 @@ static inline struct view_output *br_emit_output(struct br_emit *emit, const str
 }
 
 struct br_slice br_emit_number(struct br_arena *arena, int64_t number);
+// The sequence of a message as the stream has it; "import:7" for the seventh imported event.
+struct br_slice br_emit_sequence(struct br_arena *arena, uint64_t sequence, uint64_t prehistory);
 // What the sink does with rows on which an expression failed, and with late ones.
 enum br_status br_emit_failed(void *context, const struct br_view *view, const struct br_node *node,
                               const struct br_batch *batch, uint32_t row, const char *message, struct br_error *error);

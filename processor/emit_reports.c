@@ -22,6 +22,12 @@ struct br_slice br_emit_number(struct br_arena *arena, int64_t number) {
     return br_slice_of(br_arena_printf(arena, "%" PRId64, number));
 }
 
+struct br_slice br_emit_sequence(struct br_arena *arena, uint64_t sequence, uint64_t prehistory) {
+    if (sequence > prehistory)
+        return br_emit_number(arena, (int64_t)(sequence - prehistory));
+    return br_slice_of(br_arena_printf(arena, "import:%" PRIu64, sequence));
+}
+
 struct side_message {
     struct br_log_header headers[BR_LOG_HEADERS_MAX];
     uint32_t header_count;
@@ -47,7 +53,7 @@ static void add_side(struct br_emit *emit, const char *subject, struct br_slice 
                                      .header_count = side->header_count};
     if (hashed)
         hash_side(emit, &message, side);
-    if (emit->silent)
+    if (emit->silent || emit->publish_as != NULL)
         return;
     if (emit->side_count == emit->side_capacity) {
         emit->side_capacity = emit->side_capacity == 0 ? 64 : emit->side_capacity * 2;
@@ -72,7 +78,7 @@ static struct br_slice side_event(struct br_emit *emit, struct side_message *sid
     side_header(side, "Braid-Table", br_slice_of(event->table->name));
     if (emit->streams[event->table->index] != NULL)
         side_header(side, "Braid-Stream", br_slice_of(emit->streams[event->table->index]));
-    side_header(side, "Braid-Sequence", br_emit_number(emit->arena, (int64_t)event->message->sequence));
+    side_header(side, "Braid-Sequence", br_emit_sequence(emit->arena, event->message->sequence, emit->prehistory[event->table->index]));
     if (event->message->header_count != 0 && br_log_message_header(event->message, "ce-type", &type)) {
         type.len = type.len > TYPE_SIZE_MAX ? TYPE_SIZE_MAX : type.len;
         side_header(side, "ce-type", br_arena_copy(emit->arena, type));

@@ -2,9 +2,13 @@
 // How much of which input goes into an epoch.
 //
 // F1. Live: all inputs up to a common stream timestamp, no further than the bounds; within the epoch upsert tables go
-// first (X3). F2. An input that isn't caught up and shows nothing holds the epoch back for a moment (its next message
-// may be the oldest), but not for ever. F3. Recovering: exactly what the commit says, or an error that names what is
-// missing.
+//     first (X3).
+// F2. An input that isn't caught up and shows nothing holds the epoch back for a moment (its next message may be the
+//     oldest), but not for ever.
+// F3. Recovering: exactly what the commit says, or an error that names what is missing.
+// F4. Repeating another lineage's epoch: each input up to where that epoch ended.
+// F5. A replay's own epochs have the time of their last message as clock reading: its history was then.
+#include "processor/sql/sql.h"
 #include "processor/task_internal.h"
 
 #include <inttypes.h>
@@ -23,19 +27,41 @@ static enum br_status peek(struct br_task *task, uint32_t i, size_t *ret_count, 
     return status == BR_OK ? BR_OK : br_error_context(error, "table %s", input->table->name);
 }
 
+// How many of those shown lie within the bounds of a replay.
+static size_t within_bounds(const struct br_task *task, uint32_t i, size_t count) {
+    const struct br_log_message *messages = task->plan.first[i];
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (messages[middle].sequence <= task->inputs[i].stop && messages[middle].timestamp.us <= task->limit_us)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 // Looks at every input. *ret_limit is the stream timestamp up to which everything is known; *ret_held: some input may
 // still have something older (F2).
 static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_limit, bool *ret_held,
                              struct br_error *error) {
     *ret_limit = INT64_MAX;
     *ret_held = false;
+    task->plan.at_bound = true;
     for (uint32_t i = 0; i < task->input_count; i++) {
         // Asked before peeking: what arrives in between is then shown, and only makes the answer too careful.
         bool caught_up = task->inputs[i].reader == NULL || br_reader_caught_up(task->inputs[i].reader);
         BR_TRY(peek(task, i, &counts[i], error));
         if (task->inputs[i].reader != NULL)
             task->inputs[i].shown_covered = br_reader_covered(task->inputs[i].reader);
-        if (caught_up)
+        size_t shown = counts[i];
+        counts[i] = within_bounds(task, i, shown);
+        if (counts[i] < shown) // what lies beyond is left for later
+            task->inputs[i].shown_covered = task->plan.first[i][counts[i]].sequence - 1;
+        bool ended = counts[i] < shown || task->inputs[i].shown_covered >= task->inputs[i].stop;
+        if (counts[i] != 0 || !(ended || caught_up))
+            task->plan.at_bound = false;
+        if (caught_up || ended)
             continue;
         if (counts[i] == 0)
             *ret_held = true;
@@ -75,10 +101,23 @@ static void take(struct br_task *task, const size_t *counts, int64_t limit) {
     }
 }
 
+// F5
+static int64_t last_taken_us(const struct br_task *task) {
+    int64_t last_us = INT64_MIN;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        size_t count = task->plan.take[i];
+        if (count != 0 && task->plan.first[i][count - 1].timestamp.us > last_us)
+            last_us = task->plan.first[i][count - 1].timestamp.us;
+    }
+    return last_us;
+}
+
 enum br_status task_choose(struct br_task *task, struct br_error *error) {
     struct epoch_plan *plan = &task->plan;
     plan->number = task->epoch + 1;
     plan->recorded = NULL;
+    plan->follows = 0;
+    plan->follows_lineage = "";
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = task->end_of_time;
@@ -102,7 +141,8 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
         br_log_wait(task->log, HOLD_WAIT_US);
     }
     take(task, counts, limit);
-    int64_t now_us = task->options.clock->wall(task->options.clock).us;
+    int64_t now_us =
+        task->options.role == BR_TASK_OWNER ? task->options.clock->wall(task->options.clock).us : last_taken_us(task);
     plan->clock.us = now_us > task->clock.us ? now_us : task->clock.us;
     return BR_OK;
 }
@@ -143,7 +183,7 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
             if (task_try_again(task, status, error))
                 continue;
             BR_TRY(status);
-            if (info.last_sequence < position->last_sequence)
+            if (info.last_sequence + input->prehistory < position->last_sequence)
                 return br_error_set(
                     error, BR_FATAL,
                     "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64 " of table %s consumed up to %" PRIu64
@@ -165,11 +205,92 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     return BR_OK;
 }
 
+// Everything up to `target`, which the stream holds: all of it has to be shown first.
+static enum br_status fetch_up_to(struct br_task *task, uint32_t i, uint64_t target, struct br_error *error) {
+    struct task_input *input = &task->inputs[i];
+    struct epoch_plan *plan = &task->plan;
+    size_t count = 0;
+    for (plan->take[i] = 0; target > input->covered;) {
+        BR_TRY(peek(task, i, &count, error));
+        bool there = count != 0 && plan->first[i][count - 1].sequence >= target;
+        if (there || br_reader_covered(input->reader) >= target)
+            break;
+        if (task_stopping(task))
+            return br_error_set(error, BR_RETRY, "stopped while reading table %s", input->table->name);
+        br_log_wait(task->log, RECORDED_WAIT_US);
+    }
+    while (plan->take[i] < count && plan->first[i][plan->take[i]].sequence <= target)
+        plan->take[i]++;
+    input->shown_covered = target;
+    task->counts[i] = plan->take[i];
+    plan->messages += plan->take[i];
+    return BR_OK;
+}
+
+// When this lineage was where that one was before its epoch, as many messages must be there as it found.
+static enum br_status check_same_count(const struct br_task *task, uint32_t i, const Braid__V1__Commit *base,
+                                       const Braid__V1__InputPosition *position, struct br_error *error) {
+    const struct task_input *input = &task->inputs[i];
+    const struct br_log_message *messages = task->plan.first[i];
+    size_t count = task->plan.take[i], found = 0;
+    uint64_t first = position->first_sequence - position->prehistory + input->prehistory;
+    const struct br_table *other =
+        task->options.base_pipeline == NULL
+            ? NULL
+            : br_pipeline_find_table(task->options.base_pipeline, input->table->name);
+    bool same = other != NULL && strcmp(other->subject, input->table->subject) == 0;
+    if (!same || position->messages == 0 || first <= input->last_sequence ||
+        position->first_sequence <= position->prehistory)
+        return BR_OK;
+    for (size_t m = count; m > 0 && messages[m - 1].sequence >= first; m--)
+        found++;
+    if (found == position->messages)
+        return BR_OK;
+    return missing(input, position, base->epoch, found == 0 ? 0 : messages[count - found].sequence, error);
+}
+
+const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
+                                                   const Braid__V1__Commit *base) {
+    const struct task_input *input = &task->inputs[i];
+    for (size_t b = 0; b < base->n_inputs; b++) {
+        const Braid__V1__InputPosition *position = base->inputs[b];
+        if (strcmp(position->table, input->table->name) == 0 && strcmp(position->stream, input->stream.name) == 0 &&
+            position->stream_created_us == input->stream.created.us)
+            return position;
+    }
+    return NULL;
+}
+
+enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error) {
+    struct epoch_plan *plan = &task->plan;
+    plan->number = task->epoch + 1;
+    plan->clock.us = base->clock_us > task->clock.us ? base->clock_us : task->clock.us;
+    plan->recorded = NULL;
+    plan->follows = base->epoch;
+    plan->follows_lineage = base->lineage;
+    plan->messages = 0;
+    plan->full = false;
+    plan->end_of_time = false;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const Braid__V1__InputPosition *position = task_base_position(task, i, base);
+        task->counts[i] = plan->take[i] = 0;
+        task->inputs[i].shown_covered = task->inputs[i].covered;
+        if (position == NULL || position->last_sequence <= position->prehistory)
+            continue;
+        uint64_t target = position->last_sequence - position->prehistory + task->inputs[i].prehistory;
+        BR_TRY(fetch_up_to(task, i, target, error));
+        BR_TRY(check_same_count(task, i, base, position, error));
+    }
+    return BR_OK;
+}
+
 enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
     struct epoch_plan *plan = &task->plan;
     plan->number = commit->epoch;
     plan->clock.us = commit->clock_us;
     plan->recorded = commit;
+    plan->follows = commit->follows_epoch;
+    plan->follows_lineage = commit->follows_lineage;
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = false;

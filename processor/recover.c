@@ -13,41 +13,75 @@
 #include "base/logging.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define RECOVER_WAIT_US 20000
 
 struct log_end {
-    bool found;
-    uint64_t sequence; // of the last commit message
-    uint64_t epoch;    // last whole epoch
-    uint32_t part, parts;
+    uint64_t sequence; // of the last message on either commit subject; 0: there is none
+    uint64_t epoch;    // of this lineage, as far as the two last messages tell
 };
 
-static enum br_status read_log_end(struct br_task *task, struct log_end *end, struct br_error *error) {
+// The last commit on a subject, of whatever lineage; *ret_commit NULL when there is none.
+static enum br_status last_commit_on(struct br_task *task, const char *subject, uint64_t *ret_sequence,
+                                     Braid__V1__Commit **ret_commit, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message last;
+    bool found;
     enum br_status status;
+    *ret_sequence = 0;
+    *ret_commit = NULL;
     do {
         br_buffer_clear(&copy);
-        status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &end->found, error);
+        status = br_log_last(task->log, task->stream, subject, &copy, &last, &found, error);
     } while (task_try_again(task, status, error));
     BR_TRY(status);
-    if (!end->found)
+    if (!found)
         return BR_OK;
-    Braid__V1__Commit *commit;
-    BR_TRY(br_commit_read(task->pipeline, last.payload, &commit, error));
-    end->sequence = last.sequence;
-    end->part = commit->part;
-    end->parts = commit->parts;
-    end->epoch = commit->part == commit->parts ? commit->epoch : commit->epoch - 1;
-    if (commit->plan_hash != task->pipeline->plan_hash)
-        status = br_error_set(error, BR_FATAL,
-                              "pipeline %s has changed: the log holds epoch %" PRIu64
-                              " of another plan. Run the former SQL file, give the changed pipeline another name "
-                              "(--name), or remove the stream %s to begin anew",
-                              task->pipeline->name, commit->epoch, task->stream);
-    braid__v1__commit__free_unpacked(commit, NULL);
-    return status;
+    *ret_sequence = last.sequence;
+    return br_commit_unpack(task->pipeline->name, last.payload, ret_commit, error);
+}
+
+static enum br_status check_plan(const struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    if (commit->plan_hash == task->pipeline->plan_hash)
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "pipeline %s has changed: the log holds epoch %" PRIu64
+                        " of another plan. Roll the change out with a replay (braid replay start --pipeline, then "
+                        "promote), run the former SQL file, give the changed pipeline another name (--name), or remove "
+                        "the stream %s to begin anew",
+                        task->pipeline->name, commit->epoch, task->stream);
+}
+
+// One of the two subjects on which this lineage's commits may stand.
+static enum br_status look_at(struct br_task *task, const char *subject, struct log_end *end, struct br_error *error) {
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
+    uint64_t sequence;
+    BR_TRY(last_commit_on(task, subject, &sequence, &commit, error));
+    if (strcmp(subject, task->commit_subject) == 0)
+        task->fence = sequence;
+    if (commit == NULL)
+        return BR_OK;
+    if (sequence > end->sequence)
+        end->sequence = sequence;
+    if (strcmp(commit->lineage, task->options.lineage) == 0) {
+        uint64_t whole = commit->part == commit->parts ? commit->epoch : commit->epoch - 1;
+        end->epoch = whole > end->epoch ? whole : end->epoch;
+        return check_plan(task, commit, error);
+    }
+    if (task->options.role != BR_TASK_OWNER)
+        return BR_OK;
+    snprintf(task->superseded_by, sizeof task->superseded_by, "%s", commit->lineage);
+    return br_error_set(error, BR_FATAL, "lineage %s owns the outputs of pipeline %s, not lineage %s", commit->lineage,
+                        task->pipeline->name, task->options.lineage);
+}
+
+static enum br_status read_log_end(struct br_task *task, struct log_end *end, struct br_error *error) {
+    char own[320], owner[320];
+    br_task_owner_subject(task->pipeline->name, owner, sizeof owner);
+    br_task_lineage_subject(task->pipeline->name, task->options.lineage, own, sizeof own);
+    BR_TRY(look_at(task, own, end, error));
+    return look_at(task, owner, end, error);
 }
 
 // --- the state's own idea of where it is
@@ -68,13 +102,20 @@ static enum br_status check_streams(struct br_task *task, const Braid__V1__Commi
     return BR_OK;
 }
 
+static void note_follows(struct br_task *task, const Braid__V1__Commit *commit) {
+    task->follows = commit->follows_epoch;
+    snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", commit->follows_lineage);
+}
+
 static void adopt(struct br_task *task, const Braid__V1__Commit *commit) {
+    note_follows(task, commit);
     task->epoch = task->committed_epoch = commit->epoch;
     task->digest = commit->digest;
     task->clock.us = commit->clock_us;
     for (uint32_t i = 0; i < task->input_count; i++) {
         task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
         task->inputs[i].covered = commit->inputs[i]->covered_sequence;
+        task->inputs[i].prehistory = commit->inputs[i]->prehistory;
         task->inputs[i].event_time_max.us = commit->inputs[i]->event_time_max_us;
         task->watermarks_after[i].us = commit->inputs[i]->watermark_us;
     }
@@ -109,6 +150,14 @@ static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_co
     return status;
 }
 
+// Does the message stand where this lineage's commits may?
+static bool is_commit_of(const struct br_task *task, const struct br_log_message *message) {
+    char own[320], owner[320];
+    br_task_owner_subject(task->pipeline->name, owner, sizeof owner);
+    br_task_lineage_subject(task->pipeline->name, task->options.lineage, own, sizeof own);
+    return br_slice_is(message->subject, own) || br_slice_is(message->subject, owner);
+}
+
 // Does the log hold the state's epoch, at the same place with the same digest (R1)?
 static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *state_commit, uint64_t fence,
                               bool *ret_has, struct br_error *error) {
@@ -122,12 +171,12 @@ static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *sta
         status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error);
     } while (task_try_again(task, status, error));
     BR_TRY(status);
-    if (!found || !br_slice_is(message.subject, task->commit_subject))
+    if (!found || !is_commit_of(task, &message))
         return BR_OK;
     Braid__V1__Commit *commit;
-    BR_TRY(br_commit_read(task->pipeline, message.payload, &commit, error));
-    *ret_has =
-        commit->epoch == state_commit->epoch && commit->digest == state_commit->digest && commit->part == commit->parts;
+    BR_TRY(br_commit_unpack(task->pipeline->name, message.payload, &commit, error));
+    *ret_has = commit->epoch == state_commit->epoch && commit->digest == state_commit->digest &&
+               commit->part == commit->parts && strcmp(commit->lineage, task->options.lineage) == 0;
     braid__v1__commit__free_unpacked(commit, NULL);
     return BR_OK;
 }
@@ -146,7 +195,7 @@ static enum br_status settle_state(struct br_task *task, const struct log_end *e
     BR_TRY(read_meta(task, &commit, &fence, error));
     if (commit == NULL)
         return BR_OK;
-    bool usable = end->found && commit->epoch <= end->epoch && fence <= end->sequence;
+    bool usable = fence <= end->sequence;
     enum br_status status = BR_OK;
     if (commit->plan_hash != task->pipeline->plan_hash)
         status = br_error_set(
@@ -159,7 +208,7 @@ static enum br_status settle_state(struct br_task *task, const struct log_end *e
     if (status == BR_OK && usable) {
         status = check_streams(task, commit, error);
         adopt(task, commit);
-        task->fence = fence;
+        task->last_commit = fence;
     } else if (status == BR_OK) {
         tell_set_aside(task, commit, end);
         status = task_open_state(task, true, error);
@@ -192,8 +241,8 @@ static enum br_status check_positions(const struct br_task *task, const Braid__V
     return BR_OK;
 }
 
-static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commit *commit, bool whole,
-                                    struct br_error *error) {
+enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    BR_TRY(check_plan(task, commit, error));
     if (commit->epoch != task->epoch + 1)
         return br_error_set(error, BR_FATAL,
                             "the commits of pipeline %s have a hole: epoch %" PRIu64 " is followed by epoch %" PRIu64
@@ -201,11 +250,28 @@ static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commi
                             task->pipeline->name, task->epoch, commit->epoch, task->stream, task->epoch + 1,
                             commit->epoch - 1);
     BR_TRY(check_streams(task, commit, error));
-    BR_TRY(check_positions(task, commit, error));
+    return check_positions(task, commit, error);
+}
+
+// Readers are opened when it is known how the lineage numbers its history.
+static enum br_status ensure_readers(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    if (task->input_count == 0 || task->inputs[0].reader != NULL)
+        return BR_OK;
+    for (uint32_t i = 0; i < task->input_count && commit != NULL && task->epoch == 0; i++)
+        task->inputs[i].prehistory = commit->inputs[i]->prehistory;
+    return task_open_readers(task, error);
+}
+
+static enum br_status repeat_commit(struct br_task *task, const Braid__V1__Commit *commit, bool silent,
+                                    struct br_error *error) {
+    BR_TRY(task_check_commit(task, commit, error));
+    if (commit->takeover != NULL)
+        return task_apply_takeover(task, commit, error);
     BR_TRY(task_fetch_recorded(task, commit, error));
-    BR_TRY(task_compute(task, whole, error));
+    BR_TRY(task_compute(task, silent, error));
+    note_follows(task, commit);
     if (task->digest != commit->digest)
-        return br_error_set(error, BR_FATAL,
+        return br_error_set(error, BR_DATA,
                             "epoch %" PRIu64 " of pipeline %s can't be repeated: its digest is %016" PRIx64
                             ", the commit says %016" PRIx64
                             ". State or program differ from those that wrote the log; nothing is emitted",
@@ -213,41 +279,64 @@ static enum br_status replay_commit(struct br_task *task, const Braid__V1__Commi
     return BR_OK;
 }
 
-// One commit message. Parts before the last are only counted: the epoch is computed at its last part, or at the end of
-// the log (R4).
-static enum br_status follow(struct br_task *task, const struct br_log_message *message, const struct log_end *end,
-                             struct br_error *error) {
-    Braid__V1__Commit *commit;
-    BR_TRY(br_commit_read(task->pipeline, message->payload, &commit, error));
-    enum br_status status = BR_OK;
-    bool whole = commit->part == commit->parts;
-    bool at_end = message->sequence == end->sequence;
-    if (commit->plan_hash != task->pipeline->plan_hash)
-        status = br_error_set(error, BR_FATAL, "epoch %" PRIu64 " of pipeline %s was made by another plan",
-                              commit->epoch, task->pipeline->name);
-    else if (commit->epoch > task->epoch && (whole || at_end)) {
-        status = replay_commit(task, commit, whole, error);
-        task->fence = message->sequence;
-        if (status == BR_OK && whole) {
-            task->committed_epoch = commit->epoch;
-            task->totals.recovered_epochs++;
-        } else if (status == BR_OK) {
-            status = task_send(task, commit->part + 1, error);
-            if (status == BR_OK)
-                status = task_await(task, error);
-        }
+// One message of braid.<pipeline>.commit.>. *ret_commit: the commit when it is one of this lineage that adds to it, else
+// NULL. On the lineage's own subject a takeover only closes that subject: the takeover itself stands on the owner's.
+static enum br_status read_own_commit(struct br_task *task, const struct br_log_message *message,
+                                      Braid__V1__Commit **ret_commit, struct br_error *error) {
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
+    char owner[320];
+    *ret_commit = NULL;
+    if (!is_commit_of(task, message))
+        return BR_OK;
+    BR_TRY(br_commit_unpack(task->pipeline->name, message->payload, &commit, error));
+    br_task_owner_subject(task->pipeline->name, owner, sizeof owner);
+    bool closes = commit->takeover != NULL && !br_slice_is(message->subject, owner);
+    if (closes || strcmp(commit->lineage, task->options.lineage) != 0 || commit->epoch <= task->epoch)
+        return BR_OK;
+    BR_TRY(check_plan(task, commit, error));
+    return br_commit_read(task->pipeline, message->payload, ret_commit, error);
+}
+
+// Parts before the last are only counted: the epoch is computed at its last part.
+enum br_status br_task_follow(struct br_task *task, const struct br_log_message *message, struct br_error *error) {
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
+    BR_TRY(read_own_commit(task, message, &commit, error));
+    if (commit == NULL)
+        return BR_OK;
+    BR_TRY(ensure_readers(task, commit, error));
+    if (commit->part < commit->parts) {
+        br_commit_cleanup(&task->unfinished);
+        task->unfinished = br_steal(&commit);
+        task->last_commit = message->sequence;
+        return BR_OK;
     }
-    braid__v1__commit__free_unpacked(commit, NULL);
-    return status;
+    // A shadow keeps what it gives: when the digests differ somebody will want to see it.
+    BR_TRY(repeat_commit(task, commit, task->options.role != BR_TASK_SHADOW, error));
+    br_commit_cleanup(&task->unfinished);
+    task->last_commit = message->sequence;
+    task->committed_epoch = commit->epoch;
+    task->totals.recovered_epochs++;
+    return BR_OK;
+}
+
+// The log ends within an epoch (R4).
+static enum br_status finish_parts(struct br_task *task, struct br_error *error) {
+    if (task->unfinished == NULL || task->unfinished->takeover != NULL)
+        return BR_OK; // a takeover is ended by br_task_take_over
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = br_steal(&task->unfinished);
+    BR_TRY(repeat_commit(task, commit, false, error));
+    BR_TRY(task_send(task, commit->part + 1, error));
+    return task_await(task, error);
 }
 
 static enum br_status follow_commits(struct br_task *task, const struct log_end *end, struct br_error *error) {
     struct br_reader *reader = NULL;
     enum br_status status;
+    char filter[320];
+    br_task_commits_filter(task->pipeline->name, filter, sizeof filter);
     // From the beginning means whatever is there: missing early epochs are found by their numbers (R2).
     do
-        status = br_reader_open(task->log, task->stream, task->commit_subject, task->fence + 1, end->sequence, &reader,
-                                error);
+        status = br_reader_open(task->log, task->stream, filter, task->last_commit + 1, end->sequence, &reader, error);
     while (task_try_again(task, status, error));
     bool done = false;
     while (status == BR_OK && !done) {
@@ -264,7 +353,7 @@ static enum br_status follow_commits(struct br_task *task, const struct log_end 
             continue;
         }
         done = messages[0].sequence >= end->sequence;
-        status = follow(task, &messages[0], end, error);
+        status = br_task_follow(task, &messages[0], error);
         br_reader_consume(reader, 1);
         br_reader_release(reader);
     }
@@ -272,16 +361,45 @@ static enum br_status follow_commits(struct br_task *task, const struct log_end 
     return status;
 }
 
+// A shadow goes no further than its state: what follows is br_task_follow's.
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
     struct log_end end = {0};
     BR_TRY(read_log_end(task, &end, error));
     BR_TRY(settle_state(task, &end, error));
-    BR_TRY(task_open_readers(task, error));
-    if (!end.found || task->fence == end.sequence)
+    if (task->epoch != 0)
+        BR_TRY(ensure_readers(task, NULL, error));
+    if (task->options.role == BR_TASK_SHADOW)
         return BR_OK;
     uint64_t from = task->epoch;
-    BR_TRY(follow_commits(task, &end, error));
-    br_log_line(BR_LEVEL_INFO, "recovered", BR_STR("pipeline", task->pipeline->name), BR_INT("state_epoch", from),
-                BR_INT("epoch", task->epoch), BR_INT("epochs_repeated", task->totals.recovered_epochs));
+    if (end.sequence > task->last_commit) {
+        enum br_status status = follow_commits(task, &end, error);
+        if (status == BR_OK)
+            status = finish_parts(task, error);
+        if (status != BR_OK)
+            return status == BR_DATA ? BR_FATAL : status; // a digest that differs stops the task
+    }
+    BR_TRY(ensure_readers(task, NULL, error));
+    if (task->epoch != from)
+        br_log_line(BR_LEVEL_INFO, "recovered", BR_STR("pipeline", task->pipeline->name),
+                    BR_STR("lineage", task->options.lineage), BR_INT("state_epoch", from),
+                    BR_INT("epoch", task->epoch), BR_INT("epochs_repeated", task->totals.recovered_epochs));
+    return BR_OK;
+}
+
+enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char *lineage, size_t size,
+                                  uint64_t *ret_plan_hash, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
+    struct br_log_message last;
+    char stream[256], subject[320];
+    bool found;
+    br_task_output_stream(pipeline, stream, sizeof stream);
+    br_task_owner_subject(pipeline, subject, sizeof subject);
+    BR_TRY(br_log_last(log, stream, subject, &copy, &last, &found, error));
+    if (found)
+        BR_TRY(br_commit_unpack(pipeline, last.payload, &commit, error));
+    snprintf(lineage, size, "%s", found ? commit->lineage : "live");
+    if (ret_plan_hash != NULL)
+        *ret_plan_hash = found ? commit->plan_hash : 0;
     return BR_OK;
 }

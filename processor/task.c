@@ -4,6 +4,7 @@
 // Everything here is deterministic given the plan of an epoch (which messages, which clock reading): live and recovery
 // run the same task_compute, only the plan comes from a choice (fetch.c) or from a commit (recover.c).
 // docs/exactly-once.md numbers the invariants.
+#include "processor/commit_reader.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -21,6 +22,7 @@
 #define BACK_OFF_FIRST_US 1000
 #define BACK_OFF_MAX_US 1000000
 #define TELL_EVERY_RETRIES 16
+#define BOUND_WAIT_US 20000
 
 // --- the loop
 
@@ -28,6 +30,11 @@ static bool timers_due(const struct br_task *task);
 static bool flush_due(const struct br_task *task);
 static enum br_status flush_when_due(struct br_task *task, struct br_error *error);
 static void adapt(struct br_task *task, struct br_mono_time began);
+
+// A replay gives nothing out, unless it is asked to publish under its own name.
+static bool quiet(const struct br_task *task) {
+    return task->options.role != BR_TASK_OWNER && task->options.publish_as == NULL;
+}
 
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) {
     *ret_worked = false;
@@ -38,6 +45,8 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
         task->steps_ahead = 0;
         BR_TRY(task_serve(task, error));
         BR_TRY(flush_when_due(task, error));
+        if (task->options.clock->mono(task->options.clock).us < task->hold_until.us)
+            return BR_OK;
     }
 
     BR_TRY(task_choose(task, error)); // fetch
@@ -52,10 +61,50 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
     *ret_worked = true;
     struct br_mono_time began = task->options.clock->mono(task->options.clock);
     task->emit_current ^= 1;                  // the other one's messages may be outstanding
-    BR_TRY(task_compute(task, false, error)); // decode, gate, operate, emit
+    BR_TRY(task_compute(task, quiet(task), error)); // decode, gate, operate, emit
     adapt(task, began);
     BR_TRY(task_await(task, error));
     return task_send(task, 1, error); // commit
+}
+
+// What this lineage has and the other has not is read up to the other's clock, in epochs of its own.
+static enum br_status read_what_base_lacks(struct br_task *task, const Braid__V1__Commit *base,
+                                           struct br_error *error) {
+    bool any = false;
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        any |= task_base_position(task, i, base) == NULL;
+        task->inputs[i].stop = task_base_position(task, i, base) == NULL ? UINT64_MAX : task->inputs[i].covered;
+    }
+    task->limit_us = base->clock_us;
+    for (task->plan.at_bound = !any; !task->plan.at_bound && !task_stopping(task);) {
+        bool worked;
+        BR_TRY(br_task_step(task, &worked, error));
+        if (!worked && !task->plan.at_bound)
+            br_log_wait(task->log, BOUND_WAIT_US);
+    }
+    br_task_bound(task, NULL, INT64_MAX);
+    return BR_OK;
+}
+
+enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error) {
+    BR_TRY(read_what_base_lacks(task, base, error));
+    BR_TRY(flush_when_due(task, error));
+    BR_TRY(task_fetch_base(task, base, error));
+    task->emit_current ^= 1;
+    BR_TRY(task_compute(task, quiet(task), error));
+    BR_TRY(task_await(task, error));
+    return task_send(task, 1, error);
+}
+
+void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us) {
+    for (uint32_t i = 0; i < task->input_count; i++)
+        task->inputs[i].stop = stops == NULL ? UINT64_MAX : stops[i];
+    task->limit_us = limit_us;
+    task->plan.at_bound = false;
+}
+
+bool br_task_at_bound(const struct br_task *task) {
+    return task->plan.at_bound;
 }
 
 // --- computing an epoch
@@ -122,12 +171,24 @@ static void move_watermarks(struct br_task *task) {
     }
 }
 
+// As the stream numbers them; "import:7" is the seventh event of what was imported before its first.
+static void describe_sequence(const struct task_input *input, uint64_t sequence, struct br_buffer *text) {
+    bool imported = sequence <= input->prehistory;
+    br_buffer_printf(text, "%s%" PRIu64, imported ? "import:" : "", sequence - (imported ? 0 : input->prehistory));
+}
+
+static void describe_range(const struct task_input *input, struct br_buffer *text) {
+    br_buffer_printf(text, "%s%s=", text->len == 0 ? "" : ",", input->table->name);
+    describe_sequence(input, input->first_sequence, text);
+    br_buffer_append_byte(text, '-');
+    describe_sequence(input, input->last_sequence, text);
+}
+
 static void describe_inputs(const struct br_task *task, struct br_buffer *text) {
     for (uint32_t i = 0; i < task->input_count; i++) {
         const struct task_input *input = &task->inputs[i];
         if (input->messages != 0)
-            br_buffer_printf(text, "%s%s=%" PRIu64 "-%" PRIu64, text->len == 0 ? "" : ",", input->table->name,
-                             input->first_sequence, input->last_sequence);
+            describe_range(input, text);
     }
     *br_buffer_reserve(text, 1) = '\0';
 }
@@ -178,6 +239,8 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     task->epoch = task->plan.number;
     task->clock = task->plan.clock;
     task->digest = br_emit_digest(emit);
+    task->follows = task->plan.follows;
+    snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);
     task->dirty_since_flush = true;
     task->timers_pending = task->plan.messages != 0;
     if (task->plan.end_of_time)
@@ -211,6 +274,12 @@ static enum br_status sink_changes(void *context, const struct br_view *view, co
                                    size_t count, struct br_error *error) {
     const struct br_sink *sink = br_emit_sink(task_emit(context));
     return sink->changes(sink->context, view, changes, count, error);
+}
+
+static enum br_status sink_net(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
+                               struct br_error *error) {
+    const struct br_tap *tap = ((struct br_task *)context)->options.tap;
+    return tap->changes(tap->context, view, changes, count, error);
 }
 
 static enum br_status sink_late(void *context, const struct br_view *view, const struct br_node *node,
@@ -263,7 +332,7 @@ static enum br_status flush(struct br_task *task, struct br_error *error) {
     if (!task->dirty_since_flush)
         return BR_OK;
     uint8_t fence[8];
-    br_be64_put(fence, task->fence);
+    br_be64_put(fence, task->last_commit);
     task_record(task, &task->flush_record);
     br_state_meta_put(task->state, "commit", br_buffer_slice(&task->flush_record));
     br_state_meta_put(task->state, "fence", (struct br_slice){fence, sizeof fence});
@@ -315,11 +384,16 @@ void br_task_output_stream(const char *pipeline, char *name, size_t size) {
     snprintf(name, size, "BRAID_%s", pipeline);
 }
 
-void br_task_commit_subject(const char *pipeline, const char *lineage, char *subject, size_t size) {
-    if (strcmp(lineage, "live") == 0)
-        snprintf(subject, size, "braid.%s.commit.0", pipeline);
-    else
-        snprintf(subject, size, "braid.%s.commit.%s.0", pipeline, lineage);
+void br_task_owner_subject(const char *pipeline, char *subject, size_t size) {
+    snprintf(subject, size, "braid.%s.commit.0", pipeline);
+}
+
+void br_task_lineage_subject(const char *pipeline, const char *lineage, char *subject, size_t size) {
+    snprintf(subject, size, "braid.%s.commit.%s.0", pipeline, lineage);
+}
+
+void br_task_commits_filter(const char *pipeline, char *subject, size_t size) {
+    snprintf(subject, size, "braid.%s.commit.>", pipeline);
 }
 
 static enum br_status open_output(struct br_task *task, struct br_error *error) {
@@ -357,7 +431,8 @@ static enum br_status open_output(struct br_task *task, struct br_error *error) 
 }
 
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) {
-    static const struct br_sink forward = {NULL, sink_rows, sink_changes, sink_late, sink_failed};
+    static const struct br_sink forward = {
+        .rows = sink_rows, .changes = sink_changes, .late = sink_late, .failed = sink_failed};
     br_graph_destroy(&task->graph);
     br_state_destroy(&task->state);
     struct br_store *store;
@@ -365,6 +440,8 @@ enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_e
     BR_TRY(br_state_create(store, task->options.state_budget_bytes, &task->state, error));
     struct br_sink sink = forward;
     sink.context = task;
+    if (task->options.tap != NULL)
+        sink.net = sink_net;
     return br_graph_create(task->pipeline, task->state, &sink, &task->graph, error);
 }
 
@@ -373,6 +450,8 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     input->table = &task->pipeline->tables[i];
     input->event_time_max.us = BR_EVENT_TIME_MIN;
     task->watermarks_after[i].us = task->watermarks_before[i].us = BR_EVENT_TIME_MIN;
+    input->stop = UINT64_MAX;
+    input->prehistory = task->options.prehistory == NULL ? 0 : task->options.prehistory[i];
     BR_TRY(br_input_create(input->table, false, &input->input, error));
     struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     br_input_filter(input->table, &filter);
@@ -383,15 +462,28 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
 }
 
+static enum br_status open_reader(struct br_task *task, struct task_input *input, const char *filter,
+                                  struct br_error *error) {
+    if (task->options.open_input != NULL)
+        return task->options.open_input(task->options.input_context, task->log, input->table, &input->stream,
+                                        input->prehistory, input->covered + 1, 0, &input->reader, error);
+    if (input->prehistory != 0)
+        return br_error_set(error, BR_FATAL,
+                            "lineage %s begins with %" PRIu64 " imported events; tell the worker where the archive is",
+                            task->options.lineage, input->prehistory);
+    return br_reader_open(task->log, input->stream.name, filter, input->covered + 1, 0, &input->reader, error);
+}
+
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
     for (uint32_t i = 0; i < task->input_count; i++) {
         struct task_input *input = &task->inputs[i];
+        for (int e = 0; e < 2; e++)
+            br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         br_input_filter(input->table, &filter);
         enum br_status status;
         do
-            status = br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, input->covered + 1, 0,
-                                    &input->reader, error);
+            status = open_reader(task, input, (const char *)filter.ptr, error);
         while (task_try_again(task, status, error));
         if (status != BR_OK)
             return br_error_context(error, "table %s", input->table->name);
@@ -427,10 +519,10 @@ static enum br_status open_all(struct br_task *task, struct br_error *error) {
     for (int e = 0; e < 2; e++)
         BR_TRY(br_emit_create(task->pipeline, task->options.lineage, br_log_payload_max(task->log), &task->emits[e],
                               error));
-    for (uint32_t i = 0; i < task->input_count; i++)
-        for (int e = 0; e < 2; e++)
-            br_emit_set_stream(task->emits[e], i, task->inputs[i].stream.name);
-    BR_TRY(open_output(task, error));
+    for (int e = 0; e < 2; e++)
+        br_emit_set_publish_as(task->emits[e], task->options.publish_as);
+    if (task->options.role != BR_TASK_SHADOW)
+        BR_TRY(open_output(task, error));
     BR_TRY(task_open_state(task, false, error));
     return task->options.serve ? task_serve_open(task, error) : BR_OK;
 }
@@ -444,7 +536,13 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     task->pipeline = pipeline;
     task->log = options->log;
     br_task_output_stream(pipeline->name, task->stream, sizeof task->stream);
-    br_task_commit_subject(pipeline->name, task->options.lineage, task->commit_subject, sizeof task->commit_subject);
+    if (task->options.role == BR_TASK_OWNER)
+        br_task_owner_subject(pipeline->name, task->commit_subject, sizeof task->commit_subject);
+    else
+        br_task_lineage_subject(pipeline->name, task->options.lineage, task->commit_subject,
+                                sizeof task->commit_subject);
+    task->limit_us = INT64_MAX;
+    task->plan.follows_lineage = "";
     uint32_t count = task->input_count = pipeline->table_count;
     task->inputs = br_calloc(count + 1, sizeof *task->inputs);
     task->order = br_calloc(count + 1, sizeof *task->order);
@@ -485,6 +583,7 @@ void br_task_destroy(struct br_task **task_ptr) {
     br_arena_destroy(&task->epoch_arena);
     br_buffer_free(&task->commit_bytes);
     br_buffer_free(&task->flush_record);
+    br_commit_cleanup(&task->unfinished);
     free(task->events.list);
     free(task->batch);
     free(task->inputs);
@@ -511,4 +610,42 @@ uint64_t br_task_epoch(const struct br_task *task) {
 
 uint64_t br_task_digest(const struct br_task *task) {
     return task->digest;
+}
+
+uint64_t br_task_last_commit(const struct br_task *task) {
+    return task->last_commit;
+}
+
+uint64_t br_task_follows(const struct br_task *task) {
+    return task->follows;
+}
+
+const struct br_event_time *br_task_watermarks(const struct br_task *task) {
+    return task->watermarks_after;
+}
+
+struct br_wall_time br_task_clock(const struct br_task *task) {
+    return task->clock;
+}
+
+uint64_t br_task_position(const struct br_task *task, uint32_t table, uint64_t *ret_prehistory) {
+    if (ret_prehistory != NULL)
+        *ret_prehistory = task->inputs[table].prehistory;
+    return task->inputs[table].last_sequence;
+}
+
+struct br_state *br_task_state(struct br_task *task) {
+    return task->state;
+}
+
+const char *br_task_superseded_by(const struct br_task *task) {
+    return task->superseded_by[0] == '\0' ? NULL : task->superseded_by;
+}
+
+const struct br_log_message *br_task_outputs(struct br_task *task, size_t *ret_count) {
+    return br_emit_messages(task_emit(task), ret_count);
+}
+
+uint64_t br_task_view_digest(const struct br_task *task, uint32_t view) {
+    return br_emit_counts(task->emits[task->emit_current], view)->digest;
 }

@@ -5,21 +5,50 @@
 //   br_task_recover   follow the recorded commits until the state is that of the last one
 //   br_task_step      at most one epoch: fetch, decode, gate, operate, emit, commit
 //
-// The invariants X1..X12 that task.c, commit.c and recover.c refer to are in docs/exactly-once.md.
+// What a task may do is its role: the owner of the outputs commits on the pipeline's commit subject and publishes; a
+// replay commits on its lineage's own subject and publishes nothing; a shadow follows a lineage's commits and writes
+// nothing. A replay becomes the owner by br_task_take_over.
+//
+// The invariants X1..X16 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
 #ifndef BR_PROCESSOR_TASK_H
 #define BR_PROCESSOR_TASK_H
 
+#include "braid/v1/commit.pb-c.h"
 #include "processor/log/log.h"
+#include "processor/operators/graph.h"
 #include "processor/sql/plan.h"
 #include "state/table.h"
 
 struct br_task;
+
+enum br_task_role { BR_TASK_OWNER, BR_TASK_REPLAY, BR_TASK_SHADOW };
+
+// Opens a reader of a table's history: its messages numbered as the lineage numbers them, that is, the imported events
+// before the stream's first from 1 to prehistory, then the stream's at prehistory + sequence. stop_sequence 0: for ever.
+typedef enum br_status (*br_open_input)(void *context, struct br_log *log, const struct br_table *table,
+                                        const struct br_stream_info *stream, uint64_t prehistory,
+                                        uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                        struct br_error *error);
+// Sees the net changes of every epoch, before an emit interval holds them back.
+struct br_tap {
+    void *context;
+    enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
+                              struct br_error *error);
+};
 
 struct br_task_options {
     const struct br_pipeline *pipeline; // borrowed, as all pointers here, for the task's life
     struct br_log *log;
     const struct br_clock *clock;
     const char *lineage; // NULL: "live"
+    enum br_task_role role;
+    br_open_input open_input; // NULL: the stream and nothing else
+    void *input_context;
+    const uint64_t *prehistory;  // by table, of a lineage that begins; NULL: none
+    const struct br_pipeline *base_pipeline; // of the lineage whose epochs a replay repeats; NULL: unknown
+    const char *publish_as;      // a replay's id: its changes go to braid.<pipeline>.replay.<id>.view.<view>; NULL: nowhere
+    const struct br_tap *tap;    // NULL: none
+    const char *checkpoint_path; // where checkpoints of the state may be put (the service "checkpoint"); NULL: refused
     const char *worker;  // who commits: unique per start of a worker, so that a commit can be told to be one's own
     // Opens the state's store; set_aside: what is there can't be used (it is ahead of the log), move it out of the way
     // and give an empty one.
@@ -49,6 +78,48 @@ enum br_status br_task_stop(struct br_task *task, struct br_error *error) BR_MUS
 // of bounded runs).
 void br_task_end_of_time(struct br_task *task);
 
+// --- replays
+// Where br_task_step may take its input from: up to stops[i] (history sequences, by table; NULL: no bound) and no message
+// stored after limit_us. br_task_at_bound: there is nothing more to take within it.
+void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us);
+bool br_task_at_bound(const struct br_task *task);
+// Computes one epoch on the input of another lineage's epoch `base` (whose commit it is), with its clock reading, and
+// commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of their own.
+enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error)
+    BR_MUST_CHECK;
+// A shadow's step: one message of `braid.<pipeline>.commit.>`. Repeats the epoch if it is of the shadow's lineage, and
+// compares the digests: BR_DATA when they differ (the shadow then can't go on).
+enum br_status br_task_follow(struct br_task *task, const struct br_log_message *message, struct br_error *error)
+    BR_MUST_CHECK;
+// After such a BR_DATA: what the epoch gave here, view by view; view NULL at the end.
+const struct br_log_message *br_task_outputs(struct br_task *task, size_t *ret_count);
+uint64_t br_task_view_digest(const struct br_task *task, uint32_t view);
+
+// Takes the outputs over (X13 to X16).
+struct br_takeover {
+    const char *replay, *reason; // for headers and the marker
+    bool rollback;
+    const char *from_lineage; // who owns them
+    uint64_t from_epoch, from_sequence;
+    const struct br_pipeline *from_pipeline;
+    // Gives the corrections, in canonical order, to the sinks' `changes`: rows as the former owner's views publish them
+    // to `former`, as this task's do to `own`. Gives the same when it is asked again.
+    enum br_status (*corrections)(void *context, const struct br_sink *former, const struct br_sink *own,
+                                  struct br_error *error);
+    void *context;
+};
+// *ret_done false: the owner has gone on since from_sequence; follow it and try again.
+enum br_status br_task_take_over(struct br_task *task, const struct br_takeover *takeover, bool *ret_done,
+                                 struct br_error *error) BR_MUST_CHECK;
+// A takeover of this task's lineage whose later parts have not been sent, found by br_task_recover; NULL: none. It is
+// ended by br_task_take_over with the same content before anything else.
+const Braid__V1__Takeover *br_task_unfinished_takeover(const struct br_task *task);
+// Who has taken the outputs over from this task, after a BR_FATAL; NULL: nobody.
+const char *br_task_superseded_by(const struct br_task *task);
+// The lineage that owns the outputs: that of the last commit on the pipeline's commit subject; "live" when there is none.
+enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char *lineage, size_t size,
+                                  uint64_t *ret_plan_hash, struct br_error *error) BR_MUST_CHECK;
+
 struct br_task_status {
     uint64_t epoch, committed_epoch, digest, messages, rows_out, late, quarantined, failed, lag_messages,
         recovered_epochs;
@@ -59,13 +130,24 @@ void br_task_status(struct br_task *task, struct br_task_status *ret_status);
 struct br_graph *br_task_graph(struct br_task *task);
 uint64_t br_task_epoch(const struct br_task *task);
 uint64_t br_task_digest(const struct br_task *task);
+uint64_t br_task_last_commit(const struct br_task *task); // its stream sequence; 0: none
+uint64_t br_task_follows(const struct br_task *task);     // the epoch that the last one repeated; 0: none
+const struct br_event_time *br_task_watermarks(const struct br_task *task);
+struct br_wall_time br_task_clock(const struct br_task *task); // the last epoch's reading
+// The last message consumed of a table, and how many imported ones are counted in it.
+uint64_t br_task_position(const struct br_task *task, uint32_t table, uint64_t *ret_prehistory);
+struct br_state *br_task_state(struct br_task *task);
 // One JSON object: task, epoch, lag, watermarks, rates, memory, quarantined, late, by table and view.
 void br_task_status_json(struct br_task *task, struct br_buffer *out);
 
 // Names on the log.
 void br_task_output_stream(const char *pipeline, char *name, size_t size); // BRAID_<pipeline>
-void br_task_commit_subject(const char *pipeline, const char *lineage, char *subject,
-                            size_t size); // braid.<pipeline>.commit.0
+// braid.<pipeline>.commit.0: the owner's
+void br_task_owner_subject(const char *pipeline, char *subject, size_t size);
+// braid.<pipeline>.commit.<lineage>.0
+void br_task_lineage_subject(const char *pipeline, const char *lineage, char *subject, size_t size);
+// braid.<pipeline>.commit.>: the commits of all lineages, in order
+void br_task_commits_filter(const char *pipeline, char *subject, size_t size);
 void br_task_service_subject(const char *pipeline, const char *what, char *subject,
                              size_t size); // braid_api.<pipeline>.<what>
 

@@ -17,6 +17,8 @@ struct task_input {
     uint64_t last_sequence;              // position: the last message consumed in a computed epoch
     uint64_t covered;                    // nothing up to here is left to read; reading begins behind it after a restart
     uint64_t shown_covered;              // the same for what fetch has looked at
+    uint64_t prehistory;                 // sequences here are these imported events + the stream's own
+    uint64_t stop;                       // nothing beyond is taken; UINT64_MAX: no bound
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
     // of the epoch being made
     uint64_t first_sequence, messages, rows, quarantined;
@@ -33,7 +35,10 @@ struct epoch_plan {
     uint64_t messages;
     bool full;                         // a bound ended it: more is waiting
     bool end_of_time;                  // watermarks go to the end
+    bool at_bound;                     // nothing is left within the bounds
     const Braid__V1__Commit *recorded; // NULL when live
+    uint64_t follows;                  // the epoch of another lineage that is repeated; 0: none
+    const char *follows_lineage;
 };
 
 // One atomic batch that has been sent and not been heard of.
@@ -46,11 +51,17 @@ struct outstanding {
     struct br_mono_time sent;
 };
 
+// What goes out with a commit.
+struct outputs {
+    const struct br_log_message *messages;
+    size_t count;
+};
+
 struct br_task {
     struct br_task_options options;
     const struct br_pipeline *pipeline;
     struct br_log *log;
-    char stream[256], commit_subject[256];
+    char stream[256], commit_subject[320];
     struct br_state *state;
     struct br_graph *graph;
     struct task_input *inputs; // by table index
@@ -69,7 +80,14 @@ struct br_task {
     uint64_t digest;           // of it
     struct br_wall_time clock; // of it: readings never go back
     uint64_t committed_epoch;  // last committed
-    uint64_t fence;            // stream sequence of the last commit message; 0: none
+    uint64_t fence;            // stream sequence of the last message on commit_subject; 0: none
+    uint64_t last_commit;      // of this lineage's last commit message, wherever it stands; 0: none
+    uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
+    char follows_lineage[64];
+    int64_t limit_us; // no message stored later is taken
+    Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
+    char superseded_by[64];
+    struct br_mono_time hold_until; // no epoch before: somebody is about to take over
     struct outstanding outstanding;
     struct br_log_message *batch; // the messages of the outstanding part
     size_t batch_capacity;
@@ -92,6 +110,12 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) BR_MUST
 // Waits until the recorded epoch's input is here. BR_FATAL naming what is missing when the log no longer has it (X8).
 enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
     BR_MUST_CHECK;
+// What to take for repeating another lineage's epoch (F4), and what that lineage says of one of our inputs: NULL when it
+// doesn't read it, or from another stream.
+enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error)
+    BR_MUST_CHECK;
+const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
+                                                   const Braid__V1__Commit *base);
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
@@ -106,7 +130,20 @@ static inline bool task_stopping(const struct br_task *task) {
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];
 }
+// recover.c
+// A commit begins where the one before it ended, was made by this plan, from these streams.
+enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
+    BR_MUST_CHECK;
+// takeover.c
+// The state after a takeover epoch, which has no input: held back changes are published by it.
+enum br_status task_apply_takeover(struct br_task *task, const Braid__V1__Commit *recorded, struct br_error *error)
+    BR_MUST_CHECK;
 // commit.c
+void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena);
+// Sends parts first_part.. of the outputs with this commit (the fields of parts are filled here). first_fence: the whole
+// batch of part 1 is also fenced by its first message.
+enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs,
+                                 uint32_t first_part, struct br_error *error) BR_MUST_CHECK;
 // Sends the computed epoch, part by part from part `first_part` (1, or later after a crash between parts); the last one
 // is left outstanding.
 enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) BR_MUST_CHECK;

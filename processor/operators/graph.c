@@ -240,3 +240,21 @@ enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct
     graph->epoch = NULL;
     return status;
 }
+
+enum br_status br_graph_held(struct br_graph *graph, uint32_t view, struct br_arena *arena,
+                             struct br_change **ret_changes, size_t *ret_count, struct br_error *error) {
+    BR_CHECK(view < graph->sink_count);
+    struct br_interval_gate *gate = br_sink_gate(graph->sinks[view]);
+    *ret_changes = NULL;
+    *ret_count = 0;
+    return gate == NULL ? BR_OK : br_interval_gate_held(gate, arena, ret_changes, ret_count, error);
+}
+
+enum br_status br_graph_forget_held(struct br_graph *graph, struct br_error *error) {
+    for (uint32_t v = 0; v < graph->sink_count; v++) {
+        struct br_interval_gate *gate = br_sink_gate(graph->sinks[v]);
+        if (gate != NULL)
+            BR_TRY(br_interval_gate_forget(gate, error));
+    }
+    return BR_OK;
+}

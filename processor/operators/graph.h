@@ -46,6 +46,9 @@ struct br_sink {
     // The net changes of a view that also retracts; at most once an epoch and view, not called when nothing changed.
     enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
                               struct br_error *error);
+    // The same before an emit interval holds changes back; NULL: not wanted. Called before `changes`.
+    enum br_status (*net)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
+                          struct br_error *error);
     // A row came for a window that is closed. origin: the event (or BR_NO_ORIGIN: then batch/row are the row as the
     // aggregate saw it, with node->inputs[0]'s fields).
     enum br_status (*late)(void *context, const struct br_view *view, const struct br_node *node,
@@ -84,6 +87,13 @@ enum br_status br_graph_end_epoch(struct br_graph *graph, const struct br_epoch 
 typedef enum br_status (*br_graph_each)(void *context, const struct br_batch *batch, struct br_error *error);
 enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
                              void *context, struct br_error *error) BR_MUST_CHECK;
+
+// Changes of a view that its emit interval holds back: what subscribers still know of each key (old_batch NULL: nothing)
+// and what is (new_batch NULL: nothing), in canonical order, in the arena. Those of a view without key are net changes.
+enum br_status br_graph_held(struct br_graph *graph, uint32_t view, struct br_arena *arena,
+                             struct br_change **ret_changes, size_t *ret_count, struct br_error *error) BR_MUST_CHECK;
+// Forgets what is held back of all views: somebody has published it.
+enum br_status br_graph_forget_held(struct br_graph *graph, struct br_error *error) BR_MUST_CHECK;
 
 // Runs a bound query over the graph's views with operators of its own on a memory store; gives the result rows, sorted
 // and limited, in batches of the query's root fields (visible ones first). A failing expression is BR_DATA, as in

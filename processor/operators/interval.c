@@ -257,19 +257,31 @@ static enum br_status publish_all(struct publishing *publishing, struct br_state
     return br_state_iterator_status(iterator, error);
 }
 
-static enum br_status publish(struct br_interval_gate *gate, const struct br_epoch *epoch,
-                              struct br_change **ret_changes, size_t *ret_count, struct br_error *error) {
-    struct publishing publishing = {.gate = gate, .arena = epoch->arena};
+enum br_status br_interval_gate_held(struct br_interval_gate *gate, struct br_arena *arena,
+                                     struct br_change **ret_changes, size_t *ret_count, struct br_error *error) {
+    struct publishing publishing = {.gate = gate, .arena = arena};
     struct br_state_iterator *iterator = NULL;
     BR_TRY(br_state_scan(gate->table, pending_begin, pending_end, &iterator, error));
     enum br_status status = publish_all(&publishing, iterator, error);
     br_state_iterator_destroy(&iterator);
     if (status != BR_OK)
         return status;
-    BR_TRY(br_state_delete_range(gate->table, pending_begin, pending_end, error));
-    gate->pending = false;
     *ret_changes = publishing.changes;
     *ret_count = publishing.count;
+    return BR_OK;
+}
+
+enum br_status br_interval_gate_forget(struct br_interval_gate *gate, struct br_error *error) {
+    gate->known = gate->known && !gate->pending; // whatever is there is looked at again
+    gate->pending = false;
+    return br_state_delete_range(gate->table, pending_begin, pending_end, error);
+}
+
+static enum br_status publish(struct br_interval_gate *gate, const struct br_epoch *epoch,
+                              struct br_change **ret_changes, size_t *ret_count, struct br_error *error) {
+    BR_TRY(br_interval_gate_held(gate, epoch->arena, ret_changes, ret_count, error));
+    BR_TRY(br_state_delete_range(gate->table, pending_begin, pending_end, error));
+    gate->pending = false;
     return BR_OK;
 }
 

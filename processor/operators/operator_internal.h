@@ -158,5 +158,10 @@ void br_interval_gate_destroy(struct br_interval_gate **gate);
 enum br_status br_interval_gate_pass(struct br_interval_gate *gate, struct br_change *changes, size_t count,
                                      const struct br_epoch *epoch, struct br_change **ret_changes, size_t *ret_count,
                                      struct br_error *error);
+enum br_status br_interval_gate_held(struct br_interval_gate *gate, struct br_arena *arena,
+                                     struct br_change **ret_changes, size_t *ret_count, struct br_error *error);
+enum br_status br_interval_gate_forget(struct br_interval_gate *gate, struct br_error *error);
+// The gate of a sink; NULL: it has none.
+struct br_interval_gate *br_sink_gate(struct br_operator *sink);
 
 #endif

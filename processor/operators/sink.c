@@ -78,11 +78,17 @@ static enum br_status give_changes(struct br_operator *op, struct br_error *erro
     size_t count = 0;
     if (sink->changes.count != 0)
         BR_TRY(br_change_set_net(&sink->changes, epoch->arena, &changes, &count, error));
+    if (count != 0 && target->net != NULL)
+        BR_TRY(target->net(target->context, sink->view, changes, count, error));
     if (sink->gate != NULL)
         BR_TRY(br_interval_gate_pass(sink->gate, changes, count, epoch, &changes, &count, error));
     if (count == 0 || target->changes == NULL)
         return BR_OK;
     return target->changes(target->context, sink->view, changes, count, error);
+}
+
+struct br_interval_gate *br_sink_gate(struct br_operator *op) {
+    return ((struct view_sink *)op)->gate;
 }
 
 // --- making
