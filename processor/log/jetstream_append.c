@@ -5,7 +5,7 @@
 // server judges all of it when the last arrives. What the replies mean:
 //
 //   last: seq, count            landed                               DONE
-//   10071                       the fence has another sequence       FENCED, nothing written
+//   10071                       a fence has another sequence         FENCED, nothing written
 //   10164, 503, 10210           another write is in flight on the
 //                               fence; no leader; too many batches   BR_RETRY, nothing written
 //   10176                       the server has lost (part of) it     UNKNOWN
@@ -122,15 +122,16 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
                          (unsigned long long)log->append.id);
         write_number_header(headers, "Nats-Batch-Sequence", index + 1);
     }
-    if (index + 1 == count) {
+    if (index + 1 == count)
         write_number_header(headers, fence_header, expected_sequence);
-        if (count > 1)
-            write_number_header(headers, "Nats-Batch-Commit", 1);
-    }
+    else if (messages[index].fenced)
+        write_number_header(headers, fence_header, messages[index].expected_sequence);
+    if (index + 1 == count && count > 1)
+        write_number_header(headers, "Nats-Batch-Commit", 1);
     write_message_headers(headers, &messages[index]);
 }
 
-// Room for the headers that we add to those of the caller.
+// Room for the headers that we add to those of the caller: batch id, sequence and commit, and a fence.
 #define OWN_HEADERS_SIZE_MAX 256
 
 static enum br_status check_sizes(const struct js_log *log, const struct br_log_message *messages, size_t count,

@@ -147,6 +147,8 @@ enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const
                                    struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
     BR_MUST_CHECK;
+enum br_status br_js_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error)
+    BR_MUST_CHECK;
 enum br_status br_js_get(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
                          struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                          struct br_error *error) BR_MUST_CHECK;

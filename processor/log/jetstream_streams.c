@@ -53,6 +53,8 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
         .first_sequence = get_number(state, "first_seq"),
         .last_sequence = get_number(state, "last_seq"),
         .message_count = get_number(state, "messages"),
+        .bytes = get_number(state, "bytes"),
+        .replicas = (int)get_number(config, "num_replicas"),
         .allow_atomic = json_is_true(json_object_get(config, "allow_atomic")),
     };
     const char *created = json_string_value(json_object_get(reply, "created"));
@@ -247,6 +249,25 @@ enum br_status br_js_ensure_input(struct br_log *base, const char *stream, const
     if (holder != NULL && strcmp(holder, stream) != 0)
         return BR_OK; // somebody else's stream is left as it is
     return ensure(js_log(base), stream, &subject, 1, false, 0, false, &info, error);
+}
+
+// A key's history is its last message; the settings are those that NATS' clients make a bucket with. One that is there
+// is left as it is.
+enum br_status br_js_ensure_bucket(struct br_log *base, const char *bucket, int replicas, struct br_error *error) {
+    char stream[SUBJECT_SIZE], keys[SUBJECT_SIZE];
+    BR_JS_AUTO json_t *reply = NULL;
+    snprintf(stream, sizeof stream, "KV_%s", bucket);
+    snprintf(keys, sizeof keys, "$KV.%s.>", bucket);
+    BR_TRY(fetch_info(js_log(base), stream, &reply, error));
+    if (reply != NULL)
+        return BR_OK;
+    BR_JS_AUTO json_t *config = json_pack("{s:s, s:[s], s:s, s:s, s:s, s:i, s:i}", "name", stream, "subjects", keys,
+                                          "retention", "limits", "discard", "new", "storage", "file", "num_replicas",
+                                          replicas == 0 ? 1 : replicas, "max_msgs_per_subject", 1);
+    set_true(config, "allow_rollup_hdrs");
+    set_true(config, "deny_delete");
+    set_true(config, "allow_direct");
+    return send_config(js_log(base), "CREATE", stream, config, &reply, error);
 }
 
 // --- single messages

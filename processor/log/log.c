@@ -2,6 +2,8 @@
 // See log.h. Checks what callers owe (our own invariants), then hands on to the implementation.
 #include "processor/log/log_internal.h"
 
+#include <ctype.h>
+
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
     for (uint32_t i = 0; i < message->header_count; i++) {
         if (br_slice_is(message->headers[i].name, name)) {
@@ -43,6 +45,14 @@ enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const
                                    struct br_error *error) {
     BR_TRY(check_filter(subject, error));
     return log->ops->ensure_input(log, stream, subject, error);
+}
+
+enum br_status br_log_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error) {
+    for (const char *at = bucket; *at != '\0' || at == bucket; at++)
+        if (!isalnum((unsigned char)*at) && *at != '_' && *at != '-')
+            return br_error_set(error, BR_FATAL, "\"%s\" is no name of a bucket: letters, digits, _ and - only",
+                                bucket);
+    return log->ops->ensure_bucket(log, bucket, replicas, error);
 }
 
 enum br_status br_log_last(struct br_log *log, const char *stream, const char *subject, struct br_buffer *copy,
@@ -87,10 +97,19 @@ enum br_status br_log_check_same(const struct br_stream_info *info, struct br_wa
 
 // --- appending
 
+// A server takes a fence only on a batch's first message of the subject.
+static void check_fences(const struct br_log_message *messages, size_t count) {
+    BR_CHECK(!messages[count - 1].fenced);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; messages[i].fenced && j < i; j++)
+            BR_CHECK(!br_slice_equal(messages[j].subject, messages[i].subject));
+}
+
 enum br_status br_log_append(struct br_log *log, const char *stream, const struct br_log_message *messages,
                              size_t count, uint64_t expected_sequence, struct br_error *error) {
     BR_CHECK(!log->appending);
     BR_CHECK(count >= 1 && count <= BR_LOG_BATCH_MESSAGES_MAX);
+    check_fences(messages, count);
     BR_TRY(log->ops->append(log, stream, messages, count, expected_sequence, error));
     log->appending = true;
     return BR_OK;

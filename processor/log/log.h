@@ -5,7 +5,9 @@
 //     does.
 //
 // L2. The append is fenced: it lands only if the last message on the fence subject has the expected sequence (0: none).
-//     A miss is told as BR_APPEND_FENCED and nothing is written.
+//     The fence subject is that of the batch's last message. Other messages of the batch can carry a fence for their
+//     own subjects (`fenced`). All fences are judged against the stream as it was before the batch. A miss of any is
+//     told as BR_APPEND_FENCED and nothing is written.
 //
 // L3. When the outcome of an append can't be known (lost ack, leader change, connection lost), it is BR_APPEND_UNKNOWN:
 //     the caller reads the fence (br_log_last) and decides. A batch is never sent twice by the implementation itself.
@@ -40,6 +42,8 @@ struct br_log_message {
     struct br_slice payload;
     const struct br_log_header *headers;
     uint32_t header_count;
+    bool fenced;                   // outgoing, not for the last of a batch: its subject is fenced too (L2), and is
+    uint64_t expected_sequence;    // that of no earlier message of the batch
     uint64_t sequence;             // incoming only
     struct br_wall_time timestamp; // incoming only: when the stream stored it
     void *raw;                     // the implementation's own
@@ -52,6 +56,8 @@ struct br_stream_info {
     char name[256];
     struct br_wall_time created; // a stream made anew is another stream
     uint64_t first_sequence, last_sequence, message_count;
+    uint64_t bytes; // that its messages take there
+    int replicas;
     bool allow_atomic;
 };
 
@@ -80,6 +86,11 @@ enum br_status br_log_ensure_output(struct br_log *log, const char *stream, cons
                                     struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 // Makes an input stream when there is none that holds the subject (publish --create, --dev, tests).
 enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
+    BR_MUST_CHECK;
+// Makes a key-value bucket as NATS' own tools do, when there is none: the stream KV_<bucket>, subjects $KV.<bucket>.>,
+// which keeps one message per subject. A key is written by br_log_append of one message (compare-and-set: expected 0
+// makes it, the sequence of its last message changes it), read by br_log_last, and all keys by a reader.
+enum br_status br_log_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error)
     BR_MUST_CHECK;
 // The last message on a subject, copied into `copy` (subject, headers, payload point there). *ret_found false when
 // there is none.

@@ -235,6 +235,8 @@ static enum br_status sim_ensure_output(struct br_log *base, const char *name, c
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(ensure_stream(sim_log(base), name, options->subjects, options->subject_count, &stream, error));
     stream->allow_atomic = true;
+    if (options->replicas != 0)
+        stream->replicas = options->replicas;
     br_sim_stream_describe(stream, ret_info);
     return BR_OK;
 }
@@ -250,6 +252,22 @@ static enum br_status sim_ensure_input(struct br_log *base, const char *name, co
                 return BR_OK;
     }
     return ensure_stream(sim_log(base), name, &subject, 1, &stream, error);
+}
+
+static enum br_status sim_ensure_bucket(struct br_log *base, const char *bucket, int replicas, struct br_error *error) {
+    struct sim_log *log = sim_log(base);
+    struct sim_stream *stream;
+    char name[300], keys[300];
+    const char *subjects[] = {keys};
+    BR_TRY(begin_refusable_call(log, error));
+    snprintf(name, sizeof name, "KV_%s", bucket);
+    snprintf(keys, sizeof keys, "$KV.%s.>", bucket);
+    if (br_sim_stream_find(log->sim, name) != NULL)
+        return BR_OK;
+    BR_TRY(br_sim_stream_add(log->sim, name, subjects, 1, &stream, error));
+    stream->replicas = replicas == 0 ? 1 : replicas;
+    stream->last_only = true;
+    return BR_OK;
 }
 
 static enum br_status sim_get(struct br_log *base, const char *name, const char *subject, uint64_t sequence,
@@ -655,6 +673,7 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .stream_info = sim_stream_info,
         .ensure_output = sim_ensure_output,
         .ensure_input = sim_ensure_input,
+        .ensure_bucket = sim_ensure_bucket,
         .get = sim_get,
         .append = sim_append,
         .append_ready = sim_append_ready,

@@ -18,8 +18,10 @@ struct sim_stream {
     size_t subject_count;
     struct br_wall_time created;
     uint64_t first_sequence, last_sequence; // as a server has them: an empty stream has first = last + 1
-    uint64_t message_count;
+    uint64_t message_count, bytes;
+    int replicas;
     bool allow_atomic;
+    bool last_only;         // of each subject the last message alone is kept (a bucket)
     struct sim_slot *slots; // by sequence - 1
     size_t slot_count, slot_capacity;
     uint64_t *last_by_subject; // open addressing; 0: free, else the sequence of the last message on its subject
@@ -89,7 +91,7 @@ const struct br_log_message *br_sim_stream_last(const struct sim_stream *stream,
 // NULL when there is none with this sequence.
 const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence);
 void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info);
-// Lands the batch if its fence holds; false when it doesn't.
+// Lands the batch if its fences hold; false when one doesn't.
 bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
                           size_t count, uint64_t expected_sequence);
 struct br_log_message *br_sim_messages_copy(struct br_sim *sim, const struct br_log_message *messages, size_t count);

@@ -113,6 +113,7 @@ enum br_status br_sim_stream_add(struct br_sim *sim, const char *name, const cha
     }
     strcpy(stream->name, name);
     stream->first_sequence = 1;
+    stream->replicas = 1;
     enum br_status status = br_sim_stream_widen(sim, stream, subjects, count, error);
     if (status != BR_OK) {
         br_sim_stream_destroy(stream);
@@ -151,9 +152,33 @@ struct br_log_message *br_sim_messages_copy(struct br_sim *sim, const struct br_
             .payload = br_arena_copy(sim->arena, message->payload),
             .headers = headers,
             .header_count = message->header_count,
+            .fenced = message->fenced,
+            .expected_sequence = message->expected_sequence,
         };
     }
     return copies;
+}
+
+static size_t stored_size(const struct br_log_message *message) {
+    size_t size = message->subject.len + message->payload.len;
+    for (uint32_t i = 0; i < message->header_count; i++)
+        size += message->headers[i].name.len + message->headers[i].value.len;
+    return size;
+}
+
+static void remove_slot(struct sim_stream *stream, uint64_t sequence) {
+    struct sim_slot *slot = &stream->slots[sequence - 1];
+    if (slot->gone)
+        return;
+    stream->message_count--;
+    stream->bytes -= stored_size(&slot->message);
+    slot->gone = true;
+}
+
+// An empty stream's first is last + 1; otherwise it is that of the first message that is there.
+static void skip_gone(struct sim_stream *stream) {
+    while (stream->first_sequence <= stream->last_sequence && stream->slots[stream->first_sequence - 1].gone)
+        stream->first_sequence++;
 }
 
 // The message is in the arena already.
@@ -163,12 +188,19 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
         stream->slots = br_realloc(stream->slots, stream->slot_capacity * sizeof *stream->slots);
     }
     BR_CHECK(stream->slot_count == stream->last_sequence);
+    const struct br_log_message *former = stream->last_only ? br_sim_stream_last(stream, message->subject) : NULL;
     struct sim_slot *slot = &stream->slots[stream->slot_count++];
     *slot = (struct sim_slot){.message = *message};
+    slot->message.fenced = false;
+    slot->message.expected_sequence = 0;
     slot->message.sequence = ++stream->last_sequence;
     slot->message.timestamp = stamp(sim);
     stream->message_count++;
+    stream->bytes += stored_size(message);
     table_note(stream, stream->last_sequence);
+    if (former != NULL)
+        remove_slot(stream, former->sequence);
+    skip_gone(stream);
     sim->touched = true;
 }
 
@@ -201,16 +233,25 @@ void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_in
         .first_sequence = stream->first_sequence,
         .last_sequence = stream->last_sequence,
         .message_count = stream->message_count,
+        .bytes = stream->bytes,
+        .replicas = stream->replicas,
         .allow_atomic = stream->allow_atomic,
     };
     strcpy(ret_info->name, stream->name);
 }
 
+static bool fence_holds(const struct sim_stream *stream, struct br_slice subject, uint64_t expected_sequence) {
+    const struct br_log_message *last = br_sim_stream_last(stream, subject);
+    return (last == NULL ? 0 : last->sequence) == expected_sequence;
+}
+
 bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,
                           size_t count, uint64_t expected_sequence) {
-    const struct br_log_message *last = br_sim_stream_last(stream, messages[count - 1].subject);
-    if ((last == NULL ? 0 : last->sequence) != expected_sequence)
+    if (!fence_holds(stream, messages[count - 1].subject, expected_sequence))
         return false;
+    for (size_t i = 0; i + 1 < count; i++)
+        if (messages[i].fenced && !fence_holds(stream, messages[i].subject, messages[i].expected_sequence))
+            return false;
     struct br_log_message *copies = br_sim_messages_copy(sim, messages, count);
     for (size_t i = 0; i < count; i++)
         store_copied(sim, stream, &copies[i]);
@@ -219,17 +260,8 @@ bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const s
 
 // --- faults made by hand
 
-static void remove_slot(struct sim_stream *stream, uint64_t sequence) {
-    struct sim_slot *slot = &stream->slots[sequence - 1];
-    if (!slot->gone)
-        stream->message_count--;
-    slot->gone = true;
-}
-
-// An empty stream's first is last + 1; otherwise it is that of the first message that is there.
 static void settle(struct sim_stream *stream) {
-    while (stream->first_sequence <= stream->last_sequence && stream->slots[stream->first_sequence - 1].gone)
-        stream->first_sequence++;
+    skip_gone(stream);
     table_rebuild(stream);
 }
 
@@ -270,7 +302,7 @@ void br_sim_recreate(struct br_sim *sim, const char *name) {
     struct sim_stream *stream = must_find(sim, name);
     stream->created = stamp(sim);
     stream->first_sequence = 1;
-    stream->last_sequence = stream->message_count = 0;
+    stream->last_sequence = stream->message_count = stream->bytes = 0;
     stream->slot_count = 0;
     table_reset(stream, TABLE_SIZE_MIN);
 }

@@ -314,6 +314,30 @@ static void a_fence_within_a_batch_is_judged_against_the_stream_before_it(void) 
     EXPECT(last_sequence() == 2);
 }
 
+static void a_batch_with_two_fences_lands_only_if_both_hold(void) {
+    EXPECT_OK(make_output());
+    struct br_log_message batch[] = {message_on(sub("own"), "1"), message_on(sub("view"), "1"),
+                                     message_on(sub("owner"), "1")};
+    enum br_append_result result;
+    uint64_t sequence, owner;
+    EXPECT_OK(append_to(log_, batch + 2, 1, 0, &result, &owner));
+    batch[0].fenced = true;
+    for (uint64_t wrong = 1; wrong < 3; wrong++) {
+        batch[0].expected_sequence = wrong;
+        EXPECT_OK(append_to(log_, batch, 3, owner, &result, &sequence));
+        EXPECT(result == BR_APPEND_FENCED, "the first fence is missed");
+    }
+    batch[0].expected_sequence = 0;
+    EXPECT_OK(append_to(log_, batch, 3, 0, &result, &sequence));
+    EXPECT(result == BR_APPEND_FENCED, "the last fence is missed");
+    EXPECT(last_sequence() == 1);
+    EXPECT_OK(append_to(log_, batch, 3, owner, &result, &sequence));
+    EXPECT(result == BR_APPEND_DONE && sequence == 4);
+    batch[0].expected_sequence = 2;
+    EXPECT_OK(append_to(log_, batch, 3, sequence, &result, &sequence));
+    EXPECT(result == BR_APPEND_DONE && sequence == 7);
+}
+
 static void a_stream_without_allow_atomic_refuses_batches_in_words(void) {
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
     struct br_log_message batch[] = {message_on(sub("view"), "1"), message_on(sub("commit"), "1")};
@@ -459,6 +483,39 @@ static void an_output_is_widened_and_never_narrowed(void) {
     snprintf(other, sizeof other, "%s_other", stream);
     EXPECT(br_log_ensure_output(log_, other, &options, &info, &error) == BR_FATAL);
     EXPECT(strstr(error.message, "overlap") != NULL);
+}
+
+static void a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_set(void) {
+    char key[160], name[80];
+    const char *bucket = stream;
+    EXPECT_OK(br_log_ensure_bucket(log_, bucket, 0, &error));
+    EXPECT_OK(br_log_ensure_bucket(log_, bucket, 0, &error));
+    snprintf(key, sizeof key, "$KV.%s.r1", bucket);
+    snprintf(name, sizeof name, "KV_%s", bucket);
+    struct br_log_message message = message_on(key, "1");
+    enum br_append_result result;
+    uint64_t revision;
+    for (uint64_t i = 0; i < 3; i++) {
+        EXPECT_OK(br_log_append(log_, name, &message, 1, i, &error));
+        EXPECT_OK(br_log_append_wait(log_, &result, &revision, &error));
+        EXPECT(result == BR_APPEND_DONE && revision == i + 1);
+        EXPECT_OK(br_log_append(log_, name, &message, 1, i, &error));
+        EXPECT_OK(br_log_append_wait(log_, &result, &revision, &error));
+        EXPECT(result == BR_APPEND_FENCED);
+    }
+    struct br_stream_info info;
+    EXPECT_OK(br_log_stream_info(log_, name, &info, &error));
+    EXPECT(info.message_count == 1 && info.first_sequence == 3 && info.bytes > strlen(key) && info.replicas == 1);
+    // NATS' own client takes it for a bucket.
+    jsCtx *js = NULL;
+    kvStore *store = NULL;
+    kvEntry *entry = NULL;
+    EXPECT(natsConnection_JetStream(&js, raw, NULL) == NATS_OK && js_KeyValue(&store, js, bucket) == NATS_OK);
+    EXPECT(kvStore_Get(&entry, store, "r1") == NATS_OK && kvEntry_Revision(entry) == 3);
+    EXPECT(strcmp(kvEntry_ValueString(entry), "1") == 0);
+    kvEntry_Destroy(entry);
+    kvStore_Destroy(store);
+    jsCtx_Destroy(js);
 }
 
 static void publishing_where_no_stream_listens_is_told(void) {
@@ -915,6 +972,7 @@ static const struct test tests[] = {
     T(the_fence_is_the_last_messages_subject_alone),
     T(a_fence_within_a_batch_is_judged_against_the_stream_before_it),
     T(a_stream_without_allow_atomic_refuses_batches_in_words),
+    T(a_batch_with_two_fences_lands_only_if_both_hold),
     T(a_single_message_is_fenced_too),
     T(of_two_workers_with_the_same_fence_one_wins),
     T(a_message_above_max_payload_is_refused_before_it_is_sent),
@@ -922,6 +980,7 @@ static const struct test tests[] = {
     T(a_payload_survives_the_json_api_byte_by_byte),
     T(a_stream_is_found_by_subject_and_its_lack_is_told),
     T(an_output_is_widened_and_never_narrowed),
+    T(a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_set),
     T(publishing_where_no_stream_listens_is_told),
     T(a_reader_gives_each_message_once_in_order),
     T(a_reader_of_an_empty_subject_is_caught_up_at_once),

@@ -132,6 +132,80 @@ Test(simulated, a_message_above_the_servers_limit_is_refused_with_words) {
     cr_assert(strstr(error.message, "larger than the server takes"));
 }
 
+// A batch of the lineage r1 that takes the owner's subject over: both of its fences count.
+static enum br_append_result take_over(struct br_log *on, uint64_t expected_own, uint64_t expected_owner) {
+    struct br_log_message batch[] = {message_of("braid.p.commit.r1.0", "x"), message_of("braid.p.view.a", "x"),
+                                     message_of("braid.p.commit.t0", "x")};
+    batch[0].fenced = true;
+    batch[0].expected_sequence = expected_own;
+    enum br_append_result result;
+    uint64_t sequence;
+    cr_assert_eq(br_log_append(on, "OUT", batch, 3, expected_owner, &error), BR_OK, "%s", error.message);
+    cr_assert_eq(br_log_append_wait(on, &result, &sequence, &error), BR_OK, "%s", error.message);
+    return result;
+}
+
+Test(simulated, a_batch_with_two_fences_lands_when_both_hold) {
+    uint64_t sequence;
+    cr_assert_eq(append(log_, "1", 0, &sequence), BR_APPEND_DONE);
+    cr_assert_eq(take_over(log_, 0, 1), BR_APPEND_FENCED);
+    cr_assert_eq(take_over(log_, 1, 2), BR_APPEND_FENCED);
+    cr_assert_eq(last_sequence("OUT"), 2);
+    cr_assert_eq(take_over(log_, 0, 2), BR_APPEND_DONE);
+    cr_assert_eq(last_sequence("OUT"), 5);
+    cr_assert_eq(take_over(log_, 3, 2), BR_APPEND_FENCED);
+    cr_assert_eq(take_over(log_, 0, 5), BR_APPEND_FENCED);
+    cr_assert_eq(take_over(log_, 3, 5), BR_APPEND_DONE);
+    cr_assert_eq(last_sequence("OUT"), 8);
+}
+
+Test(simulated, a_late_batch_is_judged_by_all_its_fences_when_it_lands) {
+    teardown();
+    setup_with(&(struct br_sim_faults){.seed = 4, .late_batch = 1000});
+    struct br_log *other = br_sim_connect(sim, false);
+    struct br_log_message own = message_of("braid.p.commit.r1.0", "x");
+    enum br_append_result result;
+    uint64_t sequence;
+    cr_assert_eq(take_over(log_, 0, 0), BR_APPEND_UNKNOWN);
+    cr_assert_eq(br_log_append(other, "OUT", &own, 1, 0, &error), BR_OK);
+    cr_assert_eq(br_log_append_wait(other, &result, &sequence, &error), BR_OK);
+    cr_assert_eq(result, BR_APPEND_DONE);
+    for (int i = 0; i < 100; i++)
+        last_sequence("OUT");
+    cr_assert_eq(last_sequence("OUT"), 1, "the owner's fence holds still, the batch's first one doesn't");
+    br_log_close(&other);
+}
+
+// --- buckets
+
+static enum br_append_result put(const char *key, const char *value, uint64_t expected, uint64_t *ret_revision) {
+    struct br_log_message message = message_of(key, value);
+    enum br_append_result result;
+    cr_assert_eq(br_log_append(log_, "KV_jobs", &message, 1, expected, &error), BR_OK, "%s", error.message);
+    cr_assert_eq(br_log_append_wait(log_, &result, ret_revision, &error), BR_OK, "%s", error.message);
+    return result;
+}
+
+Test(simulated, a_bucket_keeps_the_last_value_of_each_key_and_changes_by_compare_and_set) {
+    uint64_t a, b;
+    cr_assert_eq(br_log_ensure_bucket(log_, "jobs", 0, &error), BR_OK, "%s", error.message);
+    cr_assert_eq(put("$KV.jobs.a", "1", 0, &a), BR_APPEND_DONE);
+    cr_assert_eq(put("$KV.jobs.b", "1", 0, &b), BR_APPEND_DONE);
+    cr_assert_eq(put("$KV.jobs.a", "2", 0, &a), BR_APPEND_FENCED);
+    cr_assert_eq(put("$KV.jobs.a", "2", a, &a), BR_APPEND_DONE);
+    cr_assert_eq(br_log_ensure_bucket(log_, "jobs", 0, &error), BR_OK, "again: nothing happens");
+    struct br_stream_info info;
+    cr_assert_eq(br_log_stream_info(log_, "KV_jobs", &info, &error), BR_OK);
+    cr_assert(info.first_sequence == 2 && info.last_sequence == 3 && info.message_count == 2);
+    cr_assert_eq(info.bytes, 2 * sizeof "$KV.jobs.a");
+    struct br_reader *reader = open_reader("KV_jobs", "$KV.jobs.>", 0);
+    const struct br_log_message *messages;
+    cr_assert_eq(peek(reader, &messages), 2);
+    cr_assert(br_slice_is(messages[0].subject, "$KV.jobs.b") && br_slice_is(messages[1].payload, "2"));
+    br_reader_close(&reader);
+    cr_assert_eq(br_log_ensure_bucket(log_, "a.b", 0, &error), BR_FATAL);
+}
+
 static int run_faulty_appends(struct br_sim_faults faults, int *unknown, int *landed) {
     teardown();
     setup_with(&faults);
