@@ -309,7 +309,11 @@ enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *li
     emit->prehistory = br_calloc(pipeline->table_count + 1, sizeof *emit->prehistory);
     emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
     emit->side_hash = XXH3_createState();
-    emit->sink = (struct br_sink){emit, take_rows, take_changes, br_emit_late, br_emit_failed};
+    emit->sink = (struct br_sink){.context = emit,
+                                  .rows = take_rows,
+                                  .changes = take_changes,
+                                  .late = br_emit_late,
+                                  .failed = br_emit_failed};
     for (uint32_t i = 0; i < pipeline->view_count; i++) {
         enum br_status status = open_output(emit, &emit->outputs[i], &pipeline->views[i], error);
         if (status != BR_OK) {

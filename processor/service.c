@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a task answers between epochs: queries over its views, and status. Requests come as NATS requests on
-// braid_api.<pipeline>.query and .status.
+// What a task answers between epochs: queries over its views, status, and what replays ask of the owner. Requests come
+// as NATS requests on braid_api.<pipeline>.query, .status, .checkpoint and .hold.
+//
+// A checkpoint request is {"name": "r1"}: the state as of the last commit, as a copy (hard links) in a folder of that
+// name. The answer is {"path":…,"epoch":n,"host":…}; the folder is the asker's, who removes it.
+// A hold request is {"ms": 200}: no further epoch is begun for that long. Advice, no lock: the answer,
+// {"epoch":n,"sequence":n}, is the last commit, and the log decides who is next.
 //
 // A query is {"sql": "SELECT …"}. The answer is JSON lines: {"columns":[{"name":…,"type":…}],"epoch":n}, then one array
 // per row, then {"rows":n}; or {"error":"…"} at the end in place of the count. It is read at an epoch boundary:
@@ -12,22 +17,27 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define PART_SIZE ((size_t)256 << 10)
 #define REQUESTS_PER_TURN_MAX 64
 
-enum service { SERVICE_QUERY, SERVICE_STATUS };
+#define HOLD_MS_MAX 1000
+
+enum service { SERVICE_QUERY, SERVICE_STATUS, SERVICE_CHECKPOINT, SERVICE_HOLD };
+static const char *const service_names[] = {"query", "status", "checkpoint", "hold"};
 
 void br_task_service_subject(const char *pipeline, const char *what, char *subject, size_t size) {
     snprintf(subject, size, "braid_api.%s.%s", pipeline, what);
 }
 
 enum br_status task_serve_open(struct br_task *task, struct br_error *error) {
-    char subject[300];
-    br_task_service_subject(task->pipeline->name, "query", subject, sizeof subject);
-    BR_TRY(br_log_serve(task->log, subject, error));
-    br_task_service_subject(task->pipeline->name, "status", subject, sizeof subject);
-    return br_log_serve(task->log, subject, error);
+    for (size_t i = 0; i < sizeof service_names / sizeof service_names[0]; i++) {
+        char subject[300];
+        br_task_service_subject(task->pipeline->name, service_names[i], subject, sizeof subject);
+        BR_TRY(br_log_serve(task->log, subject, error));
+    }
+    return BR_OK;
 }
 
 // --- queries
@@ -219,6 +229,71 @@ void br_task_status_json(struct br_task *task, struct br_buffer *out) {
     br_buffer_append_text(out, "]}");
 }
 
+// --- what replays ask of the owner
+
+static bool safe_name(const char *name) {
+    size_t len = name == NULL ? 0 : strlen(name);
+    return len != 0 && len <= 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
+}
+
+static enum br_status make_checkpoint(struct br_task *task, const char *name, char *path, size_t size,
+                                      struct br_error *error) {
+    if (task->options.checkpoint_path == NULL)
+        return br_error_set(error, BR_FATAL, "this worker hands out no checkpoints");
+    if (!safe_name(name))
+        return br_error_set(error, BR_FATAL, "a checkpoint's name is letters, digits, _ and -, at most 64");
+    if (task->committed_epoch != task->epoch)
+        return br_error_set(error, BR_RETRY, "an epoch is under way");
+    snprintf(path, size, "%s/%s", task->options.checkpoint_path, name);
+    BR_TRY(task_flush(task, error));
+    return br_store_checkpoint(br_state_store(task->state), path, error);
+}
+
+static void answer_checkpoint(struct answer *answer, const json_t *request) {
+    struct br_task *task = answer->task;
+    struct br_error why;
+    char path[4096], host[64] = "";
+    gethostname(host, sizeof host - 1);
+    if (make_checkpoint(task, json_string_value(json_object_get(request, "name")), path, sizeof path, &why) != BR_OK) {
+        put_error(answer, why.message);
+        return;
+    }
+    br_buffer_append_byte(&answer->part, '{');
+    put_member(&answer->part, "path", path);
+    br_buffer_append_byte(&answer->part, ',');
+    put_member(&answer->part, "host", host);
+    br_buffer_printf(&answer->part, ",\"epoch\":%" PRIu64 "}", task->epoch);
+}
+
+static void answer_hold(struct answer *answer, const json_t *request) {
+    struct br_task *task = answer->task;
+    int64_t ms = json_integer_value(json_object_get(request, "ms"));
+    ms = ms < 0 ? 0 : ms > HOLD_MS_MAX ? HOLD_MS_MAX : ms;
+    task->hold_until.us = task->options.clock->mono(task->options.clock).us + ms * 1000;
+    br_buffer_printf(&answer->part, "{\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64 "}", task->committed_epoch,
+                     task->last_commit);
+}
+
+static void answer_request(struct answer *answer, enum service service) {
+    json_error_t where;
+    const struct br_slice payload = answer->request->payload;
+    if (service == SERVICE_QUERY) {
+        answer_query(answer);
+        return;
+    }
+    if (service == SERVICE_STATUS) {
+        br_task_status_json(answer->task, &answer->part);
+        return;
+    }
+    json_t *request = json_loadb((const char *)payload.ptr, payload.len, 0, &where);
+    if (service == SERVICE_CHECKPOINT)
+        answer_checkpoint(answer, request);
+    else
+        answer_hold(answer, request);
+    json_decref(request);
+}
+
 enum br_status task_serve(struct br_task *task, struct br_error *error) {
     if (!task->options.serve)
         return BR_OK;
@@ -226,10 +301,7 @@ enum br_status task_serve(struct br_task *task, struct br_error *error) {
     size_t subject;
     for (int turn = 0; turn < REQUESTS_PER_TURN_MAX && br_log_next_request(task->log, &request, &subject); turn++) {
         struct answer answer = {.task = task, .request = &request};
-        if (subject == SERVICE_QUERY)
-            answer_query(&answer);
-        else
-            br_task_status_json(task, &answer.part);
+        answer_request(&answer, (enum service)subject);
         // An answer that can't be sent is the asker's loss, not the task's: it has gone, or the connection has.
         struct br_error ignored;
         enum br_status status = send_part(&answer, true, &ignored);

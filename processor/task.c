@@ -326,7 +326,7 @@ static void adapt(struct br_task *task, struct br_mono_time began) {
     task->epoch_limit = (uint32_t)(limit < 1 ? 1 : limit > EPOCH_MESSAGES_MAX ? EPOCH_MESSAGES_MAX : limit);
 }
 
-static enum br_status flush(struct br_task *task, struct br_error *error) {
+enum br_status task_flush(struct br_task *task, struct br_error *error) {
     BR_CHECK(!task->outstanding.waiting &&
              task->committed_epoch == task->epoch); // X10: only committed state reaches the store
     if (!task->dirty_since_flush)
@@ -351,7 +351,7 @@ static bool flush_due(const struct br_task *task) {
 }
 
 static enum br_status flush_when_due(struct br_task *task, struct br_error *error) {
-    return task->committed_epoch == task->epoch && flush_due(task) ? flush(task, error) : BR_OK;
+    return task->committed_epoch == task->epoch && flush_due(task) ? task_flush(task, error) : BR_OK;
 }
 
 bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error) {
@@ -371,7 +371,7 @@ bool task_try_again(struct br_task *task, enum br_status status, struct br_error
 
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) {
     BR_TRY(task_await(task, error));
-    return flush(task, error);
+    return task_flush(task, error);
 }
 
 void br_task_end_of_time(struct br_task *task) {

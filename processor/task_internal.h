@@ -118,6 +118,8 @@ const Braid__V1__InputPosition *task_base_position(const struct br_task *task, u
                                                    const Braid__V1__Commit *base);
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
+// Between epochs, with nothing outstanding (X10).
+enum br_status task_flush(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
 // Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and

@@ -46,9 +46,6 @@ struct br_sink {
     // The net changes of a view that also retracts; at most once an epoch and view, not called when nothing changed.
     enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
                               struct br_error *error);
-    // The same before an emit interval holds changes back; NULL: not wanted. Called before `changes`.
-    enum br_status (*net)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
-                          struct br_error *error);
     // A row came for a window that is closed. origin: the event (or BR_NO_ORIGIN: then batch/row are the row as the
     // aggregate saw it, with node->inputs[0]'s fields).
     enum br_status (*late)(void *context, const struct br_view *view, const struct br_node *node,
@@ -58,6 +55,9 @@ struct br_sink {
     // fails the same way and is dropped silently.
     enum br_status (*failed)(void *context, const struct br_view *view, const struct br_node *node,
                              const struct br_batch *batch, uint32_t row, const char *message, struct br_error *error);
+    // What `changes` gets, before an emit interval holds it back. Called first; NULL: not wanted.
+    enum br_status (*net)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
+                          struct br_error *error);
 };
 
 // How many state tables the operator of a node uses: the planner gives it the numbers node->state_table …

@@ -403,7 +403,7 @@ static void latency(const char *url, const char *name, bool packed, int replicas
     snprintf(pipeline, sizeof pipeline, "latency%d%d", replicas, packed);
     open_worker(&worker, url, NULL, sql, pipeline, replicas);
     if (packed)
-        br_task_commit_subject(pipeline, "live", output, sizeof output);
+        br_task_owner_subject(pipeline, output, sizeof output);
     else
         snprintf(output, sizeof output, "braid.%s.view.seen", pipeline);
     natsSubscription *subscription;

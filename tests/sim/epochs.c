@@ -177,7 +177,7 @@ static void note_cut_epoch(struct world *world) {
     bool found = false;
     char stream[256], subject[256];
     br_task_output_stream(world->pipeline->name, stream, sizeof stream);
-    br_task_commit_subject(world->pipeline->name, "live", subject, sizeof subject);
+    br_task_owner_subject(world->pipeline->name, subject, sizeof subject);
     if (br_log_last(world->feeder, stream, subject, &copy, &last, &found, &error) == BR_OK && found) {
         Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, last.payload.len, last.payload.ptr);
         world->cut_epochs += commit != NULL && commit->part != commit->parts;

@@ -435,7 +435,8 @@ struct br_aggregate world_agg(const struct br_node *input, enum br_aggregate_kin
 // --- running
 void world_start(struct world *world) {
     struct br_error error = {0};
-    const struct br_sink sink = {world, see_rows, see_changes, see_late, see_failed};
+    const struct br_sink sink = {
+        .context = world, .rows = see_rows, .changes = see_changes, .late = see_late, .failed = see_failed};
     if (world->state == NULL) {
         struct br_store *store = NULL;
         if (world->store_path == NULL)
