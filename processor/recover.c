@@ -43,9 +43,10 @@ static enum br_status read_log_end(struct br_task *task, struct log_end *end, st
     if (commit->plan_hash != task->pipeline->plan_hash)
         status = br_error_set(error, BR_FATAL,
                               "pipeline %s has changed: the log holds epoch %" PRIu64
-                              " of another plan. Run the former SQL file, give the changed pipeline another name "
-                              "(--name), or remove the stream %s to begin anew",
-                              task->pipeline->name, commit->epoch, task->stream);
+                              " of another plan. Roll the change out by a replay (braid replay start %s --pipeline "
+                              "new.sql, then braid replay promote), or run the former SQL file, give the changed "
+                              "pipeline another name (--name), or remove the stream %s to begin anew",
+                              task->pipeline->name, commit->epoch, task->pipeline->name, task->stream);
     braid__v1__commit__free_unpacked(commit, NULL);
     return status;
 }
