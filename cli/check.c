@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid check and braid explain: what can be said of a pipeline without running it.
 #include "cli/cli.h"
+#include "replay/upgrade.h"
 
 #include <stdio.h>
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
-    const char *path;
+    const char *path, *former; // former: explain's --upgrade
     bool json;
 };
 
+enum { KEY_UPGRADE = 256 };
+
 static const struct argp_option options[] = {
     {"json", 'j', NULL, 0, "JSON instead of text", 0},
+    {0},
+};
+
+static const struct argp_option explain_options[] = {
+    {"json", 'j', NULL, 0, "JSON instead of text", 0},
+    {"upgrade", KEY_UPGRADE, "OLD.sql", 0,
+     "What becomes of each view when OLD.sql is replaced by PIPELINE.sql: keep, rebuild, new, removed, and why", 0},
     {0},
 };
 
@@ -23,6 +33,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case 'j':
         arguments->json = true;
+        return 0;
+    case KEY_UPGRADE:
+        arguments->former = argument;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->path != NULL)
@@ -62,9 +75,30 @@ int br_command_check(int argc, char **argv) {
     return code;
 }
 
+// Both files are one pipeline, and bear the old one's name when none is given.
+static int explain_upgrade(const struct arguments *arguments) {
+    struct br_pipeline *before = NULL, *after = NULL;
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
+    int code = br_load_pipeline_with(arguments->former, &loading, false, &before);
+    if (code == BR_EXIT_OK) {
+        loading.name = before->name;
+        code = br_load_pipeline_with(arguments->path, &loading, false, &after);
+    }
+    if (code == BR_EXIT_OK) {
+        struct br_upgrade *upgrade = br_upgrade_compare(before, after);
+        struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+        br_upgrade_print(upgrade, arguments->json, &text);
+        fwrite(text.ptr, 1, text.len, stdout);
+        br_upgrade_destroy(&upgrade);
+    }
+    br_pipeline_destroy(&after);
+    br_pipeline_destroy(&before);
+    return code;
+}
+
 int br_command_explain(int argc, char **argv) {
     static const struct argp argp = {
-        options,
+        explain_options,
         parse,
         "PIPELINE.sql",
         "Shows the operators of every view, their keys, what is append-only, and which state tables they keep.",
@@ -73,6 +107,8 @@ int br_command_explain(int argc, char **argv) {
         NULL};
     struct arguments arguments = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (arguments.former != NULL)
+        return explain_upgrade(&arguments);
     struct br_pipeline *pipeline = NULL;
     int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
     if (code != BR_EXIT_OK)

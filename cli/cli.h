@@ -41,6 +41,10 @@ extern const struct argp br_pipeline_argp; // its input is a struct br_pipeline_
 // Reads and binds the file; says what is wrong on stderr (json: on stdout as JSON lines). Returns an exit code.
 int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json,
                      struct br_pipeline **ret_pipeline);
+// The same with options of the caller's.
+struct br_pipeline_options br_pipeline_options_of(const struct br_pipeline_arguments *arguments);
+int br_load_pipeline_with(const char *path, const struct br_pipeline_options *options, bool json,
+                          struct br_pipeline **ret_pipeline);
 // The whole of a file, with a NUL behind its end; "-" is standard input. Says what is wrong on stderr.
 bool br_read_file(const char *path, struct br_buffer *content);
 

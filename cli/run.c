@@ -2,7 +2,9 @@
 // braid run: a worker in the foreground.
 #include "base/logging.h"
 #include "cli/cli.h"
+#include "processor/pipeline_text.h"
 #include "processor/worker.h"
+#include "replay/upgrade.h"
 
 #include <limits.h>
 #include <malloc.h>
@@ -140,6 +142,26 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
     return status;
 }
 
+// A worker that refuses a changed file says what the change means, when the former text can be found.
+static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline) {
+    struct br_error error;
+    struct br_pipeline *former = NULL;
+    uint64_t hash;
+    if (log == NULL || br_pipeline_text_of_owner(log, pipeline->name, &hash, &former, &error) != BR_OK ||
+        former == NULL)
+        return;
+    if (hash != pipeline->plan_hash) {
+        struct br_upgrade *upgrade = br_upgrade_compare(former, pipeline);
+        struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+        br_upgrade_print(upgrade, false, &text);
+        fprintf(stderr, "%.*s", (int)text.len, (const char *)text.ptr);
+        fprintf(stderr, "roll it out with: braid replay start %s --pipeline %s, then braid replay promote\n",
+                pipeline->name, pipeline->path);
+        br_upgrade_destroy(&upgrade);
+    }
+    br_pipeline_destroy(&former);
+}
+
 static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_error error;
     size_t share = READ_AHEAD_BYTES / (pipeline->table_count == 0 ? 1 : pipeline->table_count);
@@ -167,6 +189,8 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         status = br_worker_run(&worker, &error);
     }
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
+    if (status == BR_FATAL)
+        tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     br_log_close(&log);

@@ -3,6 +3,7 @@
 #include "processor/worker.h"
 
 #include "base/logging.h"
+#include "processor/pipeline_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,6 +61,14 @@ static enum br_status run_until_stopped(struct br_task *task, const struct br_wo
     return br_task_stop(task, error);
 }
 
+// So that a later worker can say what has changed. Nothing depends on it: what can't be stored is only told.
+static void store_text(const struct br_worker_options *options) {
+    struct br_error error;
+    if (br_pipeline_text_store(options->log, options->pipeline, &error) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "the pipeline's text isn't stored beside its commits",
+                    BR_STR("pipeline", options->pipeline->name), BR_STR("why", error.message));
+}
+
 enum br_status br_worker_run(const struct br_worker_options *options, struct br_error *error) {
     struct store_place place;
     char name[128];
@@ -85,6 +94,7 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
     if (status == BR_OK)
         status = br_task_recover(task, error);
     if (status == BR_OK) {
+        store_text(options);
         br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name), BR_STR("worker", name),
                     BR_INT("epoch", br_task_epoch(task)));
         status = run_until_stopped(task, options, error);

@@ -498,7 +498,7 @@ static bool bind_ctes(struct sql_binder *binder, const PgQuery__WithClause *with
 static bool bind_body(struct select *select, struct sql_select *ret) {
     struct sql_binder *binder = select->binder;
     const PgQuery__SelectStmt *tree = select->tree;
-    bool query = select->top && binder->queried != NULL;
+    bool query = select->top && (binder->queried != NULL || binder->history);
     if (tree->op > PG_QUERY__SET_OPERATION__SETOP_NONE) {
         sql_error(binder, sql_at(binder, sql_location(tree)), "make a view of each part",
                   "UNION, INTERSECT and EXCEPT are not supported");

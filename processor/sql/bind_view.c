@@ -2,8 +2,17 @@
 // CREATE MATERIALIZED VIEW, CREATE VIEW, COMMENT ON.
 #include "processor/sql/sql_internal.h"
 
-enum { OPTION_SUBJECT, OPTION_FORMAT, OPTION_EMIT, OPTION_LATENESS, OPTION_LAYOUT, OPTION_EMIT_INTERVAL, OPTION_TTL };
-#define OPTION_COUNT 7
+enum {
+    OPTION_SUBJECT,
+    OPTION_FORMAT,
+    OPTION_EMIT,
+    OPTION_LATENESS,
+    OPTION_LAYOUT,
+    OPTION_EMIT_INTERVAL,
+    OPTION_TTL,
+    OPTION_EFFECT
+};
+#define OPTION_COUNT 8
 
 // --- names of the output
 static bool check_names(struct sql_binder *binder, const struct sql_select *select) {
@@ -137,6 +146,7 @@ static void set_options(struct sql_binder *binder, struct br_view *view, const s
     view->lateness_us = options[OPTION_LATENESS].number;
     view->emit_interval_us = options[OPTION_EMIT_INTERVAL].number;
     view->ttl_us = options[OPTION_TTL].number;
+    view->effect = options[OPTION_EFFECT].number != 0;
 }
 
 static bool bind_select_of(struct sql_binder *binder, const PgQuery__Node *query, struct sql_select *select) {
@@ -179,6 +189,7 @@ void sql_bind_view(struct sql_binder *binder, const struct sql_statement *statem
         [OPTION_LAYOUT] = {.name = "layout", .kind = SQL_OPTION_CHOICE, .choices = "single packed"},
         [OPTION_EMIT_INTERVAL] = {.name = "emit_interval", .kind = SQL_OPTION_INTERVAL},
         [OPTION_TTL] = {.name = "ttl", .kind = SQL_OPTION_INTERVAL},
+        [OPTION_EFFECT] = {.name = "effect", .kind = SQL_OPTION_BOOLEAN},
     };
     int location = sql_at(binder, create->into->rel->location);
     bool ok = sql_only(binder, create, "query into objtype") &&

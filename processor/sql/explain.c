@@ -266,6 +266,8 @@ static void print_view(struct explain *e, const struct br_view *view) {
         br_buffer_printf(e->out, ", lateness %s", duration(e->arena, view->lateness_us));
     if (view->ttl_us != 0)
         br_buffer_printf(e->out, ", ttl %s", duration(e->arena, view->ttl_us));
+    if (view->effect)
+        br_buffer_append_text(e->out, ", has side effects: no replay releases it");
     br_buffer_append_text(e->out, "\n");
     print_node(e, view->root, view, 1);
 }
@@ -394,6 +396,7 @@ static void json_view(struct explain *e, const struct br_view *view) {
     json_number(e, "lateness_us", view->lateness_us);
     json_number(e, "emit_interval_us", view->emit_interval_us);
     json_number(e, "ttl_us", view->ttl_us);
+    json_bool(e, "effect", view->effect);
     json_open(e, "plan", "[");
     json_node(e, view->root, view, true);
     json_close(e, "]");

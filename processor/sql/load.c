@@ -30,6 +30,17 @@ static enum br_status read_file(const char *path, struct br_buffer *out, struct 
     return BR_OK;
 }
 
+static void keep_descriptors(struct sql_binder *binder, struct br_slice bytes) {
+    struct br_pipeline *pipeline = binder->pipeline;
+    uint32_t count = pipeline->descriptor_set_count;
+    struct br_slice *sets = br_arena_array(binder->arena, struct br_slice, count + 1);
+    if (count != 0)
+        memcpy(sets, pipeline->descriptor_sets, count * sizeof *sets);
+    sets[count] = br_arena_copy(binder->arena, bytes);
+    pipeline->descriptor_sets = sets;
+    pipeline->descriptor_set_count = count + 1;
+}
+
 static void load_descriptors(struct sql_binder *binder, const char *path, int location) {
     struct br_buffer bytes = {0};
     struct br_error error;
@@ -38,7 +49,17 @@ static void load_descriptors(struct sql_binder *binder, const char *path, int lo
                   error.message);
     else if (br_descriptors_add_set(binder->descriptors, br_buffer_slice(&bytes), path, &error) != BR_OK)
         sql_error_of(binder, location, &error);
+    else
+        keep_descriptors(binder, br_buffer_slice(&bytes));
     br_buffer_free(&bytes);
+}
+
+static void load_given(struct sql_binder *binder, struct br_slice bytes) {
+    struct br_error error;
+    if (br_descriptors_add_set(binder->descriptors, bytes, "stored descriptors", &error) != BR_OK)
+        sql_error_of(binder, 0, &error);
+    else
+        keep_descriptors(binder, bytes);
 }
 
 // Relative to the SQL file.
@@ -89,7 +110,7 @@ static const char *setting_text(const PgQuery__Node *node) {
                : NULL;
 }
 
-static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *set, bool named) {
+static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *set, bool named, bool stored) {
     int location = binder->statement;
     if (!sql_only(binder, set, "kind name args"))
         return;
@@ -112,6 +133,8 @@ static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *
         location = sql_at_node(binder, set->args[i]);
         if (text == NULL)
             sql_error(binder, location, "write it as a string: '…'", "%s needs a string", set->name);
+        else if (!pipeline && stored)
+            continue; // they came with the text
         else if (!pipeline)
             load_listed(binder, text, location);
         else if (set->n_args > 1 || !valid_name(text))
@@ -229,22 +252,49 @@ static void collect_from_bodies(struct sql_binder *binder, const PgQuery__Create
     }
 }
 
-static void bind_file(struct sql_binder *binder, const struct sql_statements *statements, bool named) {
+// What is planned into its users leaves no trace of its own in the plan.
+static void note_definition(struct sql_binder *binder, const struct sql_statement *statement) {
     struct br_pipeline *pipeline = binder->pipeline;
+    const PgQuery__Node *node = statement->node;
+    const char *name = NULL;
+    bool function = node->node_case == PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT;
+    if (function && node->create_function_stmt->n_funcname != 0)
+        name = sql_string(node->create_function_stmt->funcname[node->create_function_stmt->n_funcname - 1]);
+    else if (node->node_case == PG_QUERY__NODE__NODE_VIEW_STMT)
+        name = node->view_stmt->view->relname;
+    if (name == NULL)
+        return;
+    pipeline->definitions[pipeline->definition_count++] =
+        (struct br_definition){.name = br_arena_strdup(binder->arena, name),
+                               .text = br_arena_strndup(binder->arena, binder->text + statement->begin,
+                                                        (size_t)(statement->end - statement->begin)),
+                               .function = function};
+}
+
+static void bind_file(struct sql_binder *binder, const struct sql_statements *statements,
+                      const struct br_pipeline_options *options) {
+    struct br_pipeline *pipeline = binder->pipeline;
+    bool named = options != NULL && options->name != NULL, stored = options != NULL && options->stored;
     pipeline->tables = br_arena_array(binder->arena, struct br_table, statements->count + 1);
+    if (options != NULL && options->select != NULL)
+        sql_collect_select_paths(binder, options->select);
+    for (size_t i = 0; options != NULL && i < options->condition_count; i++)
+        sql_collect_select_paths(binder, options->conditions[i]);
     pipeline->views = br_arena_array(binder->arena, struct br_view, statements->count + 1);
     pipeline->types = br_arena_array(binder->arena, const struct br_row_type *, statements->count + 1);
+    pipeline->definitions = br_arena_array(binder->arena, struct br_definition, statements->count + 1);
     for (uint32_t i = 0; i < statements->count; i++) {
         const PgQuery__Node *node = statements->list[i].node;
         enter(binder, &statements->list[i]);
         if (node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)
-            bind_set(binder, node->variable_set_stmt, named);
+            bind_set(binder, node->variable_set_stmt, named, stored);
         if (node->node_case == PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT)
             collect_from_bodies(binder, node->create_function_stmt);
         sql_collect_paths(binder, node);
     }
     for (uint32_t i = 0; i < statements->count; i++) {
         enter(binder, &statements->list[i]);
+        note_definition(binder, &statements->list[i]);
         bind_statement(binder, &statements->list[i]);
     }
     binder->statement = 0;
@@ -268,6 +318,8 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
         sql_error(binder, 0, "letters, digits, _ and -, at most 64", "invalid pipeline name '%s'", pipeline->name);
     for (size_t i = 0; options != NULL && i < options->descriptor_path_count; i++)
         load_descriptors(binder, options->descriptor_paths[i], 0);
+    for (size_t i = 0; options != NULL && i < options->descriptor_set_count; i++)
+        load_given(binder, options->descriptor_sets[i]);
     if (br_utf8_valid_prefix(br_slice_of(binder->text)) != strlen(binder->text)) {
         sql_error(binder, (int)br_utf8_valid_prefix(br_slice_of(binder->text)), "save the file as UTF-8",
                   "the file is not valid UTF-8");
@@ -279,9 +331,10 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
         binder->text = text;
     }
     sql_parse(binder, binder->text, 0, false, &statements);
-    bind_file(binder, &statements, named);
+    bind_file(binder, &statements, options);
     check_silence(binder);
-    if (binder->diagnostics->error_count == 0)
+    if (binder->diagnostics->error_count == 0 &&
+        (options == NULL || options->select == NULL || sql_bind_history(binder, options)))
         sql_finish_plan(binder);
 }
 
@@ -292,6 +345,7 @@ enum br_status br_pipeline_load(const char *path, const char *text, const struct
     struct br_pipeline *pipeline = br_arena_new(arena, struct br_pipeline);
     pipeline->arena = arena;
     pipeline->path = br_arena_strdup(arena, path);
+    pipeline->text = br_arena_strdup(arena, text);
     pipeline->descriptors = br_descriptors_create();
     struct sql_binder binder = {.arena = arena,
                                 .diagnostics = diagnostics,
@@ -301,13 +355,18 @@ enum br_status br_pipeline_load(const char *path, const char *text, const struct
                                 .descriptors = pipeline->descriptors};
     load(&binder, options);
     sql_diagnostics_sort(diagnostics);
-    if (diagnostics->error_count == 0) {
+    uint32_t errors = diagnostics->error_count;
+    if (errors == 0 && options != NULL && options->select != NULL) {
+        sql_diagnostics_sort(options->select_diagnostics);
+        path = options->select_diagnostics->path;
+        errors = options->select_diagnostics->error_count;
+    }
+    if (errors == 0) {
         *ret_pipeline = pipeline;
         return BR_OK;
     }
     br_pipeline_destroy(&pipeline);
-    return br_error_set(error, BR_DATA, "%s: %u error%s", path, diagnostics->error_count,
-                        diagnostics->error_count == 1 ? "" : "s");
+    return br_error_set(error, BR_DATA, "%s: %u error%s", path, errors, errors == 1 ? "" : "s");
 }
 
 void br_pipeline_destroy(struct br_pipeline **pipeline) {

@@ -215,9 +215,9 @@ static void put_version(struct sql_binder *binder, struct br_buffer *out, const 
     }
 }
 
+// Which columns are stored, and so which are used, is part of the state of a table with a key.
 static void put_table(struct sql_binder *binder, struct br_buffer *out, const struct br_table *table) {
     put_text(out, table->name);
-    put_number(out, table->index);
     put_text(out, table->subject);
     put_number(out, table->layout);
     put_row_type(binder, out, &table->row_type);
@@ -233,13 +233,14 @@ static void put_table(struct sql_binder *binder, struct br_buffer *out, const st
     put_number(out, table->version_count);
     for (uint32_t i = 0; i < table->version_count; i++)
         put_version(binder, out, table, &table->versions[i]);
-    for (uint32_t i = 0; i < table->row_type.column_count; i++) // unread columns are not stored
+    for (uint32_t i = 0; i < table->row_type.column_count && table->primary_key_count != 0; i++)
         put_number(out, table->used[i]);
 }
 
-static void put_mark(struct br_buffer *out, const struct br_window_mark *mark) {
+// By the table's name: where it stands in the file makes no other state.
+static void put_mark(struct sql_binder *binder, struct br_buffer *out, const struct br_window_mark *mark) {
     put_number(out, mark->kind);
-    put_number(out, mark->kind == BR_MARK_NONE ? 0 : mark->table);
+    put_text(out, mark->kind == BR_MARK_NONE ? NULL : binder->pipeline->tables[mark->table].name);
     put_number(out, mark->size_us);
     put_number(out, mark->lateness_us);
 }
@@ -280,7 +281,7 @@ static void put_node(struct sql_binder *binder, struct br_buffer *out, const str
     put_number(out, node->field_count);
     for (uint32_t i = 0; i < node->field_count; i++) {
         put_number(out, node->fields[i].type);
-        put_mark(out, &node->fields[i].mark);
+        put_mark(binder, out, &node->fields[i].mark);
     }
     for (uint32_t i = 0; i < node->input_count; i++)
         put_number(out, (int64_t)node->inputs[i]->signature);
@@ -340,8 +341,13 @@ static void hash_plan(struct sql_binder *binder, struct br_buffer *bytes) {
     struct br_pipeline *pipeline = binder->pipeline;
     br_buffer_clear(bytes);
     put_text(bytes, pipeline->name);
-    for (uint32_t i = 0; i < pipeline->table_count; i++)
-        put_table(binder, bytes, &pipeline->tables[i]);
+    for (uint32_t i = 0; i < pipeline->table_count; i++) {
+        const struct br_table *table = &pipeline->tables[i];
+        put_number(bytes, table->index);
+        put_table(binder, bytes, table);
+        for (uint32_t c = 0; c < table->row_type.column_count; c++) // which events can be decoded depends on it
+            put_number(bytes, table->used[c]);
+    }
     for (uint32_t i = 0; i < pipeline->node_count; i++) {
         put_number(bytes, (int64_t)pipeline->nodes[i]->signature);
         put_number(bytes, pipeline->nodes[i]->state_table);

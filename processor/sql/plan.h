@@ -187,13 +187,25 @@ struct br_view {
     int64_t lateness_us;
     int64_t emit_interval_us; // 0: every epoch
     int64_t ttl_us;           // Nats-TTL of its messages; 0: none
+    bool effect;              // its messages have side effects (mails, orders): a replay never releases them
     const char *comment;
     const char *sql; // the statement as written
 };
 
+// CREATE FUNCTION and CREATE VIEW are planned into their users; what they said is kept to tell what has changed.
+struct br_definition {
+    const char *name, *text;
+    bool function; // false: a plain view
+};
+
 struct br_pipeline {
     const char *name;
-    const char *path; // of the SQL file, for messages
+    const char *path;                 // of the SQL file, for messages
+    const char *text;                 // of the SQL file
+    struct br_slice *descriptor_sets; // as read, in the order in which they were
+    uint32_t descriptor_set_count;
+    struct br_definition *definitions;
+    uint32_t definition_count;
     struct br_table *tables;
     uint32_t table_count;
     struct br_view *views; // materialized views only; plain views are planned into their users
@@ -203,11 +215,13 @@ struct br_pipeline {
     const struct br_row_type **types; // CREATE TYPE … AS (…)
     uint32_t type_count;
     struct br_descriptors *descriptors; // owned: derived messages and those of the files
+    struct br_query *select;            // the SELECT over the tables that it was loaded with: order, limit; NULL: none
     uint64_t plan_hash;                 // over everything that decides results: equal hashes give equal digests
     struct br_arena *arena;             // owned; holds all of this
 };
 
-// An ad-hoc SELECT bound against a pipeline's views. Nodes are of its own; scans name the views they read.
+// An ad-hoc SELECT bound against a pipeline's views. Nodes are of its own; scans name the views they read. That of
+// br_pipeline_options.select is the pipeline's only view: no nodes, its root is the view's.
 struct br_sort_key {
     uint32_t column;
     bool descending, nulls_first;

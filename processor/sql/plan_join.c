@@ -94,7 +94,8 @@ struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, str
 }
 
 bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location) {
-    if (binder->queried != NULL || input->append_only || !br_expr_reads_clock(expr)) // a query sees one moment
+    if (binder->queried != NULL || binder->history || input->append_only ||
+        !br_expr_reads_clock(expr)) // a query sees one moment
         return true;
     sql_error(binder, location, "use now() over a stream of events, before rows are joined or grouped",
               "now() over rows that change is not supported: when such a row is taken back, now() would be another");
@@ -189,7 +190,7 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
     struct sql_binder *binder = join->binder;
     for (uint32_t i = 0; i < on->count; i++) {
         struct br_expr *expr = on->list[i].expr;
-        if (binder->queried == NULL && br_expr_reads_clock(expr)) {
+        if (binder->queried == NULL && !binder->history && br_expr_reads_clock(expr)) {
             sql_error(binder, expr->location, "filter by now() before the join",
                       "now() in a join condition is not supported");
             return false;
@@ -312,7 +313,7 @@ static struct br_node *join_straight(struct sql_binder *binder, struct br_node *
 struct br_node *sql_join(struct sql_binder *binder, struct br_node *left, struct br_node *right,
                          const struct sql_conjuncts *on, bool left_outer, int location) {
     bool right_stream = is_stream(binder, right);
-    if (!right_stream)
+    if (!right_stream || binder->history) // history ends: both sides can be kept until then
         return join_straight(binder, left, right, on, left_outer, location);
     if (is_stream(binder, left)) {
         sql_error(binder, location, "make one side a table with PRIMARY KEY, or a view grouped by the key or a window",

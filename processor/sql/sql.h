@@ -32,6 +32,18 @@ struct br_pipeline_options {
     const char *const
         *descriptor_paths; // from flags; those of SET braid.descriptors (relative to the SQL file) come on top
     size_t descriptor_path_count;
+    // Descriptor sets that were read before (a pipeline that was stored): when given, no file is read for them, and SET
+    // braid.descriptors names none.
+    const struct br_slice *descriptor_sets;
+    size_t descriptor_set_count;
+    bool stored; // the text comes from a store, with all its descriptor sets: files are not looked for
+    // One SELECT over the file's tables and views, to run over their history: it becomes the pipeline's only view
+    // ("query"), and only what it reads is planned. ORDER BY, LIMIT and OFFSET are in pipeline->select. NULL: none.
+    const char *select;
+    struct br_diagnostics *select_diagnostics; // its errors
+    // Conditions that will be bound to its tables (br_condition_bind): they may mention nested fields.
+    const char *const *conditions;
+    size_t condition_count;
 };
 // BR_DATA when the file has errors (they are in diagnostics); a pipeline is returned only without errors.
 enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,
@@ -42,6 +54,17 @@ void br_pipeline_destroy(struct br_pipeline **pipeline);
 enum br_status br_query_bind(const struct br_pipeline *pipeline, const char *text, struct br_diagnostics *diagnostics,
                              struct br_query **ret_query, struct br_error *error) BR_MUST_CHECK;
 void br_query_destroy(struct br_query **query);
+
+// A condition over the columns of one table ("region = 'EU' AND amount > 10"), as in WHERE.
+struct br_condition {
+    const struct br_table *table;
+    struct br_expr *expr; // boolean, over the table's columns
+    struct br_arena *arena;
+};
+enum br_status br_condition_bind(const struct br_pipeline *pipeline, const struct br_table *table, const char *text,
+                                 struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
+                                 struct br_error *error) BR_MUST_CHECK;
+void br_condition_destroy(struct br_condition **condition);
 
 // The operator tree of every view: keys, append-only marks, windows and when they close, state tables, what joins
 // store.

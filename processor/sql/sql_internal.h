@@ -94,6 +94,7 @@ struct sql_binder {
     uint32_t path_count;
     struct br_view *view;              // being bound
     const struct br_pipeline *queried; // ad-hoc queries: whose views are read
+    bool history;                      // a SELECT over tables and views from their beginning to a fixed end
     uint32_t node_count, depth;
 };
 
@@ -287,6 +288,12 @@ bool sql_is_view_root(const struct sql_binder *binder, const struct br_node *nod
 
 // --- prune.c: columns that nobody above needs are dropped before joins and in projections
 void sql_prune(struct sql_binder *binder, struct br_node *root);
+
+// --- history.c
+// The dotted names of a SELECT or condition mean nested fields: collected before tables are bound.
+void sql_collect_select_paths(struct sql_binder *binder, const char *text);
+// Replaces the pipeline's views by the SELECT of the options; false after an error in it.
+bool sql_bind_history(struct sql_binder *binder, const struct br_pipeline_options *options);
 
 // --- plan.c: after binding: nodes in order, used columns, state tables, signatures, plan hash
 void sql_number_nodes(struct sql_binder *binder, struct br_node **roots, uint32_t root_count,

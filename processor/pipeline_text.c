@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// See pipeline_text.h.
+#include "processor/pipeline_text.h"
+
+#include "braid/v1/commit.pb-c.h"
+#include "braid/v1/pipeline.pb-c.h"
+#include "processor/sql/sql.h"
+#include "processor/task.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define HEADROOM_BYTES 4096 // of a message: its headers and subject
+
+void br_pipeline_text_subject(const char *pipeline, uint64_t plan_hash, char *subject, size_t size) {
+    snprintf(subject, size, "braid.%s.plan.%016" PRIx64, pipeline, plan_hash);
+}
+
+static struct br_slice pack(const struct br_pipeline *pipeline, struct br_arena *arena) {
+    Braid__V1__PipelineText text = BRAID__V1__PIPELINE_TEXT__INIT;
+    text.name = br_arena_strdup(arena, pipeline->name);
+    text.plan_hash = pipeline->plan_hash;
+    text.sql = br_arena_strdup(arena, pipeline->text);
+    text.path = br_arena_strdup(arena, pipeline->path);
+    text.n_descriptors = pipeline->descriptor_set_count;
+    text.descriptors = br_arena_array(arena, ProtobufCBinaryData, text.n_descriptors + 1);
+    for (size_t i = 0; i < text.n_descriptors; i++) {
+        struct br_slice set = br_arena_copy(arena, pipeline->descriptor_sets[i]);
+        text.descriptors[i] = (ProtobufCBinaryData){.len = set.len, .data = (uint8_t *)(uintptr_t)set.ptr};
+    }
+    size_t size = braid__v1__pipeline_text__get_packed_size(&text);
+    uint8_t *bytes = br_arena_alloc(arena, size + 1);
+    return (struct br_slice){bytes, braid__v1__pipeline_text__pack(&text, bytes)};
+}
+
+// Another worker may have been faster: then it is there too.
+static enum br_status append(struct br_log *log, const char *stream, const char *subject, struct br_slice payload,
+                             struct br_error *error) {
+    struct br_log_message message = {.subject = br_slice_of(subject), .payload = payload};
+    enum br_append_result result;
+    uint64_t sequence;
+    BR_TRY(br_log_append(log, stream, &message, 1, 0, error));
+    BR_TRY(br_log_append_wait(log, &result, &sequence, error));
+    if (result == BR_APPEND_UNKNOWN)
+        return br_error_set(error, BR_RETRY, "it isn't known whether %s was stored", subject);
+    return BR_OK;
+}
+
+enum br_status br_pipeline_text_store(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error) {
+    char stream[256], subject[300];
+    br_task_output_stream(pipeline->name, stream, sizeof stream);
+    br_pipeline_text_subject(pipeline->name, pipeline->plan_hash, subject, sizeof subject);
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    bool found;
+    BR_TRY(br_log_last(log, stream, subject, &copy, &message, &found, error));
+    if (found)
+        return BR_OK;
+    struct br_arena *arena = br_arena_create();
+    struct br_slice payload = pack(pipeline, arena);
+    enum br_status status;
+    if (payload.len + HEADROOM_BYTES > br_log_payload_max(log))
+        status = br_error_set(
+            error, BR_DATA, "pipeline %s and its descriptors have %zu bytes, more than a message of this server holds",
+            pipeline->name, payload.len);
+    else
+        status = append(log, stream, subject, payload, error);
+    br_arena_destroy(&arena);
+    return status;
+}
+
+// --- reading it back
+static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeline **ret_pipeline,
+                           struct br_error *error) {
+    struct br_slice *sets = br_calloc(text->n_descriptors + 1, sizeof *sets);
+    for (size_t i = 0; i < text->n_descriptors; i++)
+        sets[i] = (struct br_slice){text->descriptors[i].data, text->descriptors[i].len};
+    struct br_pipeline_options options = {
+        .name = text->name, .descriptor_sets = sets, .descriptor_set_count = text->n_descriptors, .stored = true};
+    struct br_diagnostics *diagnostics = br_diagnostics_create(text->path, text->sql);
+    enum br_status status = br_pipeline_load(text->path, text->sql, &options, diagnostics, ret_pipeline, error);
+    if (status != BR_OK && diagnostics->count != 0)
+        status = br_error_set(error, BR_DATA, "the stored text of pipeline %s can't be planned any more: %s",
+                              text->name, diagnostics->list[0].message);
+    br_diagnostics_destroy(&diagnostics);
+    free(sets);
+    return status;
+}
+
+enum br_status br_pipeline_text_load(struct br_log *log, const char *pipeline, uint64_t plan_hash,
+                                     struct br_pipeline **ret_pipeline, struct br_error *error) {
+    char stream[256], subject[300];
+    br_task_output_stream(pipeline, stream, sizeof stream);
+    br_pipeline_text_subject(pipeline, plan_hash, subject, sizeof subject);
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    bool found;
+    *ret_pipeline = NULL;
+    BR_TRY(br_log_last(log, stream, subject, &copy, &message, &found, error));
+    if (!found)
+        return BR_OK;
+    Braid__V1__PipelineText *text = braid__v1__pipeline_text__unpack(NULL, message.payload.len, message.payload.ptr);
+    if (text == NULL)
+        return br_error_set(error, BR_DATA, "what stands on %s is no pipeline's text", subject);
+    enum br_status status = bind(text, ret_pipeline, error);
+    braid__v1__pipeline_text__free_unpacked(text, NULL);
+    return status;
+}
+
+enum br_status br_pipeline_text_of_owner(struct br_log *log, const char *pipeline, uint64_t *ret_hash,
+                                         struct br_pipeline **ret_pipeline, struct br_error *error) {
+    char stream[256], subject[300];
+    br_task_output_stream(pipeline, stream, sizeof stream);
+    br_task_commit_subject(pipeline, "live", subject, sizeof subject);
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    struct br_stream_info info;
+    bool found;
+    *ret_hash = 0;
+    *ret_pipeline = NULL;
+    if (br_log_stream_info(log, stream, &info, error) == BR_FATAL)
+        return BR_OK;
+    BR_TRY(br_log_last(log, stream, subject, &copy, &message, &found, error));
+    if (!found)
+        return BR_OK;
+    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message.payload.len, message.payload.ptr);
+    if (commit == NULL)
+        return br_error_set(error, BR_DATA, "the last message on %s is no commit", subject);
+    *ret_hash = commit->plan_hash;
+    braid__v1__commit__free_unpacked(commit, NULL);
+    return br_pipeline_text_load(log, pipeline, *ret_hash, ret_pipeline, error);
+}

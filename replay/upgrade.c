@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// See upgrade.h.
+#include "replay/upgrade.h"
+
+#include "processor/sql/sql.h"
+#include "replay/upgrade_internal.h"
+
+#include <inttypes.h>
+
+const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict) {
+    static const char *const names[] = {"keep", "rebuild", "new", "removed"};
+    return names[verdict];
+}
+
+// --- what is read
+static void mark_tables(const struct br_node *node, bool *read) {
+    if (node->kind == BR_NODE_SOURCE)
+        read[node->source.table->index] = true;
+    for (uint32_t i = 0; i < node->input_count; i++)
+        mark_tables(node->inputs[i], read);
+}
+
+static void set_reads(struct br_upgrade *upgrade, struct br_upgrade_view *row) {
+    const struct br_pipeline *pipeline = upgrade->after;
+    bool *read = br_arena_array(upgrade->arena, bool, pipeline->table_count + 1);
+    const char **names = br_arena_array(upgrade->arena, const char *, pipeline->table_count + 1);
+    mark_tables(row->after->root, read);
+    for (uint32_t t = 0; t < pipeline->table_count; t++)
+        if (read[t])
+            names[row->read_count++] = pipeline->tables[t].name;
+    row->reads = names;
+}
+
+// --- what becomes of the messages
+static bool same_text(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_columns(const struct br_row_type *a, const struct br_row_type *b) {
+    bool same = a->column_count == b->column_count && same_text(a->message_name, b->message_name);
+    for (uint32_t i = 0; same && i < a->column_count; i++)
+        same = strcmp(a->columns[i].name, b->columns[i].name) == 0;
+    return same;
+}
+
+// A former subscriber would notice; no row changes.
+static bool note_messages(struct upgrade_reasons *reasons, const struct br_view *before, const struct br_view *after,
+                          bool kept) {
+    const char *what = "";
+    struct br_arena *arena = reasons->arena;
+    if (strcmp(before->subject, after->subject) != 0)
+        what = br_arena_printf(arena, "%s, subject", what);
+    if (before->format != after->format)
+        what = br_arena_printf(arena, "%s, format", what);
+    if (before->layout != after->layout)
+        what = br_arena_printf(arena, "%s, layout", what);
+    if (before->ttl_us != after->ttl_us)
+        what = br_arena_printf(arena, "%s, ttl", what);
+    if (!same_columns(&before->row_type, &after->row_type))
+        what = br_arena_printf(arena, "%s, names of columns", what);
+    if (before->effect != after->effect)
+        upgrade_reason(reasons, "effect is %s now", after->effect ? "true" : "false");
+    if (*what == '\0')
+        return false;
+    upgrade_reason(reasons, "%s of the output changed%s", what + 2, kept ? " (rows stay, messages change)" : "");
+    return true;
+}
+
+// --- verdicts
+static bool same_key(const struct br_node *a, const struct br_node *b) {
+    return a->has_key == b->has_key && a->key_count == b->key_count &&
+           (a->key_count == 0 || memcmp(a->key, b->key, a->key_count * sizeof *a->key) == 0);
+}
+
+static bool same_state(const struct br_view *before, const struct br_view *after) {
+    return before->root->signature == after->root->signature && same_key(before->root, after->root) &&
+           before->emit_final == after->emit_final && before->emit_interval_us == after->emit_interval_us;
+}
+
+// Columns that are read now and weren't: from now on events in which they can't be read are quarantined.
+static void note_columns(struct upgrade_reasons *reasons, const struct br_upgrade_view *row) {
+    bool *read = br_arena_array(reasons->arena, bool, reasons->after->table_count + 1);
+    mark_tables(row->after->root, read);
+    for (uint32_t t = 0; t < reasons->after->table_count; t++) {
+        const struct br_table *after = &reasons->after->tables[t],
+                              *before = br_pipeline_find_table(reasons->before, after->name);
+        if (!read[t] || before == NULL || after->primary_key_count != 0)
+            continue;
+        const char *list = "";
+        for (uint32_t c = 0; c < after->row_type.column_count && c < before->row_type.column_count; c++)
+            if (after->used[c] && !before->used[c])
+                list = br_arena_printf(reasons->arena, "%s%s%s", list, *list == '\0' ? "" : ", ",
+                                       after->row_type.columns[c].name);
+        if (*list != '\0')
+            upgrade_reason(reasons,
+                           "table %s: %s is read too from now on; an event in which it can't be is quarantined",
+                           after->name, list);
+    }
+}
+
+static void judge(struct br_upgrade *upgrade, struct br_upgrade_view *row) {
+    struct upgrade_reasons reasons = {.arena = upgrade->arena, .before = upgrade->before, .after = upgrade->after};
+    if (row->before == NULL) {
+        row->verdict = BR_UPGRADE_NEW;
+        set_reads(upgrade, row);
+    } else if (row->after == NULL) {
+        row->verdict = BR_UPGRADE_REMOVED;
+        upgrade_reason(&reasons, "its messages stay until the stream's limits take them");
+    } else if (same_state(row->before, row->after)) {
+        row->verdict = BR_UPGRADE_KEEP;
+        row->messages_change = note_messages(&reasons, row->before, row->after, true);
+        note_columns(&reasons, row);
+    } else {
+        row->verdict = BR_UPGRADE_REBUILD;
+        upgrade_explain(&reasons, row->before, row->after);
+        row->only_functions = reasons.functions && !reasons.others;
+        row->messages_change = note_messages(&reasons, row->before, row->after, false);
+        set_reads(upgrade, row);
+    }
+    row->why = br_arena_strndup(upgrade->arena, (const char *)reasons.text.ptr, reasons.text.len);
+    br_buffer_free(&reasons.text);
+}
+
+struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after) {
+    struct br_arena *arena = br_arena_create();
+    struct br_upgrade *upgrade = br_arena_new(arena, struct br_upgrade);
+    *upgrade = (struct br_upgrade){.before = before, .after = after, .arena = arena};
+    upgrade->views = br_arena_array(arena, struct br_upgrade_view, before->view_count + after->view_count + 1);
+    for (uint32_t v = 0; v < after->view_count; v++) {
+        const struct br_view *view = &after->views[v];
+        upgrade->views[upgrade->view_count++] = (struct br_upgrade_view){
+            .view = view->name, .before = br_pipeline_find_view(before, view->name), .after = view};
+    }
+    for (uint32_t v = 0; v < before->view_count; v++)
+        if (br_pipeline_find_view(after, before->views[v].name) == NULL)
+            upgrade->views[upgrade->view_count++] =
+                (struct br_upgrade_view){.view = before->views[v].name, .before = &before->views[v]};
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        judge(upgrade, &upgrade->views[i]);
+        upgrade->counts[upgrade->views[i].verdict]++;
+    }
+    return upgrade;
+}
+
+void br_upgrade_destroy(struct br_upgrade **upgrade) {
+    if (*upgrade == NULL)
+        return;
+    struct br_arena *arena = (*upgrade)->arena;
+    *upgrade = NULL;
+    br_arena_destroy(&arena);
+}
+
+const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view) {
+    for (uint32_t i = 0; i < upgrade->view_count; i++)
+        if (strcmp(upgrade->views[i].view, view) == 0)
+            return &upgrade->views[i];
+    return NULL;
+}
+
+// --- printing
+static const char *reads_text(const struct br_upgrade *upgrade, const struct br_upgrade_view *row) {
+    const char *list = "";
+    for (uint32_t i = 0; i < row->read_count; i++)
+        list = br_arena_printf(upgrade->arena, "%s%s%s", list, i == 0 ? "" : ", ", row->reads[i]);
+    return row->read_count == 0 ? "-" : list;
+}
+
+static int wider(int width, const char *text) {
+    int length = (int)strlen(text);
+    return length > width ? length : width;
+}
+
+static void print_text(const struct br_upgrade *upgrade, struct br_buffer *out) {
+    int view_width = 4, reads_width = 5;
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        view_width = wider(view_width, upgrade->views[i].view);
+        reads_width = wider(reads_width, reads_text(upgrade, &upgrade->views[i]));
+    }
+    br_buffer_printf(out, "pipeline %s: plan %016" PRIx64 " -> %016" PRIx64 "\n", upgrade->after->name,
+                     upgrade->before->plan_hash, upgrade->after->plan_hash);
+    br_buffer_printf(out, "  %-*s  verdict  %-*s  why\n", view_width, "view", reads_width, "reads");
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        const struct br_upgrade_view *row = &upgrade->views[i];
+        br_buffer_printf(out, "  %-*s  %-7s  %-*s  %s\n", view_width, row->view, br_upgrade_verdict_name(row->verdict),
+                         reads_width, reads_text(upgrade, row), *row->why == '\0' ? "-" : row->why);
+    }
+    br_buffer_printf(out, "%u kept, %u rebuilt, %u new, %u removed\n", upgrade->counts[BR_UPGRADE_KEEP],
+                     upgrade->counts[BR_UPGRADE_REBUILD], upgrade->counts[BR_UPGRADE_NEW],
+                     upgrade->counts[BR_UPGRADE_REMOVED]);
+}
+
+static void put_member(struct br_buffer *out, const char *name, const char *text) {
+    br_buffer_printf(out, "\"%s\":", name);
+    br_json_append_string(br_slice_of(text), out);
+}
+
+static void print_json(const struct br_upgrade *upgrade, struct br_buffer *out) {
+    br_buffer_append_byte(out, '{');
+    put_member(out, "pipeline", upgrade->after->name);
+    br_buffer_printf(out, ",\"plan_before\":\"%016" PRIx64 "\",\"plan_after\":\"%016" PRIx64 "\",\"views\":[",
+                     upgrade->before->plan_hash, upgrade->after->plan_hash);
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        const struct br_upgrade_view *row = &upgrade->views[i];
+        br_buffer_append_text(out, i == 0 ? "{" : ",{");
+        put_member(out, "view", row->view);
+        br_buffer_append_byte(out, ',');
+        put_member(out, "verdict", br_upgrade_verdict_name(row->verdict));
+        br_buffer_append_byte(out, ',');
+        put_member(out, "why", row->why);
+        br_buffer_append_text(out, ",\"reads\":[");
+        for (uint32_t t = 0; t < row->read_count; t++) {
+            br_buffer_append_text(out, t == 0 ? "" : ",");
+            br_json_append_string(br_slice_of(row->reads[t]), out);
+        }
+        br_buffer_printf(out, "],\"messages_change\":%s}", row->messages_change ? "true" : "false");
+    }
+    br_buffer_append_text(out, "]}\n");
+}
+
+void br_upgrade_print(const struct br_upgrade *upgrade, bool json, struct br_buffer *out) {
+    (json ? print_json : print_text)(upgrade, out);
+}

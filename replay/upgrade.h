@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a changed pipeline means for each view: keep its state, or rebuild it, and why; in words for people.
+//
+// U1. A view is kept when its plan, from the tables' gates up to its rows, is the same: equal signatures (plan.h). Then
+//     the old state is the new one's, whatever else stands in the file. What is only about messages (subject, format,
+//     layout, ttl, names of columns) keeps the rows: `messages_change` says so.
+// U2. Views are told apart by their names: a view under another name is a new one.
+// U3. The reasons are found by looking, the verdict isn't: a reason may be missing or one too many, a verdict never
+//     wrong.
+#ifndef BR_REPLAY_UPGRADE_H
+#define BR_REPLAY_UPGRADE_H
+
+#include "processor/sql/plan.h"
+
+enum br_upgrade_verdict { BR_UPGRADE_KEEP, BR_UPGRADE_REBUILD, BR_UPGRADE_NEW, BR_UPGRADE_REMOVED };
+
+struct br_upgrade_view {
+    const char *view;
+    enum br_upgrade_verdict verdict;
+    const char *why;                      // "" when there is nothing to say
+    const struct br_view *before, *after; // NULL: new, removed
+    const char *const *reads;             // tables whose history a rebuild (or a new view) reads
+    uint32_t read_count;
+    bool messages_change; // other messages for the same rows: subscribers notice
+    bool only_functions;  // rebuilt because of functions or casts alone
+};
+
+struct br_upgrade {
+    const struct br_pipeline *before, *after; // borrowed, as long as this lives
+    struct br_upgrade_view *views;            // in the order of the new file, removed ones last
+    uint32_t view_count;
+    uint32_t counts[4]; // by verdict
+    struct br_arena *arena;
+};
+
+struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after);
+void br_upgrade_destroy(struct br_upgrade **upgrade);
+const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict); // "keep", "rebuild", "new", "removed"
+const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view);
+// A table with one line a view, and a line that sums up; or one JSON object and a line end.
+void br_upgrade_print(const struct br_upgrade *upgrade, bool json, struct br_buffer *out);
+
+#endif
