@@ -77,6 +77,7 @@ void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, str
     commit->part = commit->parts = 1;
     commit->worker = (char *)task->options.worker;
     commit->follows_epoch = task->follows;
+    commit->follows_sequence = task->follows_sequence;
     commit->follows_lineage = (char *)task->follows_lineage;
     fill_inputs(task, commit, arena);
     fill_views(task, commit, arena);

@@ -116,7 +116,7 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     struct epoch_plan *plan = &task->plan;
     plan->number = task->epoch + 1;
     plan->recorded = NULL;
-    plan->follows = 0;
+    plan->follows = plan->follows_sequence = 0;
     plan->follows_lineage = "";
     plan->messages = 0;
     plan->full = false;
@@ -261,12 +261,14 @@ const Braid__V1__InputPosition *task_base_position(const struct br_task *task, u
     return NULL;
 }
 
-enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error) {
+enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
+                               struct br_error *error) {
     struct epoch_plan *plan = &task->plan;
     plan->number = task->epoch + 1;
     plan->clock.us = base->clock_us > task->clock.us ? base->clock_us : task->clock.us;
     plan->recorded = NULL;
     plan->follows = base->epoch;
+    plan->follows_sequence = sequence;
     plan->follows_lineage = base->lineage;
     plan->messages = 0;
     plan->full = false;
@@ -290,6 +292,7 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     plan->clock.us = commit->clock_us;
     plan->recorded = commit;
     plan->follows = commit->follows_epoch;
+    plan->follows_sequence = commit->follows_sequence;
     plan->follows_lineage = commit->follows_lineage;
     plan->messages = 0;
     plan->full = false;

@@ -111,7 +111,7 @@ enum br_status br_pipeline_text_of_owner(struct br_log *log, const char *pipelin
                                          struct br_pipeline **ret_pipeline, struct br_error *error) {
     char stream[256], subject[300];
     br_task_output_stream(pipeline, stream, sizeof stream);
-    br_task_commit_subject(pipeline, "live", subject, sizeof subject);
+    br_task_owner_subject(pipeline, subject, sizeof subject);
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message message;
     struct br_stream_info info;

@@ -104,6 +104,7 @@ static enum br_status check_streams(struct br_task *task, const Braid__V1__Commi
 
 static void note_follows(struct br_task *task, const Braid__V1__Commit *commit) {
     task->follows = commit->follows_epoch;
+    task->follows_sequence = commit->follows_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", commit->follows_lineage);
 }
 
@@ -310,13 +311,12 @@ enum br_status br_task_follow(struct br_task *task, const struct br_log_message 
         task->last_commit = message->sequence;
         return BR_OK;
     }
-    // A shadow keeps what it gives: when the digests differ somebody will want to see it.
-    BR_TRY(repeat_commit(task, commit, task->options.role != BR_TASK_SHADOW, error));
+    BR_TRY(repeat_commit(task, commit, !task->options.keep_outputs, error));
     br_commit_cleanup(&task->unfinished);
     task->last_commit = message->sequence;
     task->committed_epoch = commit->epoch;
     task->totals.recovered_epochs++;
-    return BR_OK;
+    return task_flush_when_due(task, error);
 }
 
 // The log ends within an epoch (R4).

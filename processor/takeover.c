@@ -73,6 +73,7 @@ enum br_status task_apply_takeover(struct br_task *task, const Braid__V1__Commit
     task->digest = digest;
     task->clock.us = recorded->clock_us;
     task->follows = recorded->takeover->from_epoch;
+    task->follows_sequence = recorded->takeover->from_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", recorded->takeover->from_lineage);
     task->dirty_since_flush = true;
     br_state_end_epoch(task->state);
@@ -126,6 +127,8 @@ static void fill_commit(struct takeover_run *run) {
         run->commit.clock_us = task->unfinished->clock_us;
     braid__v1__takeover__init(&run->record);
     run->record.replay = (char *)takeover->replay;
+    run->record.reason = (char *)takeover->reason;
+    run->record.rollback = takeover->rollback;
     run->record.from_lineage = (char *)takeover->from_lineage;
     run->record.from_epoch = takeover->from_epoch;
     run->record.from_sequence = takeover->from_sequence;
@@ -133,6 +136,7 @@ static void fill_commit(struct takeover_run *run) {
     run->record.digest = br_emit_digest(run->own);
     run->commit.takeover = &run->record;
     run->commit.follows_epoch = takeover->from_epoch;
+    run->commit.follows_sequence = takeover->from_sequence;
     run->commit.follows_lineage = (char *)takeover->from_lineage;
     for (uint32_t v = 0; v < task->pipeline->view_count; v++) {
         const struct br_view_counts *counts = br_emit_counts(run->own, v);

@@ -28,7 +28,6 @@
 
 static bool timers_due(const struct br_task *task);
 static bool flush_due(const struct br_task *task);
-static enum br_status flush_when_due(struct br_task *task, struct br_error *error);
 static void adapt(struct br_task *task, struct br_mono_time began);
 
 // A replay gives nothing out, unless it is asked to publish under its own name.
@@ -44,7 +43,7 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
     if (!task->outstanding.waiting) {
         task->steps_ahead = 0;
         BR_TRY(task_serve(task, error));
-        BR_TRY(flush_when_due(task, error));
+        BR_TRY(task_flush_when_due(task, error));
         if (task->options.clock->mono(task->options.clock).us < task->hold_until.us)
             return BR_OK;
     }
@@ -86,10 +85,13 @@ static enum br_status read_what_base_lacks(struct br_task *task, const Braid__V1
     return BR_OK;
 }
 
-enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error) {
+enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
+                              struct br_error *error) {
     BR_TRY(read_what_base_lacks(task, base, error));
-    BR_TRY(flush_when_due(task, error));
-    BR_TRY(task_fetch_base(task, base, error));
+    if (task->outstanding.waiting && (br_log_append_ready(task->log) || flush_due(task)))
+        BR_TRY(task_await(task, error));
+    BR_TRY(task_flush_when_due(task, error));
+    BR_TRY(task_fetch_base(task, base, sequence, error));
     task->emit_current ^= 1;
     BR_TRY(task_compute(task, quiet(task), error));
     BR_TRY(task_await(task, error));
@@ -240,6 +242,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     task->clock = task->plan.clock;
     task->digest = br_emit_digest(emit);
     task->follows = task->plan.follows;
+    task->follows_sequence = task->plan.follows_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);
     task->dirty_since_flush = true;
     task->timers_pending = task->plan.messages != 0;
@@ -267,6 +270,9 @@ static enum br_status reject_event(void *context, const struct br_table *table, 
 static enum br_status sink_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                 struct br_error *error) {
     const struct br_sink *sink = br_emit_sink(task_emit(context));
+    const struct br_tap *tap = ((struct br_task *)context)->options.tap;
+    if (tap != NULL)
+        BR_TRY(tap->rows(tap->context, view, batch, error));
     return sink->rows(sink->context, view, batch, error);
 }
 
@@ -350,7 +356,7 @@ static bool flush_due(const struct br_task *task) {
            br_state_wants_flush(task->state);
 }
 
-static enum br_status flush_when_due(struct br_task *task, struct br_error *error) {
+enum br_status task_flush_when_due(struct br_task *task, struct br_error *error) {
     return task->committed_epoch == task->epoch && flush_due(task) ? task_flush(task, error) : BR_OK;
 }
 
@@ -452,6 +458,8 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     task->watermarks_after[i].us = task->watermarks_before[i].us = BR_EVENT_TIME_MIN;
     input->stop = UINT64_MAX;
     input->prehistory = task->options.prehistory == NULL ? 0 : task->options.prehistory[i];
+    if (task->options.begin != NULL && task->options.begin[i] > 1)
+        input->last_sequence = input->covered = task->options.begin[i] - 1;
     BR_TRY(br_input_create(input->table, false, &input->input, error));
     struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     br_input_filter(input->table, &filter);
@@ -616,8 +624,27 @@ uint64_t br_task_last_commit(const struct br_task *task) {
     return task->last_commit;
 }
 
-uint64_t br_task_follows(const struct br_task *task) {
+uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, uint64_t *ret_sequence) {
+    if (ret_lineage != NULL)
+        *ret_lineage = task->follows_lineage;
+    if (ret_sequence != NULL)
+        *ret_sequence = task->follows_sequence;
     return task->follows;
+}
+
+bool br_task_commits_apart(const struct br_task *task) {
+    return task->options.role != BR_TASK_OWNER && task->last_commit == task->fence;
+}
+
+const char *br_task_lineage(const struct br_task *task) {
+    return task->options.lineage;
+}
+
+enum br_status br_task_serve_from_now(struct br_task *task, struct br_error *error) {
+    if (task->options.serve)
+        return BR_OK;
+    task->options.serve = true;
+    return task_serve_open(task, error);
 }
 
 const struct br_event_time *br_task_watermarks(const struct br_task *task) {

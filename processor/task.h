@@ -29,9 +29,11 @@ typedef enum br_status (*br_open_input)(void *context, struct br_log *log, const
                                         const struct br_stream_info *stream, uint64_t prehistory,
                                         uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
                                         struct br_error *error);
-// Sees the net changes of every epoch, before an emit interval holds them back.
+// Sees the net changes of every epoch, before an emit interval holds them back; of append-only views the rows.
 struct br_tap {
     void *context;
+    enum br_status (*rows)(void *context, const struct br_view *view, const struct br_batch *batch,
+                           struct br_error *error);
     enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
                               struct br_error *error);
 };
@@ -45,8 +47,10 @@ struct br_task_options {
     br_open_input open_input; // NULL: the stream and nothing else
     void *input_context;
     const uint64_t *prehistory;  // by table, of a lineage that begins; NULL: none
+    const uint64_t *begin;       // by table: the first history sequence that a lineage which begins reads; NULL: 1
     const struct br_pipeline *base_pipeline; // of the lineage whose epochs a replay repeats; NULL: unknown
     const char *publish_as;      // a replay's id: its changes go to braid.<pipeline>.replay.<id>.view.<view>; NULL: nowhere
+    bool keep_outputs;           // a shadow's: br_task_outputs gives those of its last epoch
     const struct br_tap *tap;    // NULL: none
     const char *checkpoint_path; // where checkpoints of the state may be put (the service "checkpoint"); NULL: refused
     const char *worker;  // who commits: unique per start of a worker, so that a commit can be told to be one's own
@@ -83,15 +87,15 @@ void br_task_end_of_time(struct br_task *task);
 // stored after limit_us. br_task_at_bound: there is nothing more to take within it.
 void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us);
 bool br_task_at_bound(const struct br_task *task);
-// Computes one epoch on the input of another lineage's epoch `base` (whose commit it is), with its clock reading, and
-// commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of their own.
-enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error)
-    BR_MUST_CHECK;
+// Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with
+// its clock reading, and commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of their own.
+enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
+                              struct br_error *error) BR_MUST_CHECK;
 // A shadow's step: one message of `braid.<pipeline>.commit.>`. Repeats the epoch if it is of the shadow's lineage, and
 // compares the digests: BR_DATA when they differ (the shadow then can't go on).
 enum br_status br_task_follow(struct br_task *task, const struct br_log_message *message, struct br_error *error)
     BR_MUST_CHECK;
-// After such a BR_DATA: what the epoch gave here, view by view; view NULL at the end.
+// What the last epoch gave here (keep_outputs), and the digest of each view.
 const struct br_log_message *br_task_outputs(struct br_task *task, size_t *ret_count);
 uint64_t br_task_view_digest(const struct br_task *task, uint32_t view);
 
@@ -131,7 +135,13 @@ struct br_graph *br_task_graph(struct br_task *task);
 uint64_t br_task_epoch(const struct br_task *task);
 uint64_t br_task_digest(const struct br_task *task);
 uint64_t br_task_last_commit(const struct br_task *task); // its stream sequence; 0: none
-uint64_t br_task_follows(const struct br_task *task);     // the epoch that the last one repeated; 0: none
+// The epoch that the last one repeated (or took the outputs over from), whose it is, and where its commit stands; 0, "": none.
+uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, uint64_t *ret_sequence);
+// Does its last commit stand on the lineage's own subject (and not on the owner's)?
+bool br_task_commits_apart(const struct br_task *task);
+const char *br_task_lineage(const struct br_task *task);
+// Answers requests from now on (a replay that has become the owner).
+enum br_status br_task_serve_from_now(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 const struct br_event_time *br_task_watermarks(const struct br_task *task);
 struct br_wall_time br_task_clock(const struct br_task *task); // the last epoch's reading
 // The last message consumed of a table, and how many imported ones are counted in it.

@@ -38,6 +38,7 @@ struct epoch_plan {
     bool at_bound;                     // nothing is left within the bounds
     const Braid__V1__Commit *recorded; // NULL when live
     uint64_t follows;                  // the epoch of another lineage that is repeated; 0: none
+    uint64_t follows_sequence;
     const char *follows_lineage;
 };
 
@@ -83,6 +84,7 @@ struct br_task {
     uint64_t fence;            // stream sequence of the last message on commit_subject; 0: none
     uint64_t last_commit;      // of this lineage's last commit message, wherever it stands; 0: none
     uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
+    uint64_t follows_sequence;
     char follows_lineage[64];
     int64_t limit_us; // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
@@ -112,14 +114,15 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     BR_MUST_CHECK;
 // What to take for repeating another lineage's epoch (F4), and what that lineage says of one of our inputs: NULL when it
 // doesn't read it, or from another stream.
-enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, struct br_error *error)
-    BR_MUST_CHECK;
+enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
+                               struct br_error *error) BR_MUST_CHECK;
 const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
                                                    const Braid__V1__Commit *base);
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 // Between epochs, with nothing outstanding (X10).
 enum br_status task_flush(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+enum br_status task_flush_when_due(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
 // Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and

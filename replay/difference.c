@@ -440,6 +440,37 @@ static enum br_status give_tracked(struct br_difference *d, const struct tracked
     return status;
 }
 
+// What the former side holds back is not known to subscribers: going back, rows become what was published.
+static enum br_status held_changes(struct br_graph *graph, uint32_t view, bool back, struct br_arena *arena,
+                                   struct br_change **ret_changes, size_t *ret_count, struct br_error *error) {
+    BR_TRY(br_graph_held(graph, view, arena, ret_changes, ret_count, error));
+    for (size_t i = 0; back && i < *ret_count; i++) {
+        struct br_change held = (*ret_changes)[i];
+        (*ret_changes)[i] = (struct br_change){.key = held.key,
+                                               .old_batch = held.new_batch,
+                                               .old_row = held.new_row,
+                                               .new_batch = held.old_batch,
+                                               .new_row = held.old_row,
+                                               .count = held.count};
+    }
+    return BR_OK;
+}
+
+static enum br_status apply_held(struct br_difference *d, bool back, struct br_error *error) {
+    const struct br_pipeline *pipeline = d->former.pipeline;
+    struct br_arena *arena = br_arena_create();
+    enum br_status status = BR_OK;
+    for (uint32_t v = 0; v < pipeline->view_count && status == BR_OK; v++) {
+        struct br_change *held;
+        size_t count;
+        status = held_changes(d->former.graph, v, back, arena, &held, &count, error);
+        if (status == BR_OK)
+            status = br_difference_changes(d, BR_FORMER, &pipeline->views[v], held, count, error);
+    }
+    br_arena_destroy(&arena);
+    return status;
+}
+
 // All rows of a view, as if they went (former) or came (other). Canonical order is by key, which scans don't promise: the
 // rows go through a table of their own.
 struct whole {
@@ -463,6 +494,18 @@ static enum br_status take_whole(void *context, const struct br_batch *batch, st
     return status;
 }
 
+static enum br_status take_held(struct whole *whole, struct br_graph *graph, struct br_arena *arena,
+                                struct br_error *error) {
+    struct br_change *held;
+    size_t count;
+    BR_TRY(held_changes(graph, whole->tracked.view->index, true, arena, &held, &count, error));
+    for (size_t i = 0; i < count; i++) {
+        // Taken as rows that came on this side: going back is a change of it.
+        BR_TRY(take_change(whole->difference, &whole->tracked, whole->side, &held[i], error));
+    }
+    return BR_OK;
+}
+
 static enum br_status give_whole(struct br_difference *d, enum br_difference_side side, const struct br_view *view,
                                  const struct br_sink *sink, struct br_error *error) {
     const struct br_lineage_state *lineage = side == BR_FORMER ? &d->former : &d->other;
@@ -473,6 +516,8 @@ static enum br_status give_whole(struct br_difference *d, enum br_difference_sid
     struct br_arena *arena = br_arena_create();
     struct br_epoch epoch = epoch_of(lineage, arena);
     enum br_status status = br_graph_scan(lineage->graph, view->index, &epoch, take_whole, &whole, error);
+    if (status == BR_OK && side == BR_FORMER)
+        status = take_held(&whole, lineage->graph, arena, error);
     if (status == BR_OK)
         status = give_tracked(&own, &whole.tracked, sink, error);
     br_arena_destroy(&arena);
@@ -483,30 +528,6 @@ static enum br_status give_whole(struct br_difference *d, enum br_difference_sid
     br_buffer_free(&own.value);
     br_buffer_free(&own.row);
     br_buffer_free(&own.key);
-    return status;
-}
-
-// What the former side holds back is not known to subscribers: its rows become what was published, and back again.
-static enum br_status apply_held(struct br_difference *d, bool published, struct br_error *error) {
-    const struct br_pipeline *pipeline = d->former.pipeline;
-    struct br_arena *arena = br_arena_create();
-    enum br_status status = BR_OK;
-    for (uint32_t v = 0; v < pipeline->view_count && status == BR_OK; v++) {
-        struct br_change *held;
-        size_t count;
-        status = br_graph_held(d->former.graph, v, arena, &held, &count, error);
-        for (size_t i = 0; status == BR_OK && published && i < count; i++) {
-            struct br_change back = held[i];
-            back.old_batch = held[i].new_batch;
-            back.old_row = held[i].new_row;
-            back.new_batch = held[i].old_batch;
-            back.new_row = held[i].old_row;
-            held[i] = back;
-        }
-        if (status == BR_OK)
-            status = br_difference_changes(d, BR_FORMER, &pipeline->views[v], held, count, error);
-    }
-    br_arena_destroy(&arena);
     return status;
 }
 
