@@ -309,11 +309,8 @@ enum br_status br_emit_create(const struct br_pipeline *pipeline, const char *li
     emit->prehistory = br_calloc(pipeline->table_count + 1, sizeof *emit->prehistory);
     emit->quarantined = br_calloc(pipeline->table_count + 1, sizeof *emit->quarantined);
     emit->side_hash = XXH3_createState();
-    emit->sink = (struct br_sink){.context = emit,
-                                  .rows = take_rows,
-                                  .changes = take_changes,
-                                  .late = br_emit_late,
-                                  .failed = br_emit_failed};
+    emit->sink = (struct br_sink){
+        .context = emit, .rows = take_rows, .changes = take_changes, .late = br_emit_late, .failed = br_emit_failed};
     for (uint32_t i = 0; i < pipeline->view_count; i++) {
         enum br_status status = open_output(emit, &emit->outputs[i], &pipeline->views[i], error);
         if (status != BR_OK) {
@@ -424,8 +421,8 @@ static uint32_t fill_headers(struct br_emit *emit, const struct view_output *out
 static struct br_slice subject_of(struct br_emit *emit, const struct br_view *view) {
     if (emit->publish_as == NULL)
         return br_slice_of(view->subject);
-    return br_slice_of(br_arena_printf(emit->arena, "braid.%s.replay.%s.view.%s", emit->pipeline->name,
-                                       emit->publish_as, view->name));
+    return br_slice_of(
+        br_arena_printf(emit->arena, "braid.%s.replay.%s.view.%s", emit->pipeline->name, emit->publish_as, view->name));
 }
 
 static void lay_out_items(struct br_emit *emit, struct view_output *output, struct br_slice epoch,

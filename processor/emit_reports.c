@@ -78,7 +78,8 @@ static struct br_slice side_event(struct br_emit *emit, struct side_message *sid
     side_header(side, "Braid-Table", br_slice_of(event->table->name));
     if (emit->streams[event->table->index] != NULL)
         side_header(side, "Braid-Stream", br_slice_of(emit->streams[event->table->index]));
-    side_header(side, "Braid-Sequence", br_emit_sequence(emit->arena, event->message->sequence, emit->prehistory[event->table->index]));
+    side_header(side, "Braid-Sequence",
+                br_emit_sequence(emit->arena, event->message->sequence, emit->prehistory[event->table->index]));
     if (event->message->header_count != 0 && br_log_message_header(event->message, "ce-type", &type)) {
         type.len = type.len > TYPE_SIZE_MAX ? TYPE_SIZE_MAX : type.len;
         side_header(side, "ce-type", br_arena_copy(emit->arena, type));

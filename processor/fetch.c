@@ -234,10 +234,9 @@ static enum br_status check_same_count(const struct br_task *task, uint32_t i, c
     const struct br_log_message *messages = task->plan.first[i];
     size_t count = task->plan.take[i], found = 0;
     uint64_t first = position->first_sequence - position->prehistory + input->prehistory;
-    const struct br_table *other =
-        task->options.base_pipeline == NULL
-            ? NULL
-            : br_pipeline_find_table(task->options.base_pipeline, input->table->name);
+    const struct br_table *other = task->options.base_pipeline == NULL
+                                       ? NULL
+                                       : br_pipeline_find_table(task->options.base_pipeline, input->table->name);
     bool same = other != NULL && strcmp(other->subject, input->table->subject) == 0;
     if (!same || position->messages == 0 || first <= input->last_sequence ||
         position->first_sequence <= position->prehistory)

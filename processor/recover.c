@@ -263,6 +263,22 @@ static enum br_status ensure_readers(struct br_task *task, const Braid__V1__Comm
     return task_open_readers(task, error);
 }
 
+static enum br_status differs(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) views = {0};
+    for (uint32_t v = 0; v < task->pipeline->view_count; v++)
+        if (commit->views[v]->digest != br_task_view_digest(task, v))
+            br_buffer_printf(&views, "%s%s", views.len == 0 ? "" : ", ", task->pipeline->views[v].name);
+    if (views.len == 0)
+        br_buffer_append_text(&views, "none, but quarantined or late events, or an epoch before it");
+    *br_buffer_reserve(&views, 1) = '\0';
+    return br_error_set(
+        error, BR_DATA,
+        "epoch %" PRIu64 " of pipeline %s can't be repeated: its digest is %016" PRIx64 ", the commit says %016" PRIx64
+        " (views that differ: %s). State or program differ from those that wrote the log; nothing is "
+        "emitted",
+        (uint64_t)commit->epoch, task->pipeline->name, task->digest, (uint64_t)commit->digest, (const char *)views.ptr);
+}
+
 static enum br_status repeat_commit(struct br_task *task, const Braid__V1__Commit *commit, bool silent,
                                     struct br_error *error) {
     BR_TRY(task_check_commit(task, commit, error));
@@ -272,16 +288,13 @@ static enum br_status repeat_commit(struct br_task *task, const Braid__V1__Commi
     BR_TRY(task_compute(task, silent, error));
     note_follows(task, commit);
     if (task->digest != commit->digest)
-        return br_error_set(error, BR_DATA,
-                            "epoch %" PRIu64 " of pipeline %s can't be repeated: its digest is %016" PRIx64
-                            ", the commit says %016" PRIx64
-                            ". State or program differ from those that wrote the log; nothing is emitted",
-                            commit->epoch, task->pipeline->name, task->digest, (uint64_t)commit->digest);
+        return differs(task, commit, error);
     return BR_OK;
 }
 
-// One message of braid.<pipeline>.commit.>. *ret_commit: the commit when it is one of this lineage that adds to it, else
-// NULL. On the lineage's own subject a takeover only closes that subject: the takeover itself stands on the owner's.
+// One message of braid.<pipeline>.commit.>. *ret_commit: the commit when it is one of this lineage that adds to it,
+// else NULL. On the lineage's own subject a takeover only closes that subject: the takeover itself stands on the
+// owner's.
 static enum br_status read_own_commit(struct br_task *task, const struct br_log_message *message,
                                       Braid__V1__Commit **ret_commit, struct br_error *error) {
     Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
@@ -381,8 +394,8 @@ enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
     BR_TRY(ensure_readers(task, NULL, error));
     if (task->epoch != from)
         br_log_line(BR_LEVEL_INFO, "recovered", BR_STR("pipeline", task->pipeline->name),
-                    BR_STR("lineage", task->options.lineage), BR_INT("state_epoch", from),
-                    BR_INT("epoch", task->epoch), BR_INT("epochs_repeated", task->totals.recovered_epochs));
+                    BR_STR("lineage", task->options.lineage), BR_INT("state_epoch", from), BR_INT("epoch", task->epoch),
+                    BR_INT("epochs_repeated", task->totals.recovered_epochs));
     return BR_OK;
 }
 

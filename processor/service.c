@@ -35,7 +35,11 @@ enum br_status task_serve_open(struct br_task *task, struct br_error *error) {
     for (size_t i = 0; i < sizeof service_names / sizeof service_names[0]; i++) {
         char subject[300];
         br_task_service_subject(task->pipeline->name, service_names[i], subject, sizeof subject);
-        BR_TRY(br_log_serve(task->log, subject, error));
+        enum br_status status;
+        do
+            status = br_log_serve(task->log, subject, error);
+        while (task_try_again(task, status, error));
+        BR_TRY(status);
     }
     return BR_OK;
 }

@@ -59,7 +59,7 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
         return BR_OK;
     *ret_worked = true;
     struct br_mono_time began = task->options.clock->mono(task->options.clock);
-    task->emit_current ^= 1;                  // the other one's messages may be outstanding
+    task->emit_current ^= 1;                        // the other one's messages may be outstanding
     BR_TRY(task_compute(task, quiet(task), error)); // decode, gate, operate, emit
     adapt(task, began);
     BR_TRY(task_await(task, error));
@@ -96,6 +96,10 @@ enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *bas
     BR_TRY(task_compute(task, quiet(task), error));
     BR_TRY(task_await(task, error));
     return task_send(task, 1, error);
+}
+
+void br_task_end_tap(struct br_task *task) {
+    task->options.tap = NULL;
 }
 
 void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us) {
@@ -285,7 +289,7 @@ static enum br_status sink_changes(void *context, const struct br_view *view, co
 static enum br_status sink_net(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
                                struct br_error *error) {
     const struct br_tap *tap = ((struct br_task *)context)->options.tap;
-    return tap->changes(tap->context, view, changes, count, error);
+    return tap == NULL ? BR_OK : tap->changes(tap->context, view, changes, count, error);
 }
 
 static enum br_status sink_late(void *context, const struct br_view *view, const struct br_node *node,

@@ -24,7 +24,8 @@ struct br_task;
 enum br_task_role { BR_TASK_OWNER, BR_TASK_REPLAY, BR_TASK_SHADOW };
 
 // Opens a reader of a table's history: its messages numbered as the lineage numbers them, that is, the imported events
-// before the stream's first from 1 to prehistory, then the stream's at prehistory + sequence. stop_sequence 0: for ever.
+// before the stream's first from 1 to prehistory, then the stream's at prehistory + sequence. stop_sequence 0: for
+// ever.
 typedef enum br_status (*br_open_input)(void *context, struct br_log *log, const struct br_table *table,
                                         const struct br_stream_info *stream, uint64_t prehistory,
                                         uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
@@ -46,14 +47,14 @@ struct br_task_options {
     enum br_task_role role;
     br_open_input open_input; // NULL: the stream and nothing else
     void *input_context;
-    const uint64_t *prehistory;  // by table, of a lineage that begins; NULL: none
-    const uint64_t *begin;       // by table: the first history sequence that a lineage which begins reads; NULL: 1
+    const uint64_t *prehistory; // by table, of a lineage that begins; NULL: none
+    const uint64_t *begin;      // by table: the first history sequence that a lineage which begins reads; NULL: 1
     const struct br_pipeline *base_pipeline; // of the lineage whose epochs a replay repeats; NULL: unknown
-    const char *publish_as;      // a replay's id: its changes go to braid.<pipeline>.replay.<id>.view.<view>; NULL: nowhere
-    bool keep_outputs;           // a shadow's: br_task_outputs gives those of its last epoch
+    const char *publish_as; // a replay's id: its changes go to braid.<pipeline>.replay.<id>.view.<view>; NULL: nowhere
+    bool keep_outputs;      // a shadow's: br_task_outputs gives those of its last epoch
     const struct br_tap *tap;    // NULL: none
     const char *checkpoint_path; // where checkpoints of the state may be put (the service "checkpoint"); NULL: refused
-    const char *worker;  // who commits: unique per start of a worker, so that a commit can be told to be one's own
+    const char *worker; // who commits: unique per start of a worker, so that a commit can be told to be one's own
     // Opens the state's store; set_aside: what is there can't be used (it is ahead of the log), move it out of the way
     // and give an empty one.
     enum br_status (*open_store)(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error);
@@ -83,12 +84,14 @@ enum br_status br_task_stop(struct br_task *task, struct br_error *error) BR_MUS
 void br_task_end_of_time(struct br_task *task);
 
 // --- replays
-// Where br_task_step may take its input from: up to stops[i] (history sequences, by table; NULL: no bound) and no message
-// stored after limit_us. br_task_at_bound: there is nothing more to take within it.
+void br_task_end_tap(struct br_task *task); // nobody looks on any more
+// Where br_task_step may take its input from: up to stops[i] (history sequences, by table; NULL: no bound) and no
+// message stored after limit_us. br_task_at_bound: there is nothing more to take within it.
 void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us);
 bool br_task_at_bound(const struct br_task *task);
 // Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with
-// its clock reading, and commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of their own.
+// its clock reading, and commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of
+// their own.
 enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
                               struct br_error *error) BR_MUST_CHECK;
 // A shadow's step: one message of `braid.<pipeline>.commit.>`. Repeats the epoch if it is of the shadow's lineage, and
@@ -120,7 +123,8 @@ enum br_status br_task_take_over(struct br_task *task, const struct br_takeover 
 const Braid__V1__Takeover *br_task_unfinished_takeover(const struct br_task *task);
 // Who has taken the outputs over from this task, after a BR_FATAL; NULL: nobody.
 const char *br_task_superseded_by(const struct br_task *task);
-// The lineage that owns the outputs: that of the last commit on the pipeline's commit subject; "live" when there is none.
+// The lineage that owns the outputs: that of the last commit on the pipeline's commit subject; "live" when there is
+// none.
 enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char *lineage, size_t size,
                                   uint64_t *ret_plan_hash, struct br_error *error) BR_MUST_CHECK;
 
@@ -135,7 +139,8 @@ struct br_graph *br_task_graph(struct br_task *task);
 uint64_t br_task_epoch(const struct br_task *task);
 uint64_t br_task_digest(const struct br_task *task);
 uint64_t br_task_last_commit(const struct br_task *task); // its stream sequence; 0: none
-// The epoch that the last one repeated (or took the outputs over from), whose it is, and where its commit stands; 0, "": none.
+// The epoch that the last one repeated (or took the outputs over from), whose it is, and where its commit stands; 0,
+// "": none.
 uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, uint64_t *ret_sequence);
 // Does its last commit stand on the lineage's own subject (and not on the owner's)?
 bool br_task_commits_apart(const struct br_task *task);

@@ -86,7 +86,7 @@ struct br_task {
     uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
-    int64_t limit_us; // no message stored later is taken
+    int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];
     struct br_mono_time hold_until; // no epoch before: somebody is about to take over
@@ -112,8 +112,8 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) BR_MUST
 // Waits until the recorded epoch's input is here. BR_FATAL naming what is missing when the log no longer has it (X8).
 enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
     BR_MUST_CHECK;
-// What to take for repeating another lineage's epoch (F4), and what that lineage says of one of our inputs: NULL when it
-// doesn't read it, or from another stream.
+// What to take for repeating another lineage's epoch (F4), and what that lineage says of one of our inputs: NULL when
+// it doesn't read it, or from another stream.
 enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
                                struct br_error *error) BR_MUST_CHECK;
 const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
@@ -145,8 +145,8 @@ enum br_status task_apply_takeover(struct br_task *task, const Braid__V1__Commit
     BR_MUST_CHECK;
 // commit.c
 void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena);
-// Sends parts first_part.. of the outputs with this commit (the fields of parts are filled here). first_fence: the whole
-// batch of part 1 is also fenced by its first message.
+// Sends parts first_part.. of the outputs with this commit (the fields of parts are filled here). first_fence: the
+// whole batch of part 1 is also fenced by its first message.
 enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs,
                                  uint32_t first_part, struct br_error *error) BR_MUST_CHECK;
 // Sends the computed epoch, part by part from part `first_part` (1, or later after a crash between parts); the last one

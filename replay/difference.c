@@ -113,8 +113,7 @@ static void track(struct br_difference *d, const struct br_view *view) {
 static void settle_fates(struct br_difference *d) {
     const struct br_pipeline *former = d->former.pipeline, *other = d->other.pipeline;
     for (uint32_t v = 0; v < former->view_count; v++)
-        d->former_fates[v] =
-            fate_of(d, &former->views[v], br_pipeline_find_view(other, former->views[v].name));
+        d->former_fates[v] = fate_of(d, &former->views[v], br_pipeline_find_view(other, former->views[v].name));
     for (uint32_t v = 0; v < other->view_count; v++) {
         d->other_fates[v] = fate_of(d, br_pipeline_find_view(former, other->views[v].name), &other->views[v]);
         if (d->other_fates[v] == BR_FATE_SAME)
@@ -159,8 +158,8 @@ static struct br_slice encode(struct br_difference *d, const struct tracked *tra
     return (struct br_slice){d->row.ptr + at, d->row.len - at};
 }
 
-// The row of one key becomes `now` on one side (ptr NULL: it goes). What the other side has stands in the entry; without
-// one it is what this side had, `before` (D1).
+// The row of one key becomes `now` on one side (ptr NULL: it goes). What the other side has stands in the entry;
+// without one it is what this side had, `before` (D1).
 static enum br_status set_row(struct br_difference *d, const struct tracked *tracked, enum br_difference_side side,
                               struct br_slice key, struct br_slice before, struct br_slice now,
                               struct br_error *error) {
@@ -181,8 +180,8 @@ static enum br_status set_row(struct br_difference *d, const struct tracked *tra
     }
     d->count += entry == NULL ? 1 : 0;
     br_buffer_clear(&d->value);
-    br_buffer_append_byte(&d->value, (uint8_t)((pair.former.ptr != NULL ? HAS_FORMER : 0) |
-                                               (pair.other.ptr != NULL ? HAS_OTHER : 0)));
+    br_buffer_append_byte(
+        &d->value, (uint8_t)((pair.former.ptr != NULL ? HAS_FORMER : 0) | (pair.other.ptr != NULL ? HAS_OTHER : 0)));
     br_buffer_append_varint(&d->value, pair.former.len);
     if (pair.former.ptr != NULL)
         br_buffer_append_slice(&d->value, pair.former);
@@ -217,8 +216,7 @@ static enum br_status add_count(struct br_difference *d, const struct tracked *t
     return br_state_put(tracked->table, whole, br_buffer_slice(&d->value), error);
 }
 
-static struct tracked *find_tracked(struct br_difference *d, enum br_difference_side side,
-                                    const struct br_view *view) {
+static struct tracked *find_tracked(struct br_difference *d, enum br_difference_side side, const struct br_view *view) {
     if (br_difference_fate(d, side, view->index) != BR_FATE_SAME)
         return NULL;
     if (side == BR_OTHER)
@@ -269,7 +267,8 @@ enum br_status br_difference_rows(struct br_difference *d, enum br_difference_si
     br_batch_keys(batch, tracked->key, tracked->key_count, arena, keys);
     enum br_status status = BR_OK;
     for (uint32_t r = 0; r < batch->row_count && status == BR_OK; r++) {
-        struct br_change change = {.key = keys[r], .new_batch = batch, .new_row = r, .count = 1};
+        struct br_change change = {
+            .key = keys[r], .new_batch = batch, .new_row = r, .count = br_batch_weight(batch, r)};
         status = take_change(d, tracked, side, &change, error);
     }
     br_arena_destroy(&arena);
@@ -471,8 +470,8 @@ static enum br_status apply_held(struct br_difference *d, bool back, struct br_e
     return status;
 }
 
-// All rows of a view, as if they went (former) or came (other). Canonical order is by key, which scans don't promise: the
-// rows go through a table of their own.
+// All rows of a view, as if they went (former) or came (other). Canonical order is by key, which scans don't promise:
+// the rows go through a table of their own.
 struct whole {
     struct br_difference *difference;
     struct tracked tracked;
@@ -487,7 +486,8 @@ static enum br_status take_whole(void *context, const struct br_batch *batch, st
     br_batch_keys(batch, whole->tracked.key, whole->tracked.key_count, arena, keys);
     enum br_status status = BR_OK;
     for (uint32_t r = 0; r < batch->row_count && status == BR_OK; r++) {
-        struct br_change change = {.key = keys[r], .new_batch = batch, .new_row = r, .count = 1};
+        struct br_change change = {
+            .key = keys[r], .new_batch = batch, .new_row = r, .count = br_batch_weight(batch, r)};
         status = take_change(d, &whole->tracked, whole->side, &change, error);
     }
     br_arena_destroy(&arena);

@@ -8,8 +8,8 @@
 //   replaced   in both, but published otherwise: all rows of the former go, all of the other come
 //   removed    only in the former: all rows go
 //   new        only in the other: all rows come
-//   unstored   append-only and not stored (on either side): there is nothing to compare; it changes from the cut-over on
-//   effect     declared an effect: a replay never releases it
+//   unstored   append-only and not stored (on either side): there is nothing to compare; it changes from the cut-over
+//   on effect     declared an effect: a replay never releases it
 //
 // D1. For a tracked key that is in no entry both sides have the same row.
 // D2. Entries are given in key order, so the same difference is given as the same messages.
@@ -55,9 +55,9 @@ enum br_status br_difference_rows(struct br_difference *difference, enum br_diff
 
 // Keys (or rows of views without key) that differ now, in tracked views.
 uint64_t br_difference_count(const struct br_difference *difference);
-// Gives what has to be published to turn what subscribers of the former side know into the other side: rows as the former
-// side publishes them to `former`, the rest to `other`. Changes that the former side still holds back for an emit interval
-// are taken into account.
+// Gives what has to be published to turn what subscribers of the former side know into the other side: rows as the
+// former side publishes them to `former`, the rest to `other`. Changes that the former side still holds back for an
+// emit interval are taken into account.
 enum br_status br_difference_give(struct br_difference *difference, const struct br_sink *former,
                                   const struct br_sink *other, struct br_error *error) BR_MUST_CHECK;
 

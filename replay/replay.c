@@ -45,15 +45,15 @@ struct br_replay {
 static enum br_status tap_changes(void *context, const struct br_view *view, const struct br_change *changes,
                                   size_t count, struct br_error *error) {
     struct br_replay *replay = context;
-    return replay->difference == NULL ? BR_OK
-                                      : br_difference_changes(replay->difference, BR_OTHER, view, changes, count, error);
+    return replay->difference == NULL
+               ? BR_OK
+               : br_difference_changes(replay->difference, BR_OTHER, view, changes, count, error);
 }
 
 static enum br_status tap_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                struct br_error *error) {
     struct br_replay *replay = context;
-    return replay->difference == NULL ? BR_OK
-                                      : br_difference_rows(replay->difference, BR_OTHER, view, batch, error);
+    return replay->difference == NULL ? BR_OK : br_difference_rows(replay->difference, BR_OTHER, view, batch, error);
 }
 
 static enum br_status tap_shadow_changes(void *context, const struct br_view *view, const struct br_change *changes,
@@ -67,8 +67,7 @@ static enum br_status tap_shadow_changes(void *context, const struct br_view *vi
 static enum br_status tap_shadow_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                       struct br_error *error) {
     struct br_replay *replay = context;
-    return replay->difference == NULL ? BR_OK
-                                      : br_difference_rows(replay->difference, BR_FORMER, view, batch, error);
+    return replay->difference == NULL ? BR_OK : br_difference_rows(replay->difference, BR_FORMER, view, batch, error);
 }
 
 // --- making
@@ -129,19 +128,27 @@ void br_replay_destroy(struct br_replay **replay_ptr) {
 
 // --- where the lineage stands in the base's epochs
 
+// It begins, or has made nothing but epochs of its own so far; else it has owned the outputs.
+static bool begins(const struct br_replay *replay) {
+    return br_task_epoch(replay->task) == 0 || br_task_commits_apart(replay->task);
+}
+
 static enum br_status open_commits(struct br_replay *replay, struct br_error *error) {
     const char *lineage;
     uint64_t sequence, from = 0;
     uint64_t follows = br_task_follows(replay->task, &lineage, &sequence);
-    if (follows != 0 && strcmp(lineage, replay->options.base_lineage) == 0) {
+    bool repeats = follows != 0 && strcmp(lineage, replay->options.base_lineage) == 0;
+    if (repeats)
+        from = sequence + 1;
+    else if (!begins(replay))
+        from = br_task_last_commit(replay->task) + 1;
+    BR_TRY(br_commits_open(replay->options.log, replay->options.pipeline->name, from, &replay->commits, error));
+    if (repeats) {
         replay->follows = follows;
         replay->follows_sequence = sequence;
         replay->stage = STAGE_REPEAT;
-        from = sequence + 1;
-    } else if (br_task_epoch(replay->task) != 0 && !br_task_commits_apart(replay->task)) {
-        from = br_task_last_commit(replay->task) + 1;
     }
-    return br_commits_open(replay->options.log, replay->options.pipeline->name, from, &replay->commits, error);
+    return BR_OK;
 }
 
 // Where each input stood when the base's epoch began, in the lineage's own numbers.
@@ -169,11 +176,6 @@ static enum br_status bound_at(struct br_replay *replay, const Braid__V1__Commit
 
 // A lineage that begins: how far its own epochs go before it repeats.
 static enum br_status begin(struct br_replay *replay, const Braid__V1__Commit *first, struct br_error *error) {
-    if (br_task_epoch(replay->task) != 0 && !br_task_commits_apart(replay->task))
-        return br_error_set(error, BR_FATAL,
-                            "lineage %s has %" PRIu64 " epochs and none of them repeats lineage %s, which didn't take "
-                            "over from it either",
-                            replay->options.lineage, br_task_epoch(replay->task), replay->options.base_lineage);
     replay->stage = STAGE_OWN;
     if (!replay->options.fresh_epochs)
         return bound_at(replay, first, false, error);
@@ -215,6 +217,10 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
         replay->stage = STAGE_REPEAT;
         replay->follows = commit->epoch;
         replay->follows_sequence = message->sequence;
+        br_commits_done(replay->commits);
+        return BR_OK;
+    }
+    if (!begins(replay)) {
         br_commits_done(replay->commits);
         return BR_OK;
     }
@@ -262,6 +268,11 @@ static bool lies_before(const struct br_replay *replay, const Braid__V1__Commit 
     return before;
 }
 
+// A shadow that is behind reads the commits for itself (catch_up_shadow).
+static bool shadow_keeps_step(const struct br_replay *replay) {
+    return replay->shadow != NULL && replay->shadow_commits == NULL && br_task_epoch(replay->shadow) >= replay->follows;
+}
+
 static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progress *ret_progress,
                                   struct br_error *error) {
     const struct br_log_message *message;
@@ -278,12 +289,13 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
     }
     note_takeover(replay, commit);
     bool ends = br_commit_ends_epoch(commit, message, options->pipeline->name, options->base_lineage);
-    if (replay->shadow != NULL && replay->shadow_commits == NULL && message->sequence > br_task_last_commit(replay->shadow))
+    if (shadow_keeps_step(replay) && message->sequence > br_task_last_commit(replay->shadow))
         BR_TRY(br_task_follow(replay->shadow, message, error));
     if (ends && commit->epoch > replay->follows) {
         if (replay->follows != 0 && commit->epoch != replay->follows + 1)
             return br_error_set(error, BR_FATAL,
-                                "the commits of lineage %s have a hole: epoch %" PRIu64 " is followed by epoch %" PRIu64,
+                                "the commits of lineage %s have a hole: epoch %" PRIu64
+                                " is followed by epoch %" PRIu64,
                                 options->base_lineage, replay->follows, (uint64_t)commit->epoch);
         if (!lies_before(replay, commit))
             BR_TRY(br_task_repeat(replay->task, commit, message->sequence, error));
@@ -298,8 +310,7 @@ void br_replay_set_target(struct br_replay *replay, uint64_t base_epoch) {
     replay->target = base_epoch;
 }
 
-enum br_status br_replay_step(struct br_replay *replay, enum br_replay_progress *ret_progress,
-                              struct br_error *error) {
+enum br_status br_replay_step(struct br_replay *replay, enum br_replay_progress *ret_progress, struct br_error *error) {
     *ret_progress = BR_REPLAY_WORKED;
     switch (replay->stage) {
     case STAGE_FIND:
@@ -523,6 +534,6 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
 }
 
 struct br_task *br_replay_take_task(struct br_replay *replay) {
-    br_difference_destroy(&replay->difference);
+    br_task_end_tap(replay->task);
     return br_steal(&replay->task);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A replay under way: a lineage of its own that repeats the epochs of another one (its base) with a pipeline of its own,
-// beside it the shadow, a verified copy of the base's state at the same position; and the step by which the lineage
-// takes the outputs over. docs/adr/0003-history.md tells why.
+// A replay under way: a lineage of its own that repeats the epochs of another one (its base) with a pipeline of its
+// own, beside it the shadow, a verified copy of the base's state at the same position; and the step by which the
+// lineage takes the outputs over. docs/adr/0003-history.md tells why.
 //
 //   br_replay_create     the lineage as far as its commits go (nothing of it yet: it begins)
 //   br_replay_step       one epoch
@@ -34,7 +34,7 @@ struct br_replay_options {
     br_open_input open_input; // NULL: streams only
     void *input_context;
     const uint64_t *prehistory, *begin; // by table; NULL: none, from the beginning
-    bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
+    bool fresh_epochs;                  // choose the ends of epochs oneself up to the base's last epoch; then repeat
     const char *publish_as;
     size_t state_budget_bytes;
     int64_t flush_interval_us;
@@ -77,12 +77,12 @@ struct br_promotion {
 };
 enum br_promoted { BR_PROMOTED, BR_PROMOTE_AGAIN, BR_PROMOTE_REFUSED };
 // When aligned and BR_REPLAY_WAITING. BR_PROMOTE_AGAIN: the owner has gone on, or there is an epoch to repeat first.
-// BR_PROMOTE_REFUSED: by a gate, which `error` words; nothing was done. Promoted: the task is the owner of the outputs and
-// may be stepped on by br_task_step.
+// BR_PROMOTE_REFUSED: by a gate, which `error` words; nothing was done. Promoted: the task is the owner of the outputs
+// and may be stepped on by br_task_step.
 enum br_status br_replay_promote(struct br_replay *replay, const struct br_promotion *promotion,
                                  enum br_promoted *ret_promoted, struct br_error *error) BR_MUST_CHECK;
-// A takeover whose later parts were not sent (br_task_unfinished_takeover of a recovered owner): sends them. Needs a shadow
-// that stands at the takeover's from_epoch. The task is given, and stays the caller's.
+// A takeover whose later parts were not sent (br_task_unfinished_takeover of a recovered owner): sends them. Needs a
+// shadow that stands at the takeover's from_epoch. The task is given, and stays the caller's.
 enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *shadow,
                                          const struct br_pipeline *pipeline, const struct br_pipeline *base_pipeline,
                                          struct br_error *error) BR_MUST_CHECK;

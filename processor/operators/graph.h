@@ -88,8 +88,9 @@ typedef enum br_status (*br_graph_each)(void *context, const struct br_batch *ba
 enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
                              void *context, struct br_error *error) BR_MUST_CHECK;
 
-// Changes of a view that its emit interval holds back: what subscribers still know of each key (old_batch NULL: nothing)
-// and what is (new_batch NULL: nothing), in canonical order, in the arena. Those of a view without key are net changes.
+// Changes of a view that its emit interval holds back: what subscribers still know of each key (old_batch NULL:
+// nothing) and what is (new_batch NULL: nothing), in canonical order, in the arena. Those of a view without key are net
+// changes.
 enum br_status br_graph_held(struct br_graph *graph, uint32_t view, struct br_arena *arena,
                              struct br_change **ret_changes, size_t *ret_count, struct br_error *error) BR_MUST_CHECK;
 // Forgets what is held back of all views: somebody has published it.
