@@ -187,14 +187,6 @@ void br_js_take_part(struct js_log *log, uint64_t token, const struct br_session
 enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                                  uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
     BR_MUST_CHECK;
-void br_js_reader_close(struct br_reader *reader);
-enum br_status br_js_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages,
-                                 size_t *ret_count, struct br_error *error) BR_MUST_CHECK;
-void br_js_reader_consume(struct br_reader *reader, size_t count);
-void br_js_reader_release(struct br_reader *reader);
-bool br_js_reader_caught_up(struct br_reader *reader);
-uint64_t br_js_reader_pending(struct br_reader *reader);
-uint64_t br_js_reader_covered(struct br_reader *reader);
 // For the wait: the next reader of the log, its poll entry, when it must be looked at, and a look at it, which tells
 // whether it has something new to peek at.
 struct js_reader *br_js_reader_next(const struct js_reader *reader);

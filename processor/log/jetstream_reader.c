@@ -590,7 +590,7 @@ static void drop_message(void *context, struct br_log_message *message) {
     br_session_drop(&reader->session, message->raw);
 }
 
-void br_js_reader_close(struct br_reader *base) {
+static void reader_close(struct br_reader *base) {
     struct js_reader *reader = js_reader(base), **at = &reader->log->readers;
     while (*at != reader)
         at = &(*at)->next_reader;
@@ -604,6 +604,62 @@ void br_js_reader_close(struct br_reader *base) {
     free(reader->filter);
     free(reader);
 }
+
+static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
+                                 struct br_error *error) {
+    struct js_reader *reader = js_reader(base);
+    br_js_reader_service(reader, br_session_now());
+    if (reader->state == READER_FAILED) {
+        if (error != NULL)
+            *error = reader->error;
+        return BR_FATAL;
+    }
+    reader->seen = visible(reader);
+    *ret_messages = reader->window.items + reader->window.consumed;
+    *ret_count = reader->seen;
+    return BR_OK;
+}
+
+static void reader_consume(struct br_reader *base, size_t count) {
+    struct js_reader *reader = js_reader(base);
+    br_window_consume(&reader->window, count);
+    reader->seen -= count < reader->seen ? count : reader->seen;
+}
+
+static void reader_release(struct br_reader *base) {
+    struct js_reader *reader = js_reader(base);
+    br_window_release(&reader->window, drop_message, reader);
+    release_held_reply(reader);
+}
+
+static bool reader_caught_up(struct br_reader *base) {
+    const struct js_reader *reader = js_reader(base);
+    bool all_seen = br_window_shown(&reader->window) == reader->seen;
+    if (reader->state == READER_ENDED)
+        return all_seen;
+    return all_seen && reader->state == READER_STREAMING && reader->drained && reader->pending_known &&
+           reader->pending == 0;
+}
+
+static uint64_t reader_pending(struct br_reader *base) {
+    const struct js_reader *reader = js_reader(base);
+    uint64_t beyond = reader->state == READER_ENDED || !reader->pending_known ? 0 : reader->pending;
+    return br_window_shown(&reader->window) + beyond;
+}
+
+static uint64_t reader_covered(struct br_reader *base) {
+    return js_reader(base)->next - 1;
+}
+
+static const struct br_reader_ops reader_ops = {
+    .close = reader_close,
+    .peek = reader_peek,
+    .consume = reader_consume,
+    .release = reader_release,
+    .caught_up = reader_caught_up,
+    .pending = reader_pending,
+    .covered = reader_covered,
+};
 
 // Until the consumer is there and the stream was looked at.
 static enum br_status await_start(struct js_reader *reader, struct br_error *error) {
@@ -634,7 +690,7 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     struct js_log *log = js_log(base);
     BR_TRY(br_js_check_stream_name(stream, error));
     struct js_reader *reader = br_calloc(1, sizeof *reader);
-    reader->base.log = base;
+    reader->base.ops = &reader_ops;
     reader->log = log;
     snprintf(reader->stream, sizeof reader->stream, "%s", stream);
     snprintf(reader->inbox, sizeof reader->inbox, "%sR%llu", log->inbox, (unsigned long long)log->next_token++);
@@ -654,52 +710,6 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     if (status == BR_OK)
         *ret_reader = &reader->base;
     else
-        br_js_reader_close(&reader->base);
+        reader_close(&reader->base);
     return status;
-}
-
-enum br_status br_js_reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
-                                 struct br_error *error) {
-    struct js_reader *reader = js_reader(base);
-    br_js_reader_service(reader, br_session_now());
-    if (reader->state == READER_FAILED) {
-        if (error != NULL)
-            *error = reader->error;
-        return BR_FATAL;
-    }
-    reader->seen = visible(reader);
-    *ret_messages = reader->window.items + reader->window.consumed;
-    *ret_count = reader->seen;
-    return BR_OK;
-}
-
-void br_js_reader_consume(struct br_reader *base, size_t count) {
-    struct js_reader *reader = js_reader(base);
-    br_window_consume(&reader->window, count);
-    reader->seen -= count < reader->seen ? count : reader->seen;
-}
-
-void br_js_reader_release(struct br_reader *base) {
-    struct js_reader *reader = js_reader(base);
-    br_window_release(&reader->window, drop_message, reader);
-    release_held_reply(reader);
-}
-
-bool br_js_reader_caught_up(struct br_reader *base) {
-    const struct js_reader *reader = js_reader(base);
-    bool all_seen = br_window_shown(&reader->window) == reader->seen;
-    if (reader->state == READER_ENDED)
-        return all_seen;
-    return all_seen && reader->state == READER_STREAMING && reader->drained && reader->pending_known &&
-           reader->pending == 0;
-}
-
-uint64_t br_js_reader_pending(struct br_reader *base) {
-    const struct js_reader *reader = js_reader(base);
-    uint64_t beyond = reader->state == READER_ENDED || !reader->pending_known ? 0 : reader->pending;
-    return br_window_shown(&reader->window) + beyond;
-}
-
-uint64_t br_js_reader_covered(struct br_reader *base) {
-    return js_reader(base)->next - 1;
 }

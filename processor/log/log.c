@@ -151,33 +151,33 @@ enum br_status br_reader_open(struct br_log *log, const char *stream, const char
 
 void br_reader_close(struct br_reader **reader) {
     if (*reader != NULL)
-        (*reader)->log->ops->reader_close(*reader);
+        (*reader)->ops->close(*reader);
     *reader = NULL;
 }
 
 enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
                               struct br_error *error) {
-    return reader->log->ops->reader_peek(reader, ret_messages, ret_count, error);
+    return reader->ops->peek(reader, ret_messages, ret_count, error);
 }
 
 void br_reader_consume(struct br_reader *reader, size_t count) {
-    reader->log->ops->reader_consume(reader, count);
+    reader->ops->consume(reader, count);
 }
 
 void br_reader_release(struct br_reader *reader) {
-    reader->log->ops->reader_release(reader);
+    reader->ops->release(reader);
 }
 
 bool br_reader_caught_up(struct br_reader *reader) {
-    return reader->log->ops->reader_caught_up(reader);
+    return reader->ops->caught_up(reader);
 }
 
 uint64_t br_reader_pending(struct br_reader *reader) {
-    return reader->log->ops->reader_pending(reader);
+    return reader->ops->pending(reader);
 }
 
 uint64_t br_reader_covered(struct br_reader *reader) {
-    return reader->log->ops->reader_covered(reader);
+    return reader->ops->covered(reader);
 }
 
 void br_log_wait(struct br_log *log, int64_t timeout_us) {

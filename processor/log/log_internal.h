@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the implementations of log.h share: the table of functions that log.c dispatches through, subject matching, and
-// the window of messages that a reader shows. Included in processor/log/ only.
+// What the implementations of log.h share: the table of functions that log.c dispatches through, and subject
+// matching. Included in processor/log/ only.
 #ifndef BR_PROCESSOR_LOG_LOG_INTERNAL_H
 #define BR_PROCESSOR_LOG_LOG_INTERNAL_H
 
-#include "processor/log/log.h"
+#include "processor/log/reader.h"
 
 struct br_log_ops {
     enum br_status (*find_stream)(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
@@ -30,14 +30,6 @@ struct br_log_ops {
 
     enum br_status (*reader_open)(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                                   uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error);
-    void (*reader_close)(struct br_reader *reader);
-    enum br_status (*reader_peek)(struct br_reader *reader, const struct br_log_message **ret_messages,
-                                  size_t *ret_count, struct br_error *error);
-    void (*reader_consume)(struct br_reader *reader, size_t count);
-    void (*reader_release)(struct br_reader *reader);
-    bool (*reader_caught_up)(struct br_reader *reader);
-    uint64_t (*reader_pending)(struct br_reader *reader);
-    uint64_t (*reader_covered)(struct br_reader *reader);
     void (*wait)(struct br_log *log, int64_t timeout_us);
     void (*wake)(struct br_log *log);
 
@@ -57,9 +49,6 @@ struct br_log {
     const struct br_log_ops *ops;
     bool appending; // an append waits for its reply
 };
-struct br_reader {
-    struct br_log *log;
-};
 
 // Does the subject match the filter ("*" one token, ">" one or more at the end)? Both well-formed.
 bool br_subject_matches(struct br_slice filter, struct br_slice subject);
@@ -69,29 +58,6 @@ bool br_subject_overlaps(struct br_slice a, struct br_slice b);
 bool br_subject_covers(struct br_slice outer, struct br_slice inner);
 // Tokens not empty, no white space, ">" only last; wildcards only when allowed.
 bool br_subject_valid(struct br_slice subject, bool wildcards);
-
-// The messages of a reader as one array: released … consumed … shown. Arrays that were outgrown stay until release, so
-// that a struct br_log_message * of an earlier peek holds as long as its message does.
-struct br_window {
-    struct br_log_message *items;
-    size_t begin;    // of what is consumed and not released
-    size_t consumed; // begin <= consumed <= end
-    size_t end;
-    size_t capacity;
-    struct br_log_message **outgrown;
-    size_t outgrown_count;
-};
-// Room for one more at the end; the caller fills it.
-struct br_log_message *br_window_push(struct br_window *window);
-static inline size_t br_window_shown(const struct br_window *window) {
-    return window->end - window->consumed;
-}
-void br_window_consume(struct br_window *window, size_t count);
-// Forgets what is consumed; `drop` (may be NULL) is called for each.
-void br_window_release(struct br_window *window, void (*drop)(void *context, struct br_log_message *message),
-                       void *context);
-void br_window_free(struct br_window *window, void (*drop)(void *context, struct br_log_message *message),
-                    void *context);
 
 // Copies a message into `copy` (headers first, then the bytes they point to); *ret points there.
 void br_log_message_copy(const struct br_log_message *message, struct br_buffer *copy, struct br_log_message *ret);

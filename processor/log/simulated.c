@@ -34,6 +34,7 @@ struct sim_log {
 
 struct sim_reader {
     struct br_reader base;
+    struct sim_log *log;
     struct sim_stream *stream;
     struct br_wall_time created;
     char *filter;
@@ -397,33 +398,9 @@ static enum br_status sim_publish_flush(struct br_log *base, struct br_error *er
 
 // --- reading
 
-static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
-                                      uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
-                                      struct br_error *error) {
-    struct sim_log *log = sim_log(base);
-    struct sim_stream *stream;
-    BR_TRY(begin_refusable_call(log, error));
-    BR_TRY(require_stream(log, name, &stream, error));
-    struct br_stream_info info;
-    br_sim_stream_describe(stream, &info);
-    BR_TRY(br_log_check_position(&info, first_sequence, error));
-    struct sim_reader *reader = br_calloc(1, sizeof *reader);
-    reader->base.log = base;
-    reader->stream = stream;
-    reader->created = stream->created;
-    reader->filter = br_strdup(filter);
-    reader->next = reader->counted_to = first_sequence == 0 ? 1 : first_sequence;
-    reader->from_beginning = first_sequence <= 1;
-    reader->stop = stop_sequence;
-    reader->next_reader = log->readers;
-    log->readers = reader;
-    *ret_reader = &reader->base;
-    return BR_OK;
-}
-
 static void sim_reader_close(struct br_reader *base) {
     struct sim_reader *reader = sim_reader(base);
-    struct sim_reader **at = &sim_log(base->log)->readers;
+    struct sim_reader **at = &reader->log->readers;
     while (*at != reader)
         at = &(*at)->next_reader;
     *at = reader->next_reader;
@@ -467,7 +444,7 @@ static enum br_status check_stream(struct sim_reader *reader, struct br_error *e
 static enum br_status sim_reader_peek(struct br_reader *base, const struct br_log_message **ret_messages,
                                       size_t *ret_count, struct br_error *error) {
     struct sim_reader *reader = sim_reader(base);
-    struct sim_log *log = sim_log(base->log);
+    struct sim_log *log = reader->log;
     BR_TRY(begin_call(log, error));
     BR_TRY(check_stream(reader, error));
     bool delayed = chance(log, log->sim->faults.delay);
@@ -518,6 +495,41 @@ static uint64_t sim_reader_pending(struct br_reader *base) {
 
 static uint64_t sim_reader_covered(struct br_reader *base) {
     return sim_reader(base)->next - 1;
+}
+
+static const struct br_reader_ops reader_ops = {
+    .close = sim_reader_close,
+    .peek = sim_reader_peek,
+    .consume = sim_reader_consume,
+    .release = sim_reader_release,
+    .caught_up = sim_reader_caught_up,
+    .pending = sim_reader_pending,
+    .covered = sim_reader_covered,
+};
+
+static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
+                                      uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                      struct br_error *error) {
+    struct sim_log *log = sim_log(base);
+    struct sim_stream *stream;
+    BR_TRY(begin_refusable_call(log, error));
+    BR_TRY(require_stream(log, name, &stream, error));
+    struct br_stream_info info;
+    br_sim_stream_describe(stream, &info);
+    BR_TRY(br_log_check_position(&info, first_sequence, error));
+    struct sim_reader *reader = br_calloc(1, sizeof *reader);
+    reader->base.ops = &reader_ops;
+    reader->log = log;
+    reader->stream = stream;
+    reader->created = stream->created;
+    reader->filter = br_strdup(filter);
+    reader->next = reader->counted_to = first_sequence == 0 ? 1 : first_sequence;
+    reader->from_beginning = first_sequence <= 1;
+    reader->stop = stop_sequence;
+    reader->next_reader = log->readers;
+    log->readers = reader;
+    *ret_reader = &reader->base;
+    return BR_OK;
 }
 
 static struct sim_request *first_request(struct sim_log *log) {
@@ -681,13 +693,6 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .publish = sim_publish,
         .publish_flush = sim_publish_flush,
         .reader_open = sim_reader_open,
-        .reader_close = sim_reader_close,
-        .reader_peek = sim_reader_peek,
-        .reader_consume = sim_reader_consume,
-        .reader_release = sim_reader_release,
-        .reader_caught_up = sim_reader_caught_up,
-        .reader_pending = sim_reader_pending,
-        .reader_covered = sim_reader_covered,
         .wait = sim_wait,
         .wake = sim_wake,
         .serve = sim_serve,

@@ -65,6 +65,10 @@ struct br_table {
     int64_t watermark_delay_us;
     int64_t future_bound_us; // how far ahead of the stream's timestamp an event time may be; default one day
     bool lookup;
+    const char *archive_path; // folder of the archive (file:///…); NULL: none. Not part of the plan hash, nor is what
+                              // follows
+    int64_t archive_retention_us; // 0: for ever
+    uint64_t archive_bytes_max;   // 0: no bound
     struct br_check *checks;
     uint32_t check_count;
     struct br_version *versions; // versions[0] is the table's own type
