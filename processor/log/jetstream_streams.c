@@ -325,12 +325,14 @@ enum br_status br_js_get(struct br_log *base, const char *stream, const char *su
                          struct br_error *error) {
     char api[SUBJECT_SIZE], what[SUBJECT_SIZE];
     BR_TRY(br_js_check_stream_name(stream, error));
-    BR_JS_AUTO json_t *body =
-        subject != NULL ? json_pack("{s:s}", "last_by_subj", subject) : json_pack("{s:I}", "seq", (json_int_t)sequence);
+    BR_JS_AUTO json_t *body = json_pack("{}");
+    if (sequence != 0)
+        json_object_set_new(body, "seq", json_integer((json_int_t)sequence));
+    if (subject != NULL &&
+        json_object_set_new(body, sequence == 0 ? "last_by_subj" : "next_by_subj", json_string(subject)) != 0)
+        return br_error_set(error, BR_FATAL, "the subject '%s' is not valid UTF-8", subject);
     BR_JS_AUTO json_t *reply = NULL;
     int code;
-    if (body == NULL)
-        return br_error_set(error, BR_FATAL, "the subject '%s' is not valid UTF-8", subject);
     snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.%s", stream);
     snprintf(what, sizeof what, "can't read a message of stream %s", stream);
     BR_TRY(br_js_api(js_log(base), api, body, what, &reply, &code, error));

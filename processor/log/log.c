@@ -69,6 +69,13 @@ enum br_status br_log_get(struct br_log *log, const char *stream, uint64_t seque
     return log->ops->get(log, stream, NULL, sequence, copy, ret_message, ret_found, error);
 }
 
+enum br_status br_log_next(struct br_log *log, const char *stream, const char *subject, uint64_t from,
+                           struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
+                           struct br_error *error) {
+    BR_TRY(check_filter(subject, error));
+    return log->ops->get(log, stream, subject, from == 0 ? 1 : from, copy, ret_message, ret_found, error);
+}
+
 enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t next, struct br_error *error) {
     unsigned long long first = info->first_sequence, last = info->last_sequence, wanted = next;
     if (next > 1 && next < info->first_sequence)

@@ -99,6 +99,10 @@ enum br_status br_log_last(struct br_log *log, const char *stream, const char *s
 // One message by its sequence, the same way (quarantine show).
 enum br_status br_log_get(struct br_log *log, const char *stream, uint64_t sequence, struct br_buffer *copy,
                           struct br_log_message *ret_message, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
+// The first message with sequence >= `from` on a subject (a filter), the same way: steps over what is deleted.
+enum br_status br_log_next(struct br_log *log, const char *stream, const char *subject, uint64_t from,
+                           struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
+                           struct br_error *error) BR_MUST_CHECK;
 
 // --- appending
 // Sends one atomic batch of count messages (1..1000; one message goes as a plain fenced publish). The last carries the

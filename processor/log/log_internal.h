@@ -15,7 +15,8 @@ struct br_log_ops {
                                     struct br_stream_info *ret_info, struct br_error *error);
     enum br_status (*ensure_input)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
     enum br_status (*ensure_bucket)(struct br_log *log, const char *bucket, int replicas, struct br_error *error);
-    // The message by its sequence, or, when sequence is 0, the last one on the subject.
+    // The message by its sequence; the last one on the subject when sequence is 0; with both, the first one on the
+    // subject from the sequence on.
     enum br_status (*get)(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
                           struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                           struct br_error *error);

@@ -277,8 +277,10 @@ static enum br_status sim_get(struct br_log *base, const char *name, const char 
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(require_stream(sim_log(base), name, &stream, error));
-    const struct br_log_message *message =
-        sequence == 0 ? br_sim_stream_last(stream, br_slice_of(subject)) : br_sim_stream_get(stream, sequence);
+    const struct br_log_message *message = sequence == 0 ? br_sim_stream_last(stream, br_slice_of(subject))
+                                           : subject == NULL
+                                               ? br_sim_stream_get(stream, sequence)
+                                               : br_sim_stream_next(stream, br_slice_of(subject), sequence);
     *ret_found = message != NULL;
     if (message != NULL)
         br_log_message_copy(message, copy, ret_message);

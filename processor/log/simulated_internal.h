@@ -88,6 +88,9 @@ void br_sim_stream_destroy(struct sim_stream *stream);
 void br_sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message);
 // The last message on a subject (wildcards allowed), NULL when there is none.
 const struct br_log_message *br_sim_stream_last(const struct sim_stream *stream, struct br_slice subject);
+// The first one from a sequence on.
+const struct br_log_message *br_sim_stream_next(const struct sim_stream *stream, struct br_slice subject,
+                                                uint64_t sequence);
 // NULL when there is none with this sequence.
 const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence);
 void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info);

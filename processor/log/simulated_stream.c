@@ -227,6 +227,17 @@ const struct br_log_message *br_sim_stream_last(const struct sim_stream *stream,
     return NULL;
 }
 
+const struct br_log_message *br_sim_stream_next(const struct sim_stream *stream, struct br_slice subject,
+                                                uint64_t sequence) {
+    sequence = sequence < stream->first_sequence ? stream->first_sequence : sequence;
+    for (; sequence <= stream->last_sequence; sequence++) {
+        const struct br_log_message *message = br_sim_stream_get(stream, sequence);
+        if (message != NULL && br_subject_matches(subject, message->subject))
+            return message;
+    }
+    return NULL;
+}
+
 void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info) {
     *ret_info = (struct br_stream_info){
         .created = stream->created,

@@ -450,6 +450,32 @@ static void a_payload_survives_the_json_api_byte_by_byte(void) {
     br_buffer_free(&copy);
 }
 
+static void the_next_message_from_a_sequence_on_steps_over_what_is_deleted(void) {
+    EXPECT_OK(make_output());
+    struct br_log_message a = message_on(sub("a"), "1"), b = message_on(sub("b"), "2");
+    for (int i = 0; i < 3; i++) {
+        EXPECT_OK(br_log_publish(log_, &a, &error));
+        EXPECT_OK(br_log_publish(log_, &b, &error));
+    }
+    EXPECT_OK(br_log_publish_flush(log_, &error));
+    char api[100];
+    snprintf(api, sizeof api, "$JS.API.STREAM.MSG.DELETE.%s", stream);
+    raw_api(api, "{\"seq\":3}");
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message next;
+    bool found;
+    EXPECT_OK(br_log_next(log_, stream, sub("*"), 3, &copy, &next, &found, &error));
+    EXPECT(found && next.sequence == 4 && br_slice_is(next.payload, "2") && next.timestamp.us != 0);
+    EXPECT_OK(br_log_next(log_, stream, sub("a"), 0, &copy, &next, &found, &error));
+    EXPECT(found && next.sequence == 1);
+    EXPECT_OK(br_log_next(log_, stream, sub("a"), 2, &copy, &next, &found, &error));
+    EXPECT(found && next.sequence == 5 && br_slice_is(next.subject, sub("a")));
+    EXPECT_OK(br_log_next(log_, stream, sub("a"), 6, &copy, &next, &found, &error));
+    EXPECT(!found);
+    EXPECT_OK(br_log_next(log_, stream, sub("a"), 100, &copy, &next, &found, &error));
+    EXPECT(!found);
+}
+
 static void a_stream_is_found_by_subject_and_its_lack_is_told(void) {
     struct br_stream_info info;
     EXPECT(br_log_find_stream(log_, sub(">"), &info, &error) == BR_FATAL);
@@ -978,6 +1004,7 @@ static const struct test tests[] = {
     T(a_message_above_max_payload_is_refused_before_it_is_sent),
     T(the_last_message_is_read_with_its_headers),
     T(a_payload_survives_the_json_api_byte_by_byte),
+    T(the_next_message_from_a_sequence_on_steps_over_what_is_deleted),
     T(a_stream_is_found_by_subject_and_its_lack_is_told),
     T(an_output_is_widened_and_never_narrowed),
     T(a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_set),

@@ -104,6 +104,13 @@ Test(simulated, the_last_message_of_a_subject_and_one_by_sequence_are_copied_out
     cr_assert(found && br_slice_is(message.subject, "in.b"));
     cr_assert_eq(br_log_get(log_, "IN", 9, &copy, &message, &found, &error), BR_OK);
     cr_assert_not(found);
+    br_sim_delete(sim, "IN", 1);
+    cr_assert_eq(br_log_next(log_, "IN", "in.*", 0, &copy, &message, &found, &error), BR_OK);
+    cr_assert(found && message.sequence == 2);
+    cr_assert_eq(br_log_next(log_, "IN", "in.a", 2, &copy, &message, &found, &error), BR_OK);
+    cr_assert(found && message.sequence == 3);
+    cr_assert_eq(br_log_next(log_, "IN", "in.*", 4, &copy, &message, &found, &error), BR_OK);
+    cr_assert_not(found);
     br_buffer_free(&copy);
 }
 
