@@ -178,12 +178,20 @@ static enum br_time_parsed number_token(struct sum *sum, const struct br_time_to
     return add_unit(sum, unit, count, fraction) ? BR_TIME_PARSED : BR_TIME_FIELD;
 }
 
+static bool is_infinite(const struct br_time_tokens *tokens) {
+    const struct br_time_token *token = &tokens->items[0];
+    return tokens->count == 1 && token->kind == BR_TOKEN_WORD &&
+           strcmp(token->text + (token->text[0] == '-' || token->text[0] == '+'), "infinity") == 0;
+}
+
 static enum br_time_parsed parse_words(struct br_slice text, struct br_interval *ret) {
     struct br_time_tokens tokens;
     struct sum sum = {0};
     bool ago = false;
     if (!br_time_tokenize(text, &tokens))
         return BR_TIME_SYNTAX;
+    if (is_infinite(&tokens))
+        return BR_TIME_INFINITE;
     for (unsigned i = 0; i < tokens.count; i++) {
         const struct br_time_token *token = &tokens.items[i];
         enum br_time_parsed parsed = BR_TIME_SYNTAX;

@@ -109,19 +109,44 @@ static int64_t add_poller(struct js_log *log, size_t *count, struct pollfd polle
     return deadline_us < until_us ? deadline_us : until_us;
 }
 
-void br_js_poll(struct js_log *log, int64_t until_us) {
-    size_t count = 0;
+// Polls what add_poller has gathered.
+static void poll_gathered(struct js_log *log, size_t count, int64_t until_us) {
     int64_t now_us = br_session_now();
     if (log->cancel != NULL && until_us > now_us + CANCEL_POLL_US)
         until_us = now_us + CANCEL_POLL_US;
-    until_us = add_poller(log, &count, br_session_pollfd(&log->control), br_session_deadline(&log->control), until_us);
-    until_us = add_poller(log, &count, (struct pollfd){.fd = log->wake_fd, .events = POLLIN}, INT64_MAX, until_us);
-    for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
-        until_us = add_poller(log, &count, br_js_reader_pollfd(reader), br_js_reader_deadline(reader), until_us);
     int64_t left_us = until_us - now_us;
     struct timespec left = {.tv_sec = left_us / BR_US_PER_SECOND, .tv_nsec = left_us % BR_US_PER_SECOND * 1000};
     if (left_us > 0)
         (void)ppoll(log->pollers, (nfds_t)count, &left, NULL);
+}
+
+static int64_t add_control(struct js_log *log, size_t *count, int64_t until_us) {
+    return add_poller(log, count, br_session_pollfd(&log->control), br_session_deadline(&log->control), until_us);
+}
+
+static int64_t add_reader(struct js_log *log, const struct js_reader *reader, size_t *count, int64_t until_us) {
+    return add_poller(log, count, br_js_reader_pollfd(reader), br_js_reader_deadline(reader), until_us);
+}
+
+void br_js_poll(struct js_log *log, int64_t until_us) {
+    size_t count = 0;
+    until_us = add_control(log, &count, until_us);
+    poll_gathered(log, count, until_us);
+}
+
+void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us) {
+    size_t count = 0;
+    until_us = add_reader(log, reader, &count, until_us);
+    poll_gathered(log, count, until_us);
+}
+
+static void poll_all(struct js_log *log, int64_t until_us) {
+    size_t count = 0;
+    until_us = add_control(log, &count, until_us);
+    until_us = add_poller(log, &count, (struct pollfd){.fd = log->wake_fd, .events = POLLIN}, INT64_MAX, until_us);
+    for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
+        until_us = add_reader(log, reader, &count, until_us);
+    poll_gathered(log, count, until_us);
 }
 
 static bool take_wake(struct js_log *log) {
@@ -142,7 +167,7 @@ static void js_wait(struct br_log *base, int64_t timeout_us) {
     int64_t now_us = br_session_now();
     int64_t deadline_us = timeout_us > INT64_MAX - now_us ? INT64_MAX : now_us + timeout_us;
     while (!anything_new(log, now_us) && now_us < deadline_us && !br_js_cancelled(log)) {
-        br_js_poll(log, deadline_us);
+        poll_all(log, deadline_us);
         now_us = br_session_now();
     }
 }

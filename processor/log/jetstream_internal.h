@@ -118,8 +118,11 @@ bool br_js_version_usable(const char *version); // "2.15.1": above the floor?
 bool br_js_cancelled(const struct js_log *log);
 // Sends, receives and hands out what is there on the control connection. Never blocks.
 void br_js_pump(struct js_log *log, int64_t now_us);
-// Waits until something happens on any connection, or until the time.
+// Waits until something happens on the control connection, or until the time. Other connections don't end the wait:
+// their bytes stay unread meanwhile, and a wait for one ack would be a busy loop for as long as input keeps coming.
 void br_js_poll(struct js_log *log, int64_t until_us);
+// The same for the reader's connection alone.
+void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us);
 // Waits until the control connection is up. BR_RETRY when it isn't in time.
 enum br_status br_js_await_up(struct js_log *log, int64_t deadline_us, struct br_error *error) BR_MUST_CHECK;
 // A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0.

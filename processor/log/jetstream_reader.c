@@ -681,7 +681,7 @@ static enum br_status await_start(struct js_reader *reader, struct br_error *err
                                 reader->passing.message[0] != '\0'         ? reader->passing.message
                                 : reader->session.error.message[0] != '\0' ? reader->session.error.message
                                                                            : "no reply");
-        br_js_poll(reader->log, deadline_us);
+        br_js_poll_reader(reader->log, reader, deadline_us);
     }
 }
 

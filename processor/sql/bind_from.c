@@ -162,6 +162,14 @@ static struct sql_relation bind_range_var(struct sql_binder *binder, const PgQue
     return relation;
 }
 
+// Where the subquery's parenthesis opens, as well as its tree tells (which begins behind SELECT).
+static int before_subquery(const struct sql_binder *binder, int location) {
+    int at = location;
+    while (at > binder->statement && binder->text[at] != '(')
+        at--;
+    return binder->text[at] == '(' ? at : location;
+}
+
 static struct sql_relation bind_subselect(struct sql_binder *binder, const PgQuery__RangeSubselect *range) {
     int location = sql_at_node(binder, range->subquery);
     struct sql_select select;
@@ -171,12 +179,16 @@ static struct sql_relation bind_subselect(struct sql_binder *binder, const PgQue
         sql_unsupported_node(binder, range->subquery);
         return failed();
     }
+    // PostgreSQL 15's grammar wants an alias, that of 16 doesn't: the same file must do everywhere.
+    if (range->alias == NULL) {
+        sql_error(binder, before_subquery(binder, location), NULL, "subquery in FROM must have an alias");
+        return failed();
+    }
     if (!sql_bind_select(binder, range->subquery->select_stmt, false, &select))
         return failed();
     struct sql_relation relation =
         relation_of(binder, select.node, select.names, select.count, alias_of(binder, range->alias, "subquery"));
-    if (range->alias != NULL)
-        alias_columns(binder, &relation.scope, range->alias, location);
+    alias_columns(binder, &relation.scope, range->alias, location);
     return relation;
 }
 

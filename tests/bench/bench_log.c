@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JetStream log by itself, on a private server: reading beside a bare libnats consumer that only counts (an ordered
-// push consumer too, flow control answered at once), and the latency of fenced appends. bench_log [--scale=N]
+// push consumer too, flow control answered at once), and the latency of fenced appends.
+// bench_log [read] [append] [--scale=N]
 #include "base/logging.h"
 #include "processor/log/jetstream.h"
 
@@ -168,14 +169,7 @@ static void append_many(struct br_log *log, bool memory, size_t batch_size, size
     free(took);
 }
 
-int main(int argc, char **argv) {
-    char folder[] = "/tmp/braid-bench-log-XXXXXX", command[64];
-    uint64_t scale = argc > 1 && strncmp(argv[1], "--scale=", 8) == 0 ? strtoull(argv[1] + 8, NULL, 10) : 1;
-    if (mkdtemp(folder) == NULL)
-        return 1;
-    br_log_configure(BR_LEVEL_WARN, false);
-    must(br_private_server_start(folder, false, 0, &server, &error));
-    struct br_log *log = dial();
+static void read_both(struct br_log *log, uint64_t scale) {
     uint64_t small = 1000000 * scale, large = 10000 * scale;
     fill(log, "SMALL", "small.in", 100, small);
     for (int i = 0; i < 2; i++) {
@@ -187,12 +181,39 @@ int main(int argc, char **argv) {
         read_bare("LARGE", 65536, large);
         read_all(log, "LARGE", "large.in", 65536, large);
     }
+}
+
+static void append_all(struct br_log *log) {
     for (int memory = 0; memory < 2; memory++) {
         append_many(log, memory == 1, 1, 500);
         append_many(log, memory == 1, 2, 200);
+        append_many(log, memory == 1, 20, 200);
         append_many(log, memory == 1, 200, 100);
         append_many(log, memory == 1, 1000, 50);
     }
+}
+
+int main(int argc, char **argv) {
+    char folder[] = "/tmp/braid-bench-log-XXXXXX", command[64];
+    uint64_t scale = 1;
+    bool read = false, append = false;
+    for (int a = 1; a < argc; a++) {
+        read |= strcmp(argv[a], "read") == 0;
+        append |= strcmp(argv[a], "append") == 0;
+        if (strncmp(argv[a], "--scale=", 8) == 0)
+            scale = strtoull(argv[a] + 8, NULL, 10);
+    }
+    if (!read && !append)
+        read = append = true;
+    if (mkdtemp(folder) == NULL)
+        return 1;
+    br_log_configure(BR_LEVEL_WARN, false);
+    must(br_private_server_start(folder, false, 0, &server, &error));
+    struct br_log *log = dial();
+    if (read)
+        read_both(log, scale);
+    if (append)
+        append_all(log);
     br_log_close(&log);
     nats_Close();
     br_private_server_stop(&server);

@@ -98,8 +98,10 @@ ENCODINGS = ["hex", "base64", "escape"]
 NOT_DRAWN = {  # what reads a clock, is a form of its own below, or is no function of PostgreSQL's
     "now", "current_date", "current_timestamp", "statement_timestamp", "transaction_timestamp", "numeric_typmod", "varchar_typmod",
     "greatest", "least", "nullif", "concat", "concat_ws", "like_escape"}
-# What a row may fail with in Braid alone: values that only PostgreSQL's types hold.
-LACKING = re.compile("overflows numeric|range for type numeric|neither NaN nor infinities|infinity to numeric|NaN to numeric|no infinite times|time zone not recognized|the years 1 to 9999|out of range: \"-?inf|out of range: \"-?Inf")
+# What a row may fail with in Braid alone: values that only PostgreSQL's types hold, and what PostgreSQL 15 refuses but a later
+# one takes: infinite intervals (17), whole numbers in hexadecimal, octal, binary or with underscores (16).
+LACKING = re.compile("no infinite intervals|invalid input syntax for type (integer|bigint|numeric): \"\\s*[-+]?(0[xXoObB]|\\d+_\\d)|"
+                     "overflows numeric|range for type numeric|neither NaN nor infinities|infinity to numeric|NaN to numeric|no infinite times|time zone not recognized|the years 1 to 9999|out of range: \"-?inf|out of range: \"-?Inf")
 REFUSED = re.compile("does not exist|syntax error|is not supported|must be (type|a multiple|the name)|must appear|ambiguous|cannot cast|cannot be matched")
 TIMEOUT_S = 120
 
