@@ -85,6 +85,10 @@ typedef enum br_status (*br_graph_each)(void *context, const struct br_batch *ba
 enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
                              void *context, struct br_error *error) BR_MUST_CHECK;
 
+// Whether br_graph_scan gives the rows of a view in ascending order of key bytes (br_batch_keys) over some of its
+// columns, and over which: ret_columns has room for root->field_count. Rows with equal keys don't occur then.
+bool br_view_scan_order(const struct br_view *view, uint32_t *ret_columns, uint32_t *ret_count);
+
 // Runs a bound query over the graph's views with operators of its own on a memory store; gives the result rows, sorted
 // and limited, in batches of the query's root fields (visible ones first). A failing expression is BR_DATA, as in
 // PostgreSQL.
