@@ -56,7 +56,7 @@ static void sort_dirty(struct flush *flush) {
     }
     for (size_t t = 0; t < state->table_count; t++) {
         flush->starts[t] -= flush->counts[t];
-        sort_by_key(items + flush->starts[t], flush->counts[t], record_key_of, NULL);
+        sort_scattered_by_key(items + flush->starts[t], flush->counts[t], record_key_of, NULL);
     }
 }
 

@@ -98,7 +98,7 @@ static void collect(void *context, struct br_entry *entry) {
 }
 
 static void sort_collection(struct collection *collection) {
-    sort_by_key(collection->records, collection->count, record_key_of, NULL);
+    sort_scattered_by_key(collection->records, collection->count, record_key_of, NULL);
 }
 
 static void fill_order(const struct br_state_table *table, struct order *order) {
@@ -193,6 +193,8 @@ enum br_status br_state_delete_range(struct br_state_table *table, struct br_sli
 
 // --- scans ---
 
+#define FETCH_AHEAD 8 // entries
+
 struct br_state_iterator {
     struct br_state_table *table;
     const struct order *order; // the table's, or own
@@ -269,6 +271,30 @@ enum br_status br_state_scan(struct br_state_table *table, struct br_slice first
     return BR_OK;
 }
 
+// Entries stand anywhere in memory: those further on are fetched ahead, then their values. Always inlined: gcc takes a
+// function that only prefetches for one without effect and drops the call.
+static inline __attribute__((always_inline)) void fetch_ahead(const struct br_state_iterator *iterator) {
+    const struct order *order = iterator->order;
+    struct order_place place = iterator->place;
+    if (place.chunk >= order->chunk_count)
+        return;
+    const struct order_chunk *chunk = order->chunks[place.chunk];
+    const struct order_chunk *next = place.chunk + 1 < order->chunk_count ? order->chunks[place.chunk + 1] : NULL;
+    size_t far = place.at + 2 * FETCH_AHEAD, near = place.at + FETCH_AHEAD;
+    const uint8_t *entry = far < chunk->count                                ? chunk->items[far]
+                           : next != NULL && far - chunk->count < next->count ? next->items[far - chunk->count]
+                                                                              : NULL;
+    if (entry != NULL) {
+        __builtin_prefetch(entry);
+        __builtin_prefetch(entry + 63); // the key may reach into the next line
+    }
+    if (near < chunk->count) {
+        const struct br_entry *closer = chunk->items[near];
+        __builtin_prefetch(closer->value);
+        __builtin_prefetch(closer->value + 63);
+    }
+}
+
 // Values are aligned to 8 as in entries; the store's stand anywhere.
 static struct br_slice align(struct br_state_iterator *iterator, struct br_slice value) {
     if ((uintptr_t)value.ptr % 8 == 0)
@@ -298,6 +324,7 @@ bool br_state_iterator_next(struct br_state_iterator *iterator, struct br_slice 
             iterator->step_due = true;
             return true;
         }
+        fetch_ahead(iterator);
         iterator->place = order_next(iterator->order, iterator->place);
         if (side == 0) // the entry is what counts
             step_cold(iterator);

@@ -5,11 +5,23 @@
 #include "state/sort.h"
 
 #define SMALL_RUN 24
+#define FETCH_AHEAD 16 // records
 
 struct sort {
     sort_key_of key_of;
     const void *context;
+    bool scattered;
 };
+
+// The key of the record at i, in a pass over all of them.
+static struct br_slice key_in_pass(const struct sort *sort, const struct sort_record *records, size_t count, size_t i) {
+    if (sort->scattered && i + FETCH_AHEAD < count) {
+        const uint8_t *ahead = (const uint8_t *)(uintptr_t)records[i + FETCH_AHEAD].item;
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + 63); // the key may reach into the next line
+    }
+    return sort->key_of(sort->context, records[i].item);
+}
 
 static uint64_t digest_at(struct br_slice key, size_t depth) {
     if (key.len >= depth + 8)
@@ -24,7 +36,7 @@ static size_t shared_prefix(const struct sort *sort, const struct sort_record *r
     struct br_slice first = sort->key_of(sort->context, records[0].item);
     size_t shared = first.len;
     for (size_t i = 1; i < count && shared > depth; i++) {
-        struct br_slice key = sort->key_of(sort->context, records[i].item);
+        struct br_slice key = key_in_pass(sort, records, count, i);
         size_t end = key.len < shared ? key.len : shared;
         size_t at = depth;
         while (at < end && key.ptr[at] == first.ptr[at])
@@ -131,7 +143,7 @@ static size_t place_ended(const struct sort *sort, struct sort_record *records, 
 static void sort_deeper(const struct sort *sort, struct sort_record *records, size_t count, size_t depth) {
     size_t ended = 0;
     for (size_t i = 0; i < count && ended == 0; i++)
-        ended = sort->key_of(sort->context, records[i].item).len <= depth;
+        ended = key_in_pass(sort, records, count, i).len <= depth;
     if (ended != 0)
         ended = place_ended(sort, records, count, depth);
     records += ended;
@@ -140,12 +152,18 @@ static void sort_deeper(const struct sort *sort, struct sort_record *records, si
         return;
     depth = shared_prefix(sort, records, count, depth);
     for (size_t i = 0; i < count; i++)
-        records[i].digest = digest_at(sort->key_of(sort->context, records[i].item), depth);
+        records[i].digest = digest_at(key_in_pass(sort, records, count, i), depth);
     sort_digests(sort, records, count, depth, 56);
 }
 
 void sort_by_key(struct sort_record *records, size_t count, sort_key_of key_of, const void *context) {
-    struct sort sort = {key_of, context};
+    struct sort sort = {key_of, context, false};
+    if (count > 1)
+        sort_deeper(&sort, records, count, 0);
+}
+
+void sort_scattered_by_key(struct sort_record *records, size_t count, sort_key_of key_of, const void *context) {
+    struct sort sort = {key_of, context, true};
     if (count > 1)
         sort_deeper(&sort, records, count, 0);
 }

@@ -15,5 +15,7 @@ typedef struct br_slice (*sort_key_of)(const void *context, uint64_t item);
 
 // Afterwards the items stand in the order of their keys (bytewise, a prefix before what it begins).
 void sort_by_key(struct sort_record *records, size_t count, sort_key_of key_of, const void *context);
+// The same where items are the addresses of what holds the keys, scattered over memory: they are fetched ahead.
+void sort_scattered_by_key(struct sort_record *records, size_t count, sort_key_of key_of, const void *context);
 
 #endif

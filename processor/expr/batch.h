@@ -72,4 +72,7 @@ void br_column_set(struct br_column *column, uint32_t row,
 struct br_batch *br_batch_select(const struct br_batch *batch, const uint32_t *rows, uint32_t count,
                                  struct br_arena *arena);
 
+// A copy that shares nothing: text too.
+struct br_batch *br_batch_copy(const struct br_batch *batch, struct br_arena *arena);
+
 #endif

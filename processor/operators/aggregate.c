@@ -408,10 +408,11 @@ static enum br_status scan_open(struct br_aggregator *aggregator, br_graph_each 
 
 static enum br_status scan(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
     struct br_aggregator *aggregator = (struct br_aggregator *)op;
-    if (!op->node->aggregate.emit_final)
-        BR_TRY(scan_open(aggregator, each, context, error));
+    // Closed windows are the older ones, so all comes in the order of the groups' keys (scan_order.c).
     if (aggregator->window_field >= 0)
         BR_TRY(br_windows_scan_closed(aggregator, each, context, error));
+    if (!op->node->aggregate.emit_final)
+        BR_TRY(scan_open(aggregator, each, context, error));
     br_arena_reset(op->arena);
     return BR_OK;
 }

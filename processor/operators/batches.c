@@ -16,62 +16,6 @@ struct br_batch *br_batch_sized(struct br_arena *arena, const enum br_type *type
     return batch;
 }
 
-static void copy_texts(struct br_column *to, const struct br_column *from, uint32_t row_count, struct br_arena *arena) {
-    const struct br_slice *texts = from->values;
-    struct br_slice *copies = to->values;
-    size_t size = 0;
-    for (uint32_t r = 0; r < row_count; r++)
-        if (!br_column_is_null(from, r))
-            size += texts[r].len;
-    uint8_t *at = br_arena_alloc(arena, size);
-    for (uint32_t r = 0; r < row_count; r++) {
-        if (br_column_is_null(from, r)) {
-            copies[r] = (struct br_slice){NULL, 0};
-            continue;
-        }
-        if (texts[r].len != 0)
-            memcpy(at, texts[r].ptr, texts[r].len);
-        copies[r] = (struct br_slice){at, texts[r].len};
-        at += texts[r].len;
-    }
-}
-
-static struct br_column copy_column(const struct br_column *from, uint32_t row_count, struct br_arena *arena) {
-    struct br_column to = {.type = from->type};
-    if (from->values == NULL)
-        return to;
-    if (from->validity != NULL) {
-        size_t words = (row_count + 63) / 64;
-        to.validity = br_arena_alloc(arena, words * sizeof *to.validity);
-        memcpy(to.validity, from->validity, words * sizeof *to.validity);
-    }
-    size_t size = row_count * br_type_width(from->type);
-    to.values = br_arena_alloc(arena, size);
-    if (from->type == BR_TEXT || from->type == BR_BYTEA)
-        copy_texts(&to, from, row_count, arena);
-    else
-        memcpy(to.values, from->values, size);
-    return to;
-}
-
-struct br_batch *br_batch_copy(const struct br_batch *batch, struct br_arena *arena) {
-    struct br_batch *copy = br_arena_new(arena, struct br_batch);
-    copy->row_count = batch->row_count;
-    copy->column_count = batch->column_count;
-    copy->columns = br_arena_array(arena, struct br_column, batch->column_count);
-    for (uint32_t c = 0; c < batch->column_count; c++)
-        copy->columns[c] = copy_column(&batch->columns[c], batch->row_count, arena);
-    if (batch->weights != NULL) {
-        copy->weights = br_arena_alloc(arena, batch->row_count * sizeof *copy->weights);
-        memcpy(copy->weights, batch->weights, batch->row_count * sizeof *copy->weights);
-    }
-    if (batch->origins != NULL) {
-        copy->origins = br_arena_alloc(arena, batch->row_count * sizeof *copy->origins);
-        memcpy(copy->origins, batch->origins, batch->row_count * sizeof *copy->origins);
-    }
-    return copy;
-}
-
 struct br_batch *br_batch_weighted(const struct br_batch *batch, int32_t *weights, struct br_arena *arena) {
     struct br_batch *weighted = br_arena_alloc(arena, sizeof *weighted);
     *weighted = *batch;

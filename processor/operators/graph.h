@@ -95,6 +95,9 @@ enum br_status br_graph_held(struct br_graph *graph, uint32_t view, struct br_ar
                              struct br_change **ret_changes, size_t *ret_count, struct br_error *error) BR_MUST_CHECK;
 // Forgets what is held back of all views: somebody has published it.
 enum br_status br_graph_forget_held(struct br_graph *graph, struct br_error *error) BR_MUST_CHECK;
+// Whether br_graph_scan gives the rows of a view in ascending order of key bytes (br_batch_keys) over some of its
+// columns, and over which: ret_columns has room for root->field_count. Rows with equal keys don't occur then.
+bool br_view_scan_order(const struct br_view *view, uint32_t *ret_columns, uint32_t *ret_count);
 
 // Runs a bound query over the graph's views with operators of its own on a memory store; gives the result rows, sorted
 // and limited, in batches of the query's root fields (visible ones first). A failing expression is BR_DATA, as in

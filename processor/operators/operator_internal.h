@@ -111,8 +111,6 @@ struct br_state_table *br_source_rows(struct br_operator *op);
 // Like br_batch_create, for exactly row_capacity rows (may exceed BR_BATCH_ROWS only for the caller's own use).
 struct br_batch *br_batch_sized(struct br_arena *arena, const enum br_type *types, const bool *wanted,
                                 uint32_t column_count, uint32_t row_capacity);
-// A copy that shares nothing: text too.
-struct br_batch *br_batch_copy(const struct br_batch *batch, struct br_arena *arena);
 // The same columns under other weights.
 struct br_batch *br_batch_weighted(const struct br_batch *batch, int32_t *weights, struct br_arena *arena);
 // Are two rows the same bytes (scale of numerics included)? Batches have the same column types.
