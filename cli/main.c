@@ -11,7 +11,7 @@ static const struct br_command commands[] = {
     {"test", "run a pipeline over a file of events, without a server", br_command_test},
     {"publish", "publish JSON lines or CSV as events of a table", br_command_publish},
     {"tail", "follow the changes of a view", br_command_tail},
-    {"query", "ask a running worker a SELECT over its views", br_command_query},
+    {"query", "ask a SELECT: a running worker, or history", br_command_query},
     {"status", "show where a running worker is", br_command_status},
     {"schema", "print the protobuf schema of tables and views", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid query and braid status: questions to a running worker, over NATS requests.
 #include "base/json.h"
+#include "cli/answer.h"
 #include "cli/cli.h"
+#include "cli/history.h"
 #include "processor/task.h"
 
 #include <inttypes.h>
@@ -10,17 +12,14 @@
 #include <unistd.h>
 
 #define REQUEST_TIMEOUT_US (30 * BR_US_PER_SECOND)
-#define COLUMNS_MAX 1664
-
-enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
     struct br_connect_options connect;
     const char *words[2];
     int word_count;
-    enum form form;
-    bool form_given;
+    enum br_answer_form form;
+    const char *over, *from, *to;
     double watch;
 };
 
@@ -56,180 +55,6 @@ static int ask(struct br_log *log, const char *pipeline, const char *what, struc
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
     return br_fail(&error);
-}
-
-// --- rows
-
-struct table {
-    struct br_arena *arena;
-    const char *names[COLUMNS_MAX];
-    bool numeric[COLUMNS_MAX];
-    size_t widths[COLUMNS_MAX];
-    uint32_t column_count;
-    struct br_slice *cells; // text; ptr NULL: NULL
-    size_t row_count, capacity;
-};
-
-// Characters, not bytes; wide ones count as one.
-static size_t text_width(struct br_slice text) {
-    size_t width = 0;
-    for (size_t i = 0; i < text.len; i++)
-        width += (text.ptr[i] & 0xc0) != 0x80;
-    return width;
-}
-
-static void read_columns(struct table *table, const struct br_json *line) {
-    struct br_json columns, column, value;
-    struct br_slice name;
-    if (!br_json_member(line, "columns", table->arena, &columns) || columns.kind != BR_JSON_ARRAY)
-        return;
-    struct br_json_walk walk = br_json_begin(&columns);
-    while (table->column_count < COLUMNS_MAX && br_json_next(&walk, table->arena, &name, &column)) {
-        uint32_t c = table->column_count++;
-        struct br_slice text = {0};
-        if (br_json_member(&column, "name", table->arena, &value) && value.kind == BR_JSON_STRING)
-            text = br_json_string(&value, table->arena);
-        table->names[c] = br_arena_strndup(table->arena, (const char *)text.ptr, text.len);
-        table->widths[c] = text_width(text);
-        enum br_type type;
-        table->numeric[c] =
-            br_json_member(&column, "type", table->arena, &value) && value.kind == BR_JSON_STRING &&
-            br_type_from_name(br_arena_strndup(table->arena, (const char *)value.text.ptr + 1, value.text.len - 2),
-                              &type) &&
-            type >= BR_INTEGER && type <= BR_DOUBLE;
-    }
-}
-
-static void read_row(struct table *table, const struct br_json *line) {
-    if (table->row_count == table->capacity) {
-        table->capacity = table->capacity == 0 ? 256 : table->capacity * 2;
-        table->cells = br_realloc(table->cells, table->capacity * table->column_count * sizeof *table->cells);
-    }
-    struct br_slice *row = table->cells + table->row_count * table->column_count;
-    struct br_json_walk walk = br_json_begin(line);
-    struct br_slice name;
-    struct br_json value;
-    for (uint32_t c = 0; c < table->column_count && br_json_next(&walk, table->arena, &name, &value); c++) {
-        row[c] = value.text;
-        if (value.kind == BR_JSON_NULL)
-            row[c] = (struct br_slice){0};
-        else if (value.kind == BR_JSON_STRING)
-            row[c] = br_json_string(&value, table->arena);
-        if (value.kind == BR_JSON_STRING && row[c].ptr == NULL)
-            row[c].ptr = (const uint8_t *)"";
-        size_t width = text_width(row[c]);
-        table->widths[c] = width > table->widths[c] ? width : table->widths[c];
-    }
-    table->row_count++;
-}
-
-static void print_cell(struct br_slice text, size_t width, bool right, bool last) {
-    size_t pad = width - text_width(text);
-    printf(" %*s%.*s%*s", right ? (int)pad : 0, "", (int)text.len, (const char *)text.ptr, right || last ? 0 : (int)pad,
-           "");
-}
-
-static void print_table(const struct table *table) {
-    for (uint32_t c = 0; c < table->column_count; c++) {
-        print_cell(br_slice_of(table->names[c]), table->widths[c], false, c + 1 == table->column_count);
-        fputs(c + 1 < table->column_count ? " |" : "\n", stdout);
-    }
-    for (uint32_t c = 0; c < table->column_count; c++) {
-        for (size_t i = 0; i < table->widths[c] + 2; i++)
-            putchar('-');
-        putchar(c + 1 < table->column_count ? '+' : '\n');
-    }
-    for (size_t r = 0; r < table->row_count; r++)
-        for (uint32_t c = 0; c < table->column_count; c++) {
-            print_cell(table->cells[r * table->column_count + c], table->widths[c], table->numeric[c],
-                       c + 1 == table->column_count);
-            fputs(c + 1 < table->column_count ? " |" : "\n", stdout);
-        }
-    printf("(%zu row%s)\n", table->row_count, table->row_count == 1 ? "" : "s");
-}
-
-static void print_csv_cell(struct br_slice text, bool null) {
-    bool quote = !null && text.len == 0;
-    for (size_t i = 0; i < text.len; i++)
-        quote |= text.ptr[i] == ',' || text.ptr[i] == '"' || text.ptr[i] == '\n' || text.ptr[i] == '\r';
-    if (quote)
-        putchar('"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"')
-            putchar('"');
-        putchar(text.ptr[i]);
-    }
-    if (quote)
-        putchar('"');
-}
-
-static void print_csv(const struct table *table) {
-    for (uint32_t c = 0; c < table->column_count; c++) {
-        print_csv_cell(br_slice_of(table->names[c]), false);
-        putchar(c + 1 < table->column_count ? ',' : '\n');
-    }
-    for (size_t i = 0; i < table->row_count * table->column_count; i++) {
-        print_csv_cell(table->cells[i], table->cells[i].ptr == NULL);
-        putchar((i + 1) % table->column_count != 0 ? ',' : '\n');
-    }
-}
-
-static void print_json_row(const struct table *table, const struct br_json *line) {
-    struct br_buffer out = {0};
-    struct br_json_walk walk = br_json_begin(line);
-    struct br_slice name;
-    struct br_json value;
-    for (uint32_t c = 0; c < table->column_count && br_json_next(&walk, table->arena, &name, &value); c++) {
-        br_buffer_append_text(&out, c == 0 ? "{" : ",");
-        br_json_append_string(br_slice_of(table->names[c]), &out);
-        br_buffer_append_byte(&out, ':');
-        br_buffer_append_slice(&out, value.text);
-    }
-    printf("%.*s}\n", (int)out.len, (const char *)out.ptr);
-    br_buffer_free(&out);
-}
-
-static int print_answer(const struct arguments *arguments, struct br_slice answer) {
-    struct table *table = br_calloc(1, sizeof *table);
-    table->arena = br_arena_create();
-    int code = BR_EXIT_FAILED;
-    bool ended = false;
-    for (bool first = true; answer.len != 0; first = false) {
-        const uint8_t *end = memchr(answer.ptr, '\n', answer.len);
-        size_t len = end != NULL ? (size_t)(end - answer.ptr) : answer.len;
-        struct br_json line, value;
-        struct br_error error;
-        if (br_json_parse((struct br_slice){answer.ptr, len}, &line, &error) != BR_OK) {
-            br_complain("the worker's answer can't be read: %s", error.message);
-            break;
-        }
-        if (line.kind == BR_JSON_ARRAY && arguments->form == FORM_JSON)
-            print_json_row(table, &line);
-        else if (line.kind == BR_JSON_ARRAY)
-            read_row(table, &line);
-        else if (br_json_member(&line, "error", table->arena, &value)) {
-            struct br_slice text = br_json_string(&value, table->arena);
-            bool ends = text.len != 0 && text.ptr[text.len - 1] == '\n';
-            fprintf(stderr, "%.*s%s", (int)text.len, (const char *)text.ptr, ends ? "" : "\n");
-            code = BR_EXIT_NO;
-        } else if (br_json_member(&line, "rows", table->arena, &value)) {
-            ended = true;
-            code = BR_EXIT_OK;
-        } else if (first) {
-            read_columns(table, &line);
-        }
-        len += end != NULL ? 1 : 0;
-        answer.ptr += len;
-        answer.len -= len;
-    }
-    if (ended && arguments->form == FORM_TABLE)
-        print_table(table);
-    else if (ended && arguments->form == FORM_CSV)
-        print_csv(table);
-    free(table->cells);
-    br_arena_destroy(&table->arena);
-    free(table);
-    return code;
 }
 
 // --- status
@@ -298,12 +123,17 @@ static void print_status(struct br_slice answer) {
 
 // --- the commands
 
-enum { KEY_JSON = 'j', KEY_CSV = 256, KEY_TABLE, KEY_WATCH };
+enum { KEY_JSON = 'j', KEY_CSV = 256, KEY_TABLE, KEY_WATCH, KEY_OVER, KEY_FROM, KEY_TO };
 
 static const struct argp_option query_options[] = {
     {"json", KEY_JSON, NULL, 0, "Rows as JSON objects, one a line", 0},
     {"csv", KEY_CSV, NULL, 0, "Rows as CSV with a header", 0},
     {"table", KEY_TABLE, NULL, 0, "Rows as a table (the default)", 0},
+    {"over", KEY_OVER, "history", 0,
+     "Run the SELECT here, over the history of the pipeline's tables and views; PIPELINE is its SQL file", 0},
+    {"from", KEY_FROM, "WHERE", 0,
+     "Over history: streams from here on, a sequence, a time, '2 hours ago' (tables with a key are read whole)", 0},
+    {"to", KEY_TO, "WHERE", 0, "Over history: up to here, included (default: what is there at the start)", 0},
     {0},
 };
 static const struct argp_option status_options[] = {
@@ -321,13 +151,24 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         state->child_inputs[1] = &arguments->connect;
         return 0;
     case KEY_JSON:
-        arguments->form = FORM_JSON;
+        arguments->form = BR_ANSWER_JSON;
         return 0;
     case KEY_CSV:
-        arguments->form = FORM_CSV;
+        arguments->form = BR_ANSWER_CSV;
         return 0;
     case KEY_TABLE:
-        arguments->form = FORM_TABLE;
+        arguments->form = BR_ANSWER_TABLE;
+        return 0;
+    case KEY_OVER:
+        if (strcmp(argument, "history") != 0)
+            argp_error(state, "--over history is all there is, not '%s'", argument);
+        arguments->over = argument;
+        return 0;
+    case KEY_FROM:
+        arguments->from = argument;
+        return 0;
+    case KEY_TO:
+        arguments->to = argument;
         return 0;
     case KEY_WATCH:
         arguments->watch = strtod(argument, &end);
@@ -351,7 +192,8 @@ int br_command_query(int argc, char **argv) {
                                      parse,
                                      "PIPELINE 'SELECT …'",
                                      "Asks the worker of a PIPELINE (its name, or its SQL file) a SELECT over its "
-                                     "views, answered at an epoch boundary.",
+                                     "views, answered at an epoch boundary; or, with --over history, runs it here over "
+                                     "all that its tables' streams hold.",
                                      children,
                                      NULL,
                                      NULL};
@@ -361,6 +203,16 @@ int br_command_query(int argc, char **argv) {
     if (arguments.word_count != 2) {
         br_complain("braid query PIPELINE 'SELECT …'");
         return BR_EXIT_USAGE;
+    }
+    if (arguments.over == NULL && (arguments.from != NULL || arguments.to != NULL)) {
+        br_complain("--from and --to go with --over history");
+        return BR_EXIT_USAGE;
+    }
+    if (arguments.over != NULL) {
+        struct br_history_query query = {&arguments.pipeline, &arguments.connect, arguments.words[0],
+                                         arguments.words[1],  arguments.from,     arguments.to,
+                                         arguments.form};
+        return br_query_history(&query);
     }
     char name[256];
     int code = pipeline_name(&arguments, arguments.words[0], name, sizeof name);
@@ -375,7 +227,7 @@ int br_command_query(int argc, char **argv) {
     br_buffer_append_byte(&request, '}');
     code = ask(log, name, "query", br_buffer_slice(&request), &answer);
     if (code == BR_EXIT_OK)
-        code = print_answer(&arguments, br_buffer_slice(&answer));
+        code = br_answer_print(arguments.form, br_buffer_slice(&answer));
     br_buffer_free(&request);
     br_buffer_free(&answer);
     br_log_close(&log);
@@ -405,7 +257,7 @@ int br_command_status(int argc, char **argv) {
     do {
         br_buffer_clear(&answer);
         code = ask(log, name, "status", br_slice_of("{}"), &answer);
-        if (code == BR_EXIT_OK && arguments.form == FORM_JSON)
+        if (code == BR_EXIT_OK && arguments.form == BR_ANSWER_JSON)
             printf("%.*s\n", (int)answer.len, (const char *)answer.ptr);
         else if (code == BR_EXIT_OK)
             print_status(br_buffer_slice(&answer));

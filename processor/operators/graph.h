@@ -105,4 +105,17 @@ bool br_view_scan_order(const struct br_view *view, uint32_t *ret_columns, uint3
 enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
                               br_graph_each each, void *context, struct br_error *error) BR_MUST_CHECK;
 
+// The rows of a query's root, gathered in memory, then net, sorted and limited: what br_graph_query does behind its
+// graph, for those that run the graph themselves. Weights may be negative when the root isn't append-only; rows that
+// are left in the end must not be.
+struct br_query_rows;
+struct br_query_rows *br_query_rows_create(const struct br_query *query); // borrowed
+void br_query_rows_destroy(struct br_query_rows **rows);
+void br_query_rows_add(struct br_query_rows *rows, const struct br_batch *batch); // copies
+// True when no more rows are needed (a LIMIT without ORDER BY over rows that only grow).
+bool br_query_rows_enough(const struct br_query_rows *rows);
+// Once, at the end.
+enum br_status br_query_rows_give(struct br_query_rows *rows, br_graph_each each, void *context, struct br_error *error)
+    BR_MUST_CHECK;
+
 #endif

@@ -24,16 +24,24 @@ struct result_row {
     int64_t count;
 };
 
-// The operator behind the root.
-struct result {
-    struct br_operator op;
-    struct br_change_set rows;
-    uint32_t *all_columns;
+struct br_query_rows {
     const struct br_query *query;
+    struct br_change_set set;
+    uint32_t *all_columns;
+    enum br_type *types;
     struct br_arena *arena, *other_arena; // of the rows; the other one is empty
     bool bounded;                         // by a LIMIT, and rows never go
     bool enough;                          // no more rows are wanted
     size_t wanted;                        // offset + limit
+    struct br_arena *result_arena;        // of what is given
+    struct result_row *rows;              // net and sorted
+    size_t row_count;
+};
+
+// The operator behind the root.
+struct result {
+    struct br_operator op;
+    struct br_query_rows *rows;
 };
 
 struct running {
@@ -43,8 +51,6 @@ struct running {
     struct br_graph *graph;
     struct result *result;
     struct br_epoch epoch;
-    struct result_row *rows;
-    size_t row_count;
 };
 
 // --- the order of the result
@@ -80,8 +86,8 @@ static struct br_sort_item *sort_rows(const struct br_query *query, const struct
 
 // --- collecting
 // Keeps the first `wanted` rows of the order; of equal ones those that came first.
-static void keep_best(struct result *result) {
-    struct br_change_set *set = &result->rows;
+static void keep_best(struct br_query_rows *result) {
+    struct br_change_set *set = &result->set;
     struct result_row *rows = br_arena_alloc(result->arena, set->count * sizeof *rows);
     for (size_t i = 0; i < set->count; i++)
         rows[i] = (struct result_row){set->rows[i].batch, set->rows[i].row, set->rows[i].weight};
@@ -91,7 +97,7 @@ static void keep_best(struct result *result) {
     size_t count = set->count < result->wanted ? set->count : result->wanted;
     set->count = 0;
     for (size_t begin = 0; begin < count; begin += BR_BATCH_ROWS) {
-        struct br_batch *batch = br_batch_create(result->arena, result->op.types, NULL, result->op.node->field_count);
+        struct br_batch *batch = br_batch_create(result->arena, result->types, NULL, result->query->root->field_count);
         br_batch_need_weights(batch, result->arena);
         for (size_t i = begin; i < count && i < begin + BR_BATCH_ROWS; i++) {
             const struct br_collected *row = &old[best[i].index];
@@ -106,49 +112,73 @@ static void keep_best(struct result *result) {
     result->other_arena = emptied;
 }
 
+struct br_query_rows *br_query_rows_create(const struct br_query *query) {
+    const struct br_node *root = query->root;
+    struct br_query_rows *rows = br_calloc(1, sizeof *rows);
+    rows->query = query;
+    rows->all_columns = br_calloc(root->field_count + 1, sizeof *rows->all_columns);
+    rows->types = br_calloc(root->field_count + 1, sizeof *rows->types);
+    for (uint32_t c = 0; c < root->field_count; c++) {
+        rows->all_columns[c] = c;
+        rows->types[c] = root->fields[c].type;
+    }
+    rows->set = (struct br_change_set){.name = "query", .key = rows->all_columns, .key_count = root->field_count};
+    rows->arena = br_arena_create();
+    rows->other_arena = br_arena_create();
+    rows->result_arena = br_arena_create();
+    rows->bounded = root->append_only && query->limit >= 0 && query->limit <= LIMIT_MAX && query->offset <= LIMIT_MAX;
+    if (rows->bounded)
+        rows->wanted = (size_t)query->limit + (size_t)(query->offset > 0 ? query->offset : 0);
+    return rows;
+}
+
+void br_query_rows_destroy(struct br_query_rows **rows) {
+    if (*rows == NULL)
+        return;
+    br_change_set_free(&(*rows)->set);
+    br_arena_destroy(&(*rows)->arena);
+    br_arena_destroy(&(*rows)->other_arena);
+    br_arena_destroy(&(*rows)->result_arena);
+    free((*rows)->all_columns);
+    free((*rows)->types);
+    free(*rows);
+    *rows = NULL;
+}
+
+void br_query_rows_add(struct br_query_rows *rows, const struct br_batch *batch) {
+    br_change_set_add(&rows->set, batch, rows->arena);
+    if (!rows->bounded)
+        return;
+    if (rows->query->order_count == 0)
+        rows->enough = rows->set.count >= rows->wanted;
+    else if (rows->set.count > 4 * rows->wanted + KEEP_ROWS)
+        keep_best(rows);
+}
+
+bool br_query_rows_enough(const struct br_query_rows *rows) {
+    return rows->enough;
+}
+
+// --- the operator
 static enum br_status collect(struct br_operator *op, uint32_t port, const struct br_batch *batch,
                               struct br_error *error) {
     (void)port;
-    struct result *result = (struct result *)op;
-    br_change_set_add(&result->rows, batch, result->arena);
-    if (!result->bounded)
-        return BR_OK;
-    if (result->query->order_count != 0) {
-        if (result->rows.count > 4 * result->wanted + KEEP_ROWS)
-            keep_best(result);
-        return BR_OK;
-    }
-    result->enough = result->rows.count >= result->wanted;
-    return result->enough ? br_error_set(error, BR_RETRY, "rows enough") : BR_OK;
+    struct br_query_rows *rows = ((struct result *)op)->rows;
+    br_query_rows_add(rows, batch);
+    return rows->enough ? br_error_set(error, BR_RETRY, "rows enough") : BR_OK;
 }
 
 static void destroy_result(struct br_operator *op) {
-    struct result *result = (struct result *)op;
-    br_change_set_free(&result->rows);
-    br_arena_destroy(&result->arena);
-    br_arena_destroy(&result->other_arena);
-    free(result->all_columns);
+    br_query_rows_destroy(&((struct result *)op)->rows);
     br_operator_free(op);
 }
 
 static const struct br_operator_class result_class = {"result", collect, NULL, NULL, destroy_result};
 
 static void attach_result(struct running *running) {
-    const struct br_query *query = running->query;
-    struct br_operator *root = running->graph->operators[query->root->id];
+    struct br_operator *root = running->graph->operators[running->query->root->id];
     struct result *result = br_operator_alloc(running->graph, root->node, &result_class, sizeof *result);
-    uint32_t columns = root->node->field_count;
-    result->all_columns = br_calloc(columns + 1, sizeof *result->all_columns);
-    for (uint32_t c = 0; c < columns; c++)
-        result->all_columns[c] = c;
-    result->rows = (struct br_change_set){.name = "query", .key = result->all_columns, .key_count = columns};
-    result->query = query;
-    result->arena = br_arena_create();
-    result->other_arena = br_arena_create();
-    result->bounded =
-        root->node->append_only && query->limit >= 0 && query->limit <= LIMIT_MAX && query->offset <= LIMIT_MAX;
-    if (result->bounded)
-        result->wanted = (size_t)query->limit + (size_t)(query->offset > 0 ? query->offset : 0);
+    result->rows = br_query_rows_create(running->query);
     br_operator_connect(root, &result->op, 0);
     running->result = result;
 }
@@ -168,16 +198,16 @@ static enum br_status push_scanned(void *context, const struct br_batch *batch, 
 static enum br_status feed(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
                            struct br_error *error) {
     running->graph->epoch = &running->epoch;
-    for (uint32_t n = running->query->node_count; n > 0 && !running->result->enough; n--) {
+    for (uint32_t n = running->query->node_count; n > 0 && !running->result->rows->enough; n--) {
         const struct br_node *node = running->query->nodes[n - 1];
         if (node->kind != BR_NODE_SCAN)
             continue;
         enum br_status status =
             br_graph_scan(views, node->scan.view, epoch, push_scanned, running->graph->operators[node->id], error);
-        if (status != BR_OK && !running->result->enough)
+        if (status != BR_OK && !running->result->rows->enough)
             return status;
     }
-    return running->result->enough ? BR_OK : br_graph_end_epoch(running->graph, &running->epoch, error);
+    return running->result->rows->enough ? BR_OK : br_graph_end_epoch(running->graph, &running->epoch, error);
 }
 
 static struct br_event_time *no_watermarks(struct br_arena *arena, uint32_t table_count) {
@@ -204,27 +234,27 @@ static enum br_status start(struct running *running, struct br_graph *views, con
 }
 
 // --- the result's rows
-static enum br_status net_rows(struct running *running, struct br_error *error) {
+static enum br_status net_rows(struct br_query_rows *rows, struct br_error *error) {
     struct br_change *changes = NULL;
     size_t count = 0;
-    BR_TRY(br_change_set_net(&running->result->rows, running->arena, &changes, &count, error));
-    running->rows = br_arena_alloc(running->arena, count * sizeof *running->rows);
+    BR_TRY(br_change_set_net(&rows->set, rows->arena, &changes, &count, error));
+    rows->rows = br_arena_alloc(rows->arena, count * sizeof *rows->rows);
     for (size_t i = 0; i < count; i++) {
         BR_CHECK(changes[i].new_batch != NULL);
-        running->rows[i] = (struct result_row){changes[i].new_batch, changes[i].new_row, changes[i].count};
+        rows->rows[i] = (struct result_row){changes[i].new_batch, changes[i].new_row, changes[i].count};
     }
-    running->row_count = count;
+    rows->row_count = count;
     return BR_OK;
 }
 
-static void order_rows(struct running *running) {
-    if (running->query->order_count == 0)
+static void order_rows(struct br_query_rows *rows) {
+    if (rows->query->order_count == 0)
         return;
-    const struct br_sort_item *items = sort_rows(running->query, running->rows, running->row_count, running->arena);
-    struct result_row *sorted = br_arena_alloc(running->arena, running->row_count * sizeof *sorted);
-    for (size_t i = 0; i < running->row_count; i++)
-        sorted[i] = running->rows[items[i].index];
-    running->rows = sorted;
+    const struct br_sort_item *items = sort_rows(rows->query, rows->rows, rows->row_count, rows->arena);
+    struct result_row *sorted = br_arena_alloc(rows->arena, rows->row_count * sizeof *sorted);
+    for (size_t i = 0; i < rows->row_count; i++)
+        sorted[i] = rows->rows[items[i].index];
+    rows->rows = sorted;
 }
 
 static enum br_status give_full(const struct br_batch *batch, br_graph_each each, void *context,
@@ -232,14 +262,16 @@ static enum br_status give_full(const struct br_batch *batch, br_graph_each each
     return batch == NULL || batch->row_count == 0 ? BR_OK : each(context, batch, error);
 }
 
-static enum br_status give_rows(struct running *running, br_graph_each each, void *context, struct br_error *error) {
-    const struct br_query *query = running->query;
-    const struct br_operator *root = &running->result->op;
+enum br_status br_query_rows_give(struct br_query_rows *rows, br_graph_each each, void *context,
+                                  struct br_error *error) {
+    const struct br_query *query = rows->query;
+    BR_TRY(net_rows(rows, error));
+    order_rows(rows);
     int64_t skip = query->offset > 0 ? query->offset : 0, left = query->limit;
-    struct br_arena *arena = root->arena;
+    struct br_arena *arena = rows->result_arena;
     struct br_batch *batch = NULL;
-    for (size_t i = 0; i < running->row_count && left != 0; i++) {
-        const struct result_row *row = &running->rows[i];
+    for (size_t i = 0; i < rows->row_count && left != 0; i++) {
+        const struct result_row *row = &rows->rows[i];
         int64_t count = row->count <= skip ? 0 : row->count - skip;
         skip -= row->count - count;
         if (left >= 0 && count > left)
@@ -247,7 +279,7 @@ static enum br_status give_rows(struct running *running, br_graph_each each, voi
         left -= left >= 0 ? count : 0;
         for (; count > 0; count--) {
             if (batch == NULL)
-                batch = br_batch_create(arena, root->types, NULL, root->node->field_count);
+                batch = br_batch_create(arena, rows->types, NULL, query->root->field_count);
             br_batch_append_row(batch, row->batch, row->row);
             if (batch->row_count < BR_BATCH_ROWS)
                 continue;
@@ -263,9 +295,7 @@ static enum br_status run(struct running *running, struct br_graph *views, const
                           br_graph_each each, void *context, struct br_error *error) {
     BR_TRY(start(running, views, epoch, error));
     BR_TRY(feed(running, views, epoch, error));
-    BR_TRY(net_rows(running, error));
-    order_rows(running);
-    return give_rows(running, each, context, error);
+    return br_query_rows_give(running->result->rows, each, context, error);
 }
 
 enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
