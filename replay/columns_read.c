@@ -369,8 +369,7 @@ static bool next_message(struct decoding *decoding, uint64_t *sequence, int64_t 
     uint64_t step, time_step, subject, set;
     if (!take_varint(&decoding->sequence, &step) || step == 0 || *sequence + step < *sequence ||
         !take_varint(&decoding->time, &time_step) || !take_varint(&decoding->subject, &subject) ||
-        subject >= decoding->subject_words.count || !take_varint(&decoding->headers, &set) ||
-        set > decoding->set_count)
+        subject >= decoding->subject_words.count || !take_varint(&decoding->headers, &set) || set > decoding->set_count)
         return false;
     *sequence += step;
     *time_us = (int64_t)((uint64_t)*time_us + (uint64_t)br_unzigzag(time_step));

@@ -55,7 +55,7 @@ enum br_status br_epochs_open(struct br_log *log, const char *pipeline, struct b
     epochs->log = log;
     epochs->arena = br_arena_create();
     br_task_output_stream(pipeline, epochs->stream, sizeof epochs->stream);
-    br_task_commit_subject(pipeline, "live", epochs->owner_subject, sizeof epochs->owner_subject);
+    br_task_owner_subject(pipeline, epochs->owner_subject, sizeof epochs->owner_subject);
     enum br_status status = fetch(epochs, epochs->owner_subject, 0, epochs->arena, &epochs->last, &found, error);
     if (status != BR_OK || !found) {
         br_epochs_close(&epochs);

@@ -31,7 +31,7 @@ struct br_replay {
     struct br_replay_options options;
     struct br_task *task, *shadow;
     struct br_commits *commits, *shadow_commits;
-    struct br_difference *difference;
+    struct br_differences *difference;
     struct br_tap taps[2]; // of the shadow, of the task
     enum stage stage;
     uint64_t target;
@@ -47,13 +47,13 @@ static enum br_status tap_changes(void *context, const struct br_view *view, con
     struct br_replay *replay = context;
     return replay->difference == NULL
                ? BR_OK
-               : br_difference_changes(replay->difference, BR_OTHER, view, changes, count, error);
+               : br_differences_changes(replay->difference, BR_OTHER, view, changes, count, error);
 }
 
 static enum br_status tap_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                struct br_error *error) {
     struct br_replay *replay = context;
-    return replay->difference == NULL ? BR_OK : br_difference_rows(replay->difference, BR_OTHER, view, batch, error);
+    return replay->difference == NULL ? BR_OK : br_differences_rows(replay->difference, BR_OTHER, view, batch, error);
 }
 
 static enum br_status tap_shadow_changes(void *context, const struct br_view *view, const struct br_change *changes,
@@ -61,13 +61,13 @@ static enum br_status tap_shadow_changes(void *context, const struct br_view *vi
     struct br_replay *replay = context;
     return replay->difference == NULL
                ? BR_OK
-               : br_difference_changes(replay->difference, BR_FORMER, view, changes, count, error);
+               : br_differences_changes(replay->difference, BR_FORMER, view, changes, count, error);
 }
 
 static enum br_status tap_shadow_rows(void *context, const struct br_view *view, const struct br_batch *batch,
                                       struct br_error *error) {
     struct br_replay *replay = context;
-    return replay->difference == NULL ? BR_OK : br_difference_rows(replay->difference, BR_FORMER, view, batch, error);
+    return replay->difference == NULL ? BR_OK : br_differences_rows(replay->difference, BR_FORMER, view, batch, error);
 }
 
 // --- making
@@ -117,7 +117,7 @@ void br_replay_destroy(struct br_replay **replay_ptr) {
     struct br_replay *replay = *replay_ptr;
     if (replay == NULL)
         return;
-    br_difference_destroy(&replay->difference);
+    br_differences_destroy(&replay->difference);
     br_commits_close(&replay->commits);
     br_commits_close(&replay->shadow_commits);
     br_task_destroy(&replay->task);
@@ -334,7 +334,7 @@ struct br_task *br_replay_shadow(struct br_replay *replay) {
     return replay->shadow;
 }
 
-struct br_difference *br_replay_difference(struct br_replay *replay) {
+struct br_differences *br_replay_differences(struct br_replay *replay) {
     return replay->difference;
 }
 
@@ -394,10 +394,10 @@ static struct br_lineage_state state_of(struct br_task *task, const struct br_pi
 }
 
 static enum br_status compare(struct br_task *shadow, const struct br_pipeline *base_pipeline, struct br_task *task,
-                              const struct br_pipeline *pipeline, struct br_difference **ret_difference,
+                              const struct br_pipeline *pipeline, struct br_differences **ret_difference,
                               struct br_error *error) {
     struct br_lineage_state former = state_of(shadow, base_pipeline), other = state_of(task, pipeline);
-    return br_difference_create(&former, &other, ret_difference, error);
+    return br_differences_create(&former, &other, ret_difference, error);
 }
 
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
@@ -421,7 +421,7 @@ enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, stru
 
 static enum br_status give_corrections(void *context, const struct br_sink *former, const struct br_sink *own,
                                        struct br_error *error) {
-    return br_difference_give(context, former, own, error);
+    return br_differences_give(context, former, own, error);
 }
 
 static enum br_status take_over(struct br_replay *replay, const struct br_promotion *promotion,
@@ -496,7 +496,7 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
                      replay->superseded_by, replay->options.base_lineage);
         return BR_OK;
     }
-    uint64_t changed = br_difference_count(replay->difference);
+    uint64_t changed = br_differences_count(replay->difference);
     if (promotion->max_changed != 0 && changed > promotion->max_changed) {
         *ret_promoted = BR_PROMOTE_REFUSED;
         br_error_set(error, BR_DATA, "%" PRIu64 " rows would change, more than the %" PRIu64 " allowed", changed,
@@ -511,7 +511,7 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
                                          struct br_error *error) {
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
     BR_CHECK(record != NULL && br_task_epoch(shadow) == record->from_epoch);
-    struct br_difference *difference = NULL;
+    struct br_differences *difference = NULL;
     BR_TRY(compare(shadow, base_pipeline, task, pipeline, &difference, error));
     char *replay = br_strdup(record->replay), *from = br_strdup(record->from_lineage),
          *reason = br_strdup(record->reason);
@@ -526,7 +526,7 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
                                    .context = difference};
     bool done = false;
     enum br_status status = br_task_take_over(task, &takeover, &done, error);
-    br_difference_destroy(&difference);
+    br_differences_destroy(&difference);
     free(replay);
     free(from);
     free(reason);

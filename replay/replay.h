@@ -14,7 +14,7 @@
 #define BR_REPLAY_REPLAY_H
 
 #include "processor/task.h"
-#include "replay/difference.h"
+#include "replay/differences.h"
 
 struct br_replay;
 
@@ -67,7 +67,7 @@ enum br_status br_replay_add_shadow(struct br_replay *replay, br_open_store open
 // *ret_aligned false: step on (when the shadow is ahead), or call again (one epoch of the shadow was done).
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) BR_MUST_CHECK;
 // NULL until it is aligned.
-struct br_difference *br_replay_difference(struct br_replay *replay);
+struct br_differences *br_replay_differences(struct br_replay *replay);
 
 struct br_promotion {
     const char *reason;

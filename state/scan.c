@@ -281,7 +281,7 @@ static inline __attribute__((always_inline)) void fetch_ahead(const struct br_st
     const struct order_chunk *chunk = order->chunks[place.chunk];
     const struct order_chunk *next = place.chunk + 1 < order->chunk_count ? order->chunks[place.chunk + 1] : NULL;
     size_t far = place.at + 2 * FETCH_AHEAD, near = place.at + FETCH_AHEAD;
-    const uint8_t *entry = far < chunk->count                                ? chunk->items[far]
+    const uint8_t *entry = far < chunk->count                                 ? chunk->items[far]
                            : next != NULL && far - chunk->count < next->count ? next->items[far - chunk->count]
                                                                               : NULL;
     if (entry != NULL) {

@@ -344,7 +344,7 @@ static void step_replay(struct world *world, struct process *process) {
         process->has_shadow = status == BR_OK;
     }
     if (status == BR_OK && process->has_shadow && progress != BR_REPLAY_REACHED &&
-        (br_replay_difference(process->replay) == NULL || progress == BR_REPLAY_WAITING))
+        (br_replay_differences(process->replay) == NULL || progress == BR_REPLAY_WAITING))
         status = try_promotion(world, process, &error);
     if (status != BR_OK)
         note_end(world, process, &error, "a step of the replay failed");

@@ -13,8 +13,8 @@
 //
 // D1. For a tracked key that is in no entry both sides have the same row.
 // D2. Entries are given in key order, so the same difference is given as the same messages.
-#ifndef BR_REPLAY_DIFFERENCE_H
-#define BR_REPLAY_DIFFERENCE_H
+#ifndef BR_REPLAY_DIFFERENCES_H
+#define BR_REPLAY_DIFFERENCES_H
 
 #include "processor/operators/graph.h"
 
@@ -26,7 +26,7 @@ enum br_view_fate {
     BR_FATE_UNSTORED,
     BR_FATE_EFFECT,
 };
-enum br_difference_side { BR_FORMER, BR_OTHER };
+enum br_lineage_side { BR_FORMER, BR_OTHER };
 
 // One side, between two epochs. Borrowed as long as the difference lives.
 struct br_lineage_state {
@@ -36,29 +36,29 @@ struct br_lineage_state {
     const struct br_event_time *watermarks; // by table
 };
 
-struct br_difference;
+struct br_differences;
 
 // Compares whatever both sides hold now.
-enum br_status br_difference_create(const struct br_lineage_state *former, const struct br_lineage_state *other,
-                                    struct br_difference **ret_difference, struct br_error *error) BR_MUST_CHECK;
-void br_difference_destroy(struct br_difference **difference);
-enum br_view_fate br_difference_fate(const struct br_difference *difference, enum br_difference_side side,
-                                     uint32_t view);
+enum br_status br_differences_create(const struct br_lineage_state *former, const struct br_lineage_state *other,
+                                     struct br_differences **ret_difference, struct br_error *error) BR_MUST_CHECK;
+void br_differences_destroy(struct br_differences **difference);
+enum br_view_fate br_differences_fate(const struct br_differences *difference, enum br_lineage_side side,
+                                      uint32_t view);
 
 // The net changes of an epoch of one side (br_tap). Both sides must have done the epoch before the set means anything.
-enum br_status br_difference_changes(struct br_difference *difference, enum br_difference_side side,
-                                     const struct br_view *view, const struct br_change *changes, size_t count,
-                                     struct br_error *error) BR_MUST_CHECK;
-enum br_status br_difference_rows(struct br_difference *difference, enum br_difference_side side,
-                                  const struct br_view *view, const struct br_batch *batch, struct br_error *error)
+enum br_status br_differences_changes(struct br_differences *difference, enum br_lineage_side side,
+                                      const struct br_view *view, const struct br_change *changes, size_t count,
+                                      struct br_error *error) BR_MUST_CHECK;
+enum br_status br_differences_rows(struct br_differences *difference, enum br_lineage_side side,
+                                   const struct br_view *view, const struct br_batch *batch, struct br_error *error)
     BR_MUST_CHECK;
 
 // Keys (or rows of views without key) that differ now, in tracked views.
-uint64_t br_difference_count(const struct br_difference *difference);
+uint64_t br_differences_count(const struct br_differences *difference);
 // Gives what has to be published to turn what subscribers of the former side know into the other side: rows as the
 // former side publishes them to `former`, the rest to `other`. Changes that the former side still holds back for an
 // emit interval are taken into account.
-enum br_status br_difference_give(struct br_difference *difference, const struct br_sink *former,
-                                  const struct br_sink *other, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_differences_give(struct br_differences *difference, const struct br_sink *former,
+                                   const struct br_sink *other, struct br_error *error) BR_MUST_CHECK;
 
 #endif

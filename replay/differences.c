@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// See difference.h.
+// See differences.h.
 //
 // A tracked view has a state table in memory, ordered by key:
 //   keyed      key bytes → flags (1: former row, 2: other row), varint length of the former row, its bytes, the other's
 //   multiset   key bytes of all columns + row bytes → zigzag varint of how many more the other side has, row bytes
-#include "replay/difference.h"
+#include "replay/differences.h"
 
 #include "processor/expr/row.h"
 #include "processor/sql/sql.h"
+#include "replay/compare.h"
 
 #include <string.h>
 
@@ -25,7 +26,7 @@ struct tracked {
     bool keyed;
 };
 
-struct br_difference {
+struct br_differences {
     struct br_lineage_state former, other;
     enum br_view_fate *former_fates, *other_fates; // by view index of each side
     struct tracked *tracked;                       // by view index of the other side; table NULL: not tracked
@@ -80,7 +81,7 @@ static bool published_alike(const struct br_view *a, const struct br_view *b) {
     return true;
 }
 
-static enum br_view_fate fate_of(const struct br_difference *d, const struct br_view *former,
+static enum br_view_fate fate_of(const struct br_differences *d, const struct br_view *former,
                                  const struct br_view *other) {
     if ((former != NULL && former->effect) || (other != NULL && other->effect))
         return BR_FATE_EFFECT;
@@ -94,7 +95,7 @@ static enum br_view_fate fate_of(const struct br_difference *d, const struct br_
     return published_alike(former, other) ? BR_FATE_SAME : BR_FATE_REPLACED;
 }
 
-static void track(struct br_difference *d, const struct br_view *view) {
+static void track(struct br_differences *d, const struct br_view *view) {
     const struct br_node *root = view->root;
     struct tracked *tracked = &d->tracked[view->index];
     tracked->view = view;
@@ -110,7 +111,7 @@ static void track(struct br_difference *d, const struct br_view *view) {
         tracked->key[k] = root->has_key ? root->key[k] : k;
 }
 
-static void settle_fates(struct br_difference *d) {
+static void settle_fates(struct br_differences *d) {
     const struct br_pipeline *former = d->former.pipeline, *other = d->other.pipeline;
     for (uint32_t v = 0; v < former->view_count; v++)
         d->former_fates[v] = fate_of(d, &former->views[v], br_pipeline_find_view(other, former->views[v].name));
@@ -121,7 +122,7 @@ static void settle_fates(struct br_difference *d) {
     }
 }
 
-enum br_view_fate br_difference_fate(const struct br_difference *d, enum br_difference_side side, uint32_t view) {
+enum br_view_fate br_differences_fate(const struct br_differences *d, enum br_lineage_side side, uint32_t view) {
     return side == BR_FORMER ? d->former_fates[view] : d->other_fates[view];
 }
 
@@ -151,16 +152,29 @@ static bool same_row(struct br_slice a, struct br_slice b) {
     return (a.ptr == NULL) == (b.ptr == NULL) && br_slice_equal(a, b);
 }
 
-static struct br_slice encode(struct br_difference *d, const struct tracked *tracked, const struct br_batch *batch,
+static struct br_slice encode(struct br_differences *d, const struct tracked *tracked, const struct br_batch *batch,
                               uint32_t row) {
     size_t at = d->row.len;
     br_row_encode(batch, row, NULL, tracked->column_count, &d->row);
     return (struct br_slice){d->row.ptr + at, d->row.len - at};
 }
 
+static enum br_status put_pair(struct br_differences *d, const struct tracked *tracked, struct br_slice key,
+                               const struct pair *pair, struct br_error *error) {
+    br_buffer_clear(&d->value);
+    br_buffer_append_byte(
+        &d->value, (uint8_t)((pair->former.ptr != NULL ? HAS_FORMER : 0) | (pair->other.ptr != NULL ? HAS_OTHER : 0)));
+    br_buffer_append_varint(&d->value, pair->former.len);
+    if (pair->former.ptr != NULL)
+        br_buffer_append_slice(&d->value, pair->former);
+    if (pair->other.ptr != NULL)
+        br_buffer_append_slice(&d->value, pair->other);
+    return br_state_put(tracked->table, key, br_buffer_slice(&d->value), error);
+}
+
 // The row of one key becomes `now` on one side (ptr NULL: it goes). What the other side has stands in the entry;
 // without one it is what this side had, `before` (D1).
-static enum br_status set_row(struct br_difference *d, const struct tracked *tracked, enum br_difference_side side,
+static enum br_status set_row(struct br_differences *d, const struct tracked *tracked, enum br_lineage_side side,
                               struct br_slice key, struct br_slice before, struct br_slice now,
                               struct br_error *error) {
     struct br_entry *entry = NULL;
@@ -191,7 +205,7 @@ static enum br_status set_row(struct br_difference *d, const struct tracked *tra
 }
 
 // `count` more rows on the other side than before.
-static enum br_status add_count(struct br_difference *d, const struct tracked *tracked, struct br_slice key,
+static enum br_status add_count(struct br_differences *d, const struct tracked *tracked, struct br_slice key,
                                 struct br_slice row, int64_t count, struct br_error *error) {
     struct br_entry *entry = NULL;
     uint64_t held;
@@ -216,15 +230,15 @@ static enum br_status add_count(struct br_difference *d, const struct tracked *t
     return br_state_put(tracked->table, whole, br_buffer_slice(&d->value), error);
 }
 
-static struct tracked *find_tracked(struct br_difference *d, enum br_difference_side side, const struct br_view *view) {
-    if (br_difference_fate(d, side, view->index) != BR_FATE_SAME)
+static struct tracked *find_tracked(struct br_differences *d, enum br_lineage_side side, const struct br_view *view) {
+    if (br_differences_fate(d, side, view->index) != BR_FATE_SAME)
         return NULL;
     if (side == BR_OTHER)
         return &d->tracked[view->index];
     return &d->tracked[br_pipeline_find_view(d->other.pipeline, view->name)->index];
 }
 
-static enum br_status take_change(struct br_difference *d, const struct tracked *tracked, enum br_difference_side side,
+static enum br_status take_change(struct br_differences *d, const struct tracked *tracked, enum br_lineage_side side,
                                   const struct br_change *change, struct br_error *error) {
     br_buffer_clear(&d->row);
     br_buffer_reserve(&d->row, 1); // so that an empty row has an address
@@ -248,8 +262,8 @@ static enum br_status take_change(struct br_difference *d, const struct tracked 
     return set_row(d, tracked, side, change->key, before, now, error);
 }
 
-enum br_status br_difference_changes(struct br_difference *d, enum br_difference_side side, const struct br_view *view,
-                                     const struct br_change *changes, size_t count, struct br_error *error) {
+enum br_status br_differences_changes(struct br_differences *d, enum br_lineage_side side, const struct br_view *view,
+                                      const struct br_change *changes, size_t count, struct br_error *error) {
     const struct tracked *tracked = find_tracked(d, side, view);
     for (size_t i = 0; tracked != NULL && i < count; i++)
         BR_TRY(take_change(d, tracked, side, &changes[i], error));
@@ -257,8 +271,8 @@ enum br_status br_difference_changes(struct br_difference *d, enum br_difference
     return BR_OK;
 }
 
-enum br_status br_difference_rows(struct br_difference *d, enum br_difference_side side, const struct br_view *view,
-                                  const struct br_batch *batch, struct br_error *error) {
+enum br_status br_differences_rows(struct br_differences *d, enum br_lineage_side side, const struct br_view *view,
+                                   const struct br_batch *batch, struct br_error *error) {
     const struct tracked *tracked = find_tracked(d, side, view);
     if (tracked == NULL)
         return BR_OK;
@@ -278,35 +292,58 @@ enum br_status br_difference_rows(struct br_difference *d, enum br_difference_si
 
 // --- making
 
-struct filling {
-    struct br_difference *difference;
-    const struct br_view *view;
-    enum br_difference_side side;
-};
-
-static enum br_status fill_rows(void *context, const struct br_batch *batch, struct br_error *error) {
-    struct filling *filling = context;
-    return br_difference_rows(filling->difference, filling->side, filling->view, batch, error);
+// One row that the comparison found to differ.
+static enum br_status take_difference(void *context, const struct br_difference *found, struct br_error *error) {
+    struct br_differences *d = context;
+    const struct br_view *view = found->after_view != NULL ? found->after_view : found->before_view;
+    const struct tracked *tracked = find_tracked(d, found->after_view != NULL ? BR_OTHER : BR_FORMER, view);
+    BR_CHECK(tracked != NULL);
+    br_buffer_clear(&d->row);
+    br_buffer_reserve(&d->row, 1);
+    size_t former_len = 0;
+    if (!tracked->keyed) {
+        bool extra = found->before == NULL;
+        struct br_slice row = extra ? encode(d, tracked, found->after, found->after_row)
+                                    : encode(d, tracked, found->before, found->before_row);
+        return add_count(d, tracked, found->key, row, extra ? found->count : -found->count, error);
+    }
+    if (found->before != NULL)
+        former_len = encode(d, tracked, found->before, found->before_row).len;
+    if (found->after != NULL)
+        encode(d, tracked, found->after, found->after_row);
+    struct pair pair = {0};
+    if (found->before != NULL)
+        pair.former = (struct br_slice){d->row.ptr, former_len};
+    if (found->after != NULL)
+        pair.other = (struct br_slice){d->row.ptr + former_len, d->row.len - former_len};
+    d->count++;
+    return put_pair(d, tracked, found->key, &pair, error);
 }
 
-static enum br_status fill_side(struct br_difference *d, enum br_difference_side side, struct br_error *error) {
-    const struct br_lineage_state *state = side == BR_FORMER ? &d->former : &d->other;
+// Views without key are compared as multisets whatever the keys; a row changed in both then comes as one gone, one new.
+static enum br_status compare(struct br_differences *d, struct br_error *error) {
+    struct br_arena *arena = br_arena_create();
+    struct br_epoch former = epoch_of(&d->former, arena), other = epoch_of(&d->other, arena);
+    struct br_compare_side before = {d->former.pipeline, d->former.graph, &former},
+                           after = {d->other.pipeline, d->other.graph, &other};
+    const char **views = br_arena_array(arena, const char *, d->other.pipeline->view_count);
+    struct br_compare_options options = {.views = views, .each = take_difference, .each_context = d};
+    for (uint32_t v = 0; v < d->other.pipeline->view_count; v++)
+        if (d->other_fates[v] == BR_FATE_SAME)
+            views[options.view_count++] = d->other.pipeline->views[v].name;
+    struct br_compare_report *report = NULL;
     enum br_status status = BR_OK;
-    for (uint32_t v = 0; v < state->pipeline->view_count && status == BR_OK; v++) {
-        struct filling filling = {d, &state->pipeline->views[v], side};
-        if (br_difference_fate(d, side, v) != BR_FATE_SAME)
-            continue;
-        struct br_arena *arena = br_arena_create();
-        struct br_epoch epoch = epoch_of(state, arena);
-        status = br_graph_scan(state->graph, v, &epoch, fill_rows, &filling, error);
-        br_arena_destroy(&arena);
-    }
+    if (options.view_count != 0)
+        status = br_compare(&before, &after, &options, &report, error);
+    br_compare_report_destroy(&report);
+    br_arena_destroy(&arena);
+    br_state_end_epoch(d->state);
     return status;
 }
 
-enum br_status br_difference_create(const struct br_lineage_state *former, const struct br_lineage_state *other,
-                                    struct br_difference **ret_difference, struct br_error *error) {
-    struct br_difference *d = br_calloc(1, sizeof *d);
+enum br_status br_differences_create(const struct br_lineage_state *former, const struct br_lineage_state *other,
+                                     struct br_differences **ret_difference, struct br_error *error) {
+    struct br_differences *d = br_calloc(1, sizeof *d);
     d->former = *former;
     d->other = *other;
     d->former_fates = br_calloc(former->pipeline->view_count + 1, sizeof *d->former_fates);
@@ -315,20 +352,18 @@ enum br_status br_difference_create(const struct br_lineage_state *former, const
     enum br_status status = br_state_create(br_store_create_memory(), BUDGET_BYTES, &d->state, error);
     if (status == BR_OK) {
         settle_fates(d);
-        status = fill_side(d, BR_FORMER, error);
+        status = compare(d, error);
     }
-    if (status == BR_OK)
-        status = fill_side(d, BR_OTHER, error);
     if (status != BR_OK) {
-        br_difference_destroy(&d);
+        br_differences_destroy(&d);
         return status;
     }
     *ret_difference = d;
     return BR_OK;
 }
 
-void br_difference_destroy(struct br_difference **d_ptr) {
-    struct br_difference *d = *d_ptr;
+void br_differences_destroy(struct br_differences **d_ptr) {
+    struct br_differences *d = *d_ptr;
     if (d == NULL)
         return;
     for (uint32_t v = 0; v < d->other.pipeline->view_count; v++) {
@@ -346,7 +381,7 @@ void br_difference_destroy(struct br_difference **d_ptr) {
     *d_ptr = NULL;
 }
 
-uint64_t br_difference_count(const struct br_difference *d) {
+uint64_t br_differences_count(const struct br_differences *d) {
     return d->count;
 }
 
@@ -417,7 +452,7 @@ static enum br_status give_entry(struct giving *giving, const struct tracked *tr
                      : give_change(giving, bare, none, row, count, error);
 }
 
-static enum br_status give_tracked(struct br_difference *d, const struct tracked *tracked, const struct br_sink *sink,
+static enum br_status give_tracked(struct br_differences *d, const struct tracked *tracked, const struct br_sink *sink,
                                    struct br_error *error) {
     struct giving giving = {.view = tracked->view,
                             .sink = sink,
@@ -455,7 +490,7 @@ static enum br_status held_changes(struct br_graph *graph, uint32_t view, bool b
     return BR_OK;
 }
 
-static enum br_status apply_held(struct br_difference *d, bool back, struct br_error *error) {
+static enum br_status apply_held(struct br_differences *d, bool back, struct br_error *error) {
     const struct br_pipeline *pipeline = d->former.pipeline;
     struct br_arena *arena = br_arena_create();
     enum br_status status = BR_OK;
@@ -464,7 +499,7 @@ static enum br_status apply_held(struct br_difference *d, bool back, struct br_e
         size_t count;
         status = held_changes(d->former.graph, v, back, arena, &held, &count, error);
         if (status == BR_OK)
-            status = br_difference_changes(d, BR_FORMER, &pipeline->views[v], held, count, error);
+            status = br_differences_changes(d, BR_FORMER, &pipeline->views[v], held, count, error);
     }
     br_arena_destroy(&arena);
     return status;
@@ -473,14 +508,14 @@ static enum br_status apply_held(struct br_difference *d, bool back, struct br_e
 // All rows of a view, as if they went (former) or came (other). Canonical order is by key, which scans don't promise:
 // the rows go through a table of their own.
 struct whole {
-    struct br_difference *difference;
+    struct br_differences *difference;
     struct tracked tracked;
-    enum br_difference_side side;
+    enum br_lineage_side side;
 };
 
 static enum br_status take_whole(void *context, const struct br_batch *batch, struct br_error *error) {
     struct whole *whole = context;
-    struct br_difference *d = whole->difference;
+    struct br_differences *d = whole->difference;
     struct br_arena *arena = br_arena_create();
     struct br_slice *keys = br_arena_array(arena, struct br_slice, batch->row_count);
     br_batch_keys(batch, whole->tracked.key, whole->tracked.key_count, arena, keys);
@@ -506,10 +541,10 @@ static enum br_status take_held(struct whole *whole, struct br_graph *graph, str
     return BR_OK;
 }
 
-static enum br_status give_whole(struct br_difference *d, enum br_difference_side side, const struct br_view *view,
+static enum br_status give_whole(struct br_differences *d, enum br_lineage_side side, const struct br_view *view,
                                  const struct br_sink *sink, struct br_error *error) {
     const struct br_lineage_state *lineage = side == BR_FORMER ? &d->former : &d->other;
-    struct br_difference own = {.tracked = br_calloc(view->index + 1, sizeof *own.tracked)};
+    struct br_differences own = {.tracked = br_calloc(view->index + 1, sizeof *own.tracked)};
     BR_TRY(br_state_create(br_store_create_memory(), BUDGET_BYTES, &own.state, error));
     track(&own, view);
     struct whole whole = {&own, own.tracked[view->index], side};
@@ -531,7 +566,7 @@ static enum br_status give_whole(struct br_difference *d, enum br_difference_sid
     return status;
 }
 
-static enum br_status give_all(struct br_difference *d, const struct br_sink *former, const struct br_sink *other,
+static enum br_status give_all(struct br_differences *d, const struct br_sink *former, const struct br_sink *other,
                                struct br_error *error) {
     const struct br_pipeline *former_pipeline = d->former.pipeline, *other_pipeline = d->other.pipeline;
     for (uint32_t v = 0; v < former_pipeline->view_count; v++) {
@@ -551,8 +586,8 @@ static enum br_status give_all(struct br_difference *d, const struct br_sink *fo
     return BR_OK;
 }
 
-enum br_status br_difference_give(struct br_difference *d, const struct br_sink *former, const struct br_sink *other,
-                                  struct br_error *error) {
+enum br_status br_differences_give(struct br_differences *d, const struct br_sink *former, const struct br_sink *other,
+                                   struct br_error *error) {
     BR_TRY(apply_held(d, true, error));
     enum br_status status = give_all(d, former, other, error);
     struct br_error ignored;
