@@ -176,7 +176,10 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         status = br_make_input_streams(log, pipeline, &error);
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
+        char name[128];
+        br_worker_name(name, sizeof name);
         struct br_worker_options worker = {.pipeline = pipeline,
+                                           .name = name,
                                            .log = log,
                                            .data_path = arguments->data,
                                            .state_budget_bytes = arguments->budget_bytes,

@@ -4,6 +4,7 @@
 
 #include "base/logging.h"
 #include "processor/pipeline_text.h"
+#include "processor/sql/sql.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,20 +12,29 @@
 #include <unistd.h>
 
 #define IDLE_WAIT_US 50000
+#define STORE_TRIES_MAX 200 // 50 ms each
 #define STORE_CACHE_BYTES ((size_t)64 << 20)
 
-struct store_place {
-    char path[4096];
-};
+enum br_status br_worker_state_path(const char *data_path, const char *pipeline, const char *lineage, char *path,
+                                    size_t size, struct br_error *error) {
+    size_t safe = strspn(lineage, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (lineage[0] == '\0' || lineage[safe] != '\0')
+        return br_error_set(error, BR_FATAL, "\"%.64s\" is no name of a lineage", lineage);
+    int length = snprintf(path, size, "%s/%s/%s", data_path, pipeline, lineage);
+    if (length < 0 || (size_t)length >= size)
+        return br_error_set(error, BR_FATAL, "the data path is too long: %s", data_path);
+    return BR_OK;
+}
 
-static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
-    const struct store_place *place = context;
+enum br_status br_worker_open_store(void *context, bool set_aside, struct br_store **ret_store,
+                                    struct br_error *error) {
+    const char *path = context;
     if (set_aside) {
         char aside[4200];
-        BR_TRY(br_store_set_aside(place->path, aside, sizeof aside, error));
+        BR_TRY(br_store_set_aside(path, aside, sizeof aside, error));
         br_log_line(BR_LEVEL_WARN, "state set aside", BR_STR("path", aside));
     }
-    return br_store_open_rocksdb(place->path, STORE_CACHE_BYTES, ret_store, error);
+    return br_store_open_rocksdb(path, STORE_CACHE_BYTES, ret_store, error);
 }
 
 void br_worker_name(char *name, size_t size) {
@@ -43,45 +53,80 @@ static void tell_progress(struct br_task *task) {
                 BR_INT("quarantined", status.quarantined));
 }
 
-static enum br_status run_until_stopped(struct br_task *task, const struct br_worker_options *options,
+// What the worker works on: its own task at first, then those of lineages that took over.
+struct worker {
+    const struct br_worker_options *options;
+    const struct br_pipeline *pipeline;
+    struct br_pipeline *loaded; // the pipeline, when it isn't the worker's own
+    char lineage[64];
+    bool takes_over; // another lineage owned the outputs when the worker began
+    char state_path[4096], checkpoint_path[4096];
+    struct br_task *task;
+};
+
+static enum br_status run_until_stopped(struct worker *worker, struct br_task *task, struct br_log *log,
                                         struct br_error *error) {
+    const struct br_worker_options *options = worker->options;
     const struct br_clock *clock = br_clock_system();
     int64_t told_us = clock->mono(clock).us;
+    br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name),
+                BR_STR("lineage", br_task_lineage(task)), BR_STR("worker", options->name),
+                BR_INT("epoch", br_task_epoch(task)));
     while (!*options->stop) {
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
-            br_log_wait(options->log, IDLE_WAIT_US);
+            br_log_wait(log, IDLE_WAIT_US);
         int64_t now_us = clock->mono(clock).us;
         if (options->progress_interval_us != 0 && now_us - told_us >= options->progress_interval_us) {
             tell_progress(task);
             told_us = now_us;
         }
     }
-    return br_task_stop(task, error);
+    BR_TRY(br_task_stop(task, error));
+    br_log_line(BR_LEVEL_INFO, "stopped", BR_STR("pipeline", options->pipeline->name),
+                BR_INT("epoch", br_task_epoch(task)));
+    return BR_OK;
 }
 
 // So that a later worker can say what has changed. Nothing depends on it: what can't be stored is only told.
-static void store_text(const struct br_worker_options *options) {
+static void store_text(const struct worker *worker) {
     struct br_error error;
-    if (br_pipeline_text_store(options->log, options->pipeline, &error) != BR_OK)
+    if (br_pipeline_text_store(worker->options->log, worker->pipeline, &error) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "the pipeline's text isn't stored beside its commits",
-                    BR_STR("pipeline", options->pipeline->name), BR_STR("why", error.message));
+                    BR_STR("pipeline", worker->pipeline->name), BR_STR("why", error.message));
 }
 
-enum br_status br_worker_run(const struct br_worker_options *options, struct br_error *error) {
-    struct store_place place;
-    char name[128];
-    int length = snprintf(place.path, sizeof place.path, "%s/%s/live", options->data_path, options->pipeline->name);
-    if (length < 0 || (size_t)length >= sizeof place.path)
-        return br_error_set(error, BR_FATAL, "the data path is too long: %s", options->data_path);
-    br_worker_name(name, sizeof name);
-    struct br_task_options task_options = {.pipeline = options->pipeline,
+// Whoever promoted the lineage in another process on this machine is about to leave its folder.
+static enum br_status open_own_store(void *context, bool set_aside, struct br_store **ret_store,
+                                     struct br_error *error) {
+    struct worker *worker = context;
+    enum br_status status;
+    int tries = worker->takes_over ? STORE_TRIES_MAX : 1;
+    do
+        status = br_worker_open_store(worker->state_path, set_aside, ret_store, error);
+    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 && !*worker->options->stop &&
+           (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
+    return status;
+}
+
+static enum br_status start_task(struct worker *worker, struct br_error *error) {
+    const struct br_worker_options *options = worker->options;
+    const char *name = options->pipeline->name;
+    BR_TRY(br_worker_state_path(options->data_path, name, worker->lineage, worker->state_path,
+                                sizeof worker->state_path, error));
+    BR_TRY(br_worker_state_path(options->data_path, name, "checkpoints", worker->checkpoint_path,
+                                sizeof worker->checkpoint_path, error));
+    struct br_task_options task_options = {.pipeline = worker->pipeline,
                                            .log = options->log,
                                            .clock = br_clock_system(),
-                                           .worker = name,
-                                           .open_store = open_store,
-                                           .store_context = &place,
+                                           .lineage = worker->lineage,
+                                           .open_input = options->open_input,
+                                           .input_context = options->input_context,
+                                           .checkpoint_path = worker->checkpoint_path,
+                                           .worker = options->name,
+                                           .open_store = open_own_store,
+                                           .store_context = worker,
                                            .state_budget_bytes = options->state_budget_bytes,
                                            .epoch_messages = options->epoch_messages,
                                            .epoch_time_us = options->epoch_time_us,
@@ -89,19 +134,100 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
                                            .serve = true};
-    struct br_task *task = NULL;
-    enum br_status status = br_task_create(&task_options, &task, error);
-    if (status == BR_OK)
-        status = br_task_recover(task, error);
+    BR_TRY(br_task_create(&task_options, &worker->task, error));
+    BR_TRY(br_task_recover(worker->task, error));
+    if (br_task_unfinished_takeover(worker->task) == NULL)
+        return BR_OK;
+    if (options->finish_takeover == NULL)
+        return br_error_set(error, BR_FATAL, "a takeover of pipeline %s was cut; braid run can end it", name);
+    return options->finish_takeover(options->replay_context, worker->task, worker->pipeline, error);
+}
+
+static enum br_status run_own(struct worker *worker, char *superseded_by, size_t size, struct br_error *error) {
+    enum br_status status = start_task(worker, error);
     if (status == BR_OK) {
-        store_text(options);
-        br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name), BR_STR("worker", name),
-                    BR_INT("epoch", br_task_epoch(task)));
-        status = run_until_stopped(task, options, error);
+        store_text(worker);
+        status = run_until_stopped(worker, worker->task, worker->options->log, error);
     }
+    const char *by = worker->task == NULL ? NULL : br_task_superseded_by(worker->task);
+    snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
+    br_task_destroy(&worker->task);
+    return status;
+}
+
+static enum br_status run_successor(struct worker *worker, struct br_successor *successor, char *superseded_by,
+                                    size_t size, struct br_error *error) {
+    enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);
+    const char *by = br_task_superseded_by(successor->task);
+    snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
+    br_task_destroy(&successor->task);
+    successor->release(successor->owned);
+    return status;
+}
+
+static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash, struct br_error *error) {
+    enum br_status status;
+    do {
+        status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, worker->lineage,
+                                    sizeof worker->lineage, ret_plan_hash, error);
+        if (status == BR_RETRY)
+            br_log_wait(worker->options->log, IDLE_WAIT_US);
+    } while (status == BR_RETRY && !*worker->options->stop);
+    return status;
+}
+
+// The lineage that has taken over may be of a changed pipeline: its text is beside its commits.
+static enum br_status go_on_with_owner(struct worker *worker, struct br_error *error) {
+    const struct br_worker_options *options = worker->options;
+    uint64_t plan_hash;
+    BR_TRY(find_owner(worker, &plan_hash, error));
+    br_pipeline_destroy(&worker->loaded);
+    worker->pipeline = options->pipeline;
+    worker->takes_over = true;
+    if (plan_hash == options->pipeline->plan_hash || plan_hash == 0)
+        return BR_OK;
+    BR_TRY(br_pipeline_text_load(options->log, options->pipeline->name, plan_hash, &worker->loaded, error));
+    if (worker->loaded == NULL)
+        return br_error_set(error, BR_FATAL,
+                            "lineage %s has taken the outputs of pipeline %s over with a changed SQL file, which this "
+                            "worker hasn't got: start it again with that file",
+                            worker->lineage, options->pipeline->name);
+    worker->pipeline = worker->loaded;
+    return BR_OK;
+}
+
+// A new pipeline has no output stream yet: its first lineage is "live".
+static enum br_status find_first_owner(struct worker *worker, struct br_error *error) {
+    struct br_stream_info info;
+    struct br_error missing;
+    char stream[256];
+    br_task_output_stream(worker->options->pipeline->name, stream, sizeof stream);
+    snprintf(worker->lineage, sizeof worker->lineage, "live");
+    enum br_status status;
+    while ((status = br_log_stream_info(worker->options->log, stream, &info, &missing)) == BR_RETRY &&
+           !*worker->options->stop)
+        br_log_wait(worker->options->log, IDLE_WAIT_US);
+    return status == BR_FATAL ? BR_OK : find_owner(worker, NULL, error);
+}
+
+enum br_status br_worker_run(const struct br_worker_options *options, struct br_error *error) {
+    struct worker worker = {.options = options, .pipeline = options->pipeline};
+    char superseded_by[64];
+    enum br_status status = find_first_owner(&worker, error);
     if (status == BR_OK)
-        br_log_line(BR_LEVEL_INFO, "stopped", BR_STR("pipeline", options->pipeline->name),
-                    BR_INT("epoch", br_task_epoch(task)));
-    br_task_destroy(&task);
+        status = run_own(&worker, superseded_by, sizeof superseded_by, error);
+    while (status == BR_FATAL && superseded_by[0] != '\0') {
+        struct br_successor successor;
+        br_log_line(BR_LEVEL_INFO, "another lineage has taken the outputs over", BR_STR("pipeline", options->pipeline->name),
+                    BR_STR("lineage", superseded_by));
+        if (options->successor != NULL && options->successor(options->replay_context, superseded_by, &successor)) {
+            status = run_successor(&worker, &successor, superseded_by, sizeof superseded_by, error);
+            continue;
+        }
+        status = go_on_with_owner(&worker, error);
+        if (status == BR_OK)
+            status = run_own(&worker, superseded_by, sizeof superseded_by, error);
+    }
+    br_pipeline_destroy(&worker.loaded);
     return status;
 }

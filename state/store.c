@@ -149,6 +149,12 @@ enum br_status br_store_last_key(struct br_store *store, struct br_slice first, 
 }
 
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) {
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL && slash != path && (size_t)(slash - path) < sizeof parent) {
+        snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+        BR_TRY(store_make_folder(parent, error));
+    }
     return store->ops->checkpoint(store, path, error);
 }
 
