@@ -101,7 +101,9 @@ int br_load_pipeline(const char *path, const struct br_pipeline_arguments *argum
         br_complain("%s isn't SQL text: it has a NUL byte", path);
         return BR_EXIT_NO;
     }
-    struct br_pipeline_options options = {arguments->name, arguments->descriptors, arguments->descriptor_count};
+    struct br_pipeline_options options = {.name = arguments->name,
+                                          .descriptor_paths = arguments->descriptors,
+                                          .descriptor_path_count = arguments->descriptor_count};
     struct br_diagnostics *diagnostics = br_diagnostics_create(path, (const char *)text.ptr);
     struct br_error error = {0};
     enum br_status status = br_pipeline_load(path, (const char *)text.ptr, &options, diagnostics, ret_pipeline, &error);

@@ -30,15 +30,39 @@ static enum br_status read_file(const char *path, struct br_buffer *out, struct 
     return BR_OK;
 }
 
+static void keep_set(struct sql_binder *binder, struct br_slice bytes) {
+    struct br_pipeline *pipeline = binder->pipeline;
+    struct br_slice *sets = br_arena_array(binder->arena, struct br_slice, pipeline->descriptor_set_count + 1);
+    if (pipeline->descriptor_set_count != 0)
+        memcpy(sets, pipeline->descriptor_sets, pipeline->descriptor_set_count * sizeof *sets);
+    sets[pipeline->descriptor_set_count++] = br_arena_copy(binder->arena, bytes);
+    pipeline->descriptor_sets = sets;
+}
+
 static void load_descriptors(struct sql_binder *binder, const char *path, int location) {
     struct br_buffer bytes = {0};
     struct br_error error;
+    if (binder->sets_given)
+        return;
     if (read_file(path, &bytes, &error) != BR_OK)
         sql_error(binder, location, "make it by protoc --include_imports --descriptor_set_out=FILE", "%s",
                   error.message);
     else if (br_descriptors_add_set(binder->descriptors, br_buffer_slice(&bytes), path, &error) != BR_OK)
         sql_error_of(binder, location, &error);
+    else
+        keep_set(binder, br_buffer_slice(&bytes));
     br_buffer_free(&bytes);
+}
+
+static void take_sets(struct sql_binder *binder, const struct br_pipeline_options *options) {
+    struct br_error error;
+    binder->sets_given = true;
+    for (size_t i = 0; i < options->descriptor_set_count; i++) {
+        if (br_descriptors_add_set(binder->descriptors, options->descriptor_sets[i], binder->path, &error) != BR_OK)
+            sql_error_of(binder, 0, &error);
+        else
+            keep_set(binder, options->descriptor_sets[i]);
+    }
 }
 
 // Relative to the SQL file.
@@ -266,6 +290,8 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
     pipeline->name = named ? br_arena_strdup(binder->arena, options->name) : name_of_file(binder->arena, binder->path);
     if (!valid_name(pipeline->name))
         sql_error(binder, 0, "letters, digits, _ and -, at most 64", "invalid pipeline name '%s'", pipeline->name);
+    if (options != NULL && options->descriptor_sets != NULL)
+        take_sets(binder, options);
     for (size_t i = 0; options != NULL && i < options->descriptor_path_count; i++)
         load_descriptors(binder, options->descriptor_paths[i], 0);
     if (br_utf8_valid_prefix(br_slice_of(binder->text)) != strlen(binder->text)) {

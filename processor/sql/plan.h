@@ -203,8 +203,10 @@ struct br_pipeline {
     const struct br_row_type **types; // CREATE TYPE … AS (…)
     uint32_t type_count;
     struct br_descriptors *descriptors; // owned: derived messages and those of the files
-    uint64_t plan_hash;                 // over everything that decides results: equal hashes give equal digests
-    struct br_arena *arena;             // owned; holds all of this
+    struct br_slice *descriptor_sets;   // the files' bytes, so that the pipeline can be loaded where they aren't
+    uint32_t descriptor_set_count;
+    uint64_t plan_hash;     // over everything that decides results: equal hashes give equal digests
+    struct br_arena *arena; // owned; holds all of this
 };
 
 // An ad-hoc SELECT bound against a pipeline's views. Nodes are of its own; scans name the views they read.

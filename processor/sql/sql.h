@@ -32,6 +32,9 @@ struct br_pipeline_options {
     const char *const
         *descriptor_paths; // from flags; those of SET braid.descriptors (relative to the SQL file) come on top
     size_t descriptor_path_count;
+    // Sets at hand; NULL: none. When given they are all there are: no file is opened, whatever the SQL names.
+    const struct br_slice *descriptor_sets;
+    size_t descriptor_set_count;
 };
 // BR_DATA when the file has errors (they are in diagnostics); a pipeline is returned only without errors.
 enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,

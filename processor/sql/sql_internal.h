@@ -86,6 +86,7 @@ struct sql_binder {
     int statement; // where the statement at hand begins
     struct br_pipeline *pipeline;
     struct br_descriptors *descriptors;
+    bool sets_given;                       // the descriptor sets are not to be read from files
     struct sql_symbol *symbols, *messages; // SQL names; rows of protobuf messages named directly
     struct sql_symbol *ctes;               // innermost first
     struct sql_function *functions;
