@@ -15,6 +15,7 @@ static const struct br_command commands[] = {
     {"status", "show where a running worker is", br_command_status},
     {"schema", "print the protobuf schema of tables and views", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},
+    {"replay", "run history again, compare, promote and roll back", br_command_replay},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -3,7 +3,7 @@
 #ifndef BR_CLI_RELATION_H
 #define BR_CLI_RELATION_H
 
-#include "cli/outputs.h"
+#include "replay/outputs.h"
 
 struct br_relation;
 

@@ -2,7 +2,7 @@
 // braid tail: the changes of views, as they are committed, as JSON lines. braid quarantine: the events that were set
 // aside.
 #include "cli/cli.h"
-#include "cli/outputs.h"
+#include "replay/outputs.h"
 #include "processor/task.h"
 
 #include <inttypes.h>

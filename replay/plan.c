@@ -537,6 +537,7 @@ void br_replay_plan_fill(const struct br_replay_plan *plan, Braid__V1__ReplayJob
     record->base_lineage = (char *)plan->base_lineage;
     record->base_first_epoch = plan->base_first_epoch;
     record->base_last_epoch = plan->base_last_epoch;
+    record->base_plan_hash = plan->base_plan_hash;
     record->fresh_epochs = plan->fresh_epochs;
     record->progress = br_arena_new(plan->arena, Braid__V1__ReplayProgress);
     braid__v1__replay_progress__init(record->progress);

@@ -351,7 +351,7 @@ enum br_status br_replay_add_shadow(struct br_replay *replay, br_open_store open
                                    .lineage = options->base_lineage,
                                    .role = BR_TASK_SHADOW,
                                    .open_input = options->open_input,
-                                   .input_context = options->input_context,
+                                   .input_context = options->base_input_context,
                                    .tap = &replay->taps[0],
                                    .worker = options->worker,
                                    .open_store = open_store,

@@ -28,6 +28,31 @@ static void expect_set_error(const char *text, uint32_t line, uint32_t column, c
     unload(&l);
 }
 
+Test(table, a_pipeline_keeps_its_descriptor_sets_and_can_be_loaded_from_them_without_the_files) {
+    const char *text = "SET braid.descriptors = '/nowhere/to/be/found.binpb';\n"
+                       "CREATE TABLE o () WITH (message = 'shop.v1.Order2', event_time = 'at');\n"
+                       "CREATE MATERIALIZED VIEW v AS SELECT id, state FROM o";
+    struct loaded from_file = load_with_set(strchr(text, '\n') + 1);
+    cr_assert_not_null(from_file.pipeline, "%s", from_file.diagnostics->list[0].message);
+    cr_assert_eq(from_file.pipeline->descriptor_set_count, 1);
+    cr_assert(br_slice_equal(from_file.pipeline->descriptor_sets[0], (struct br_slice){shop_set, sizeof shop_set}));
+    struct br_pipeline_options options = {.descriptor_sets = from_file.pipeline->descriptor_sets,
+                                          .descriptor_set_count = 1};
+    struct loaded again = {NULL, br_diagnostics_create("shop.sql", text)};
+    struct br_error error;
+    cr_assert_eq(br_pipeline_load("shop.sql", text, &options, again.diagnostics, &again.pipeline, &error), BR_OK);
+    cr_assert_eq(again.pipeline->plan_hash, from_file.pipeline->plan_hash);
+    cr_assert_eq(again.pipeline->descriptor_set_count, 1);
+    unload(&again);
+    options.descriptor_set_count = 0;
+    again.diagnostics = br_diagnostics_create("shop.sql", text);
+    cr_assert_eq(br_pipeline_load("shop.sql", text, &options, again.diagnostics, &again.pipeline, &error), BR_DATA);
+    cr_assert_not_null(strstr(again.diagnostics->list[0].message, "shop.v1.Order2"), "the file isn't opened: %s",
+                       again.diagnostics->list[0].message);
+    unload(&again);
+    unload(&from_file);
+}
+
 Test(table, columns_gates_and_defaults) {
     struct loaded l = load_ok("CREATE TABLE t (id bigint NOT NULL, amount numeric DEFAULT 1.5 CHECK (amount >= 0),\n"
                               "  at timestamptz DEFAULT now(), note text, CHECK (id > 0 AND amount < 100), CONSTRAINT "

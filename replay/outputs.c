@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See outputs.h.
-#include "cli/outputs.h"
+#include "replay/outputs.h"
 
 #include "base/json.h"
 #include "braid/v1/commit.pb-c.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what a pipeline has written to its output stream: rows of views, packed or not, and quarantined and late
 // events, as JSON.
-#ifndef BR_CLI_OUTPUTS_H
-#define BR_CLI_OUTPUTS_H
+#ifndef BR_REPLAY_OUTPUTS_H
+#define BR_REPLAY_OUTPUTS_H
 
 #include "processor/input.h"
 

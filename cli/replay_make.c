@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// A replay from its options: pipelines, plan and job record. See replay.h.
+#include "cli/replay.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+int replay_pipeline_name(const struct replay_arguments *arguments, char *name, size_t size,
+                         struct br_pipeline **ret_pipeline) {
+    size_t len = strlen(arguments->word);
+    *ret_pipeline = NULL;
+    if (len <= 4 || strcmp(arguments->word + len - 4, ".sql") != 0) {
+        snprintf(name, size, "%s", arguments->word);
+        return BR_EXIT_OK;
+    }
+    int code = br_load_pipeline(arguments->word, &arguments->pipeline, false, ret_pipeline);
+    if (code == BR_EXIT_OK)
+        snprintf(name, size, "%s", (*ret_pipeline)->name);
+    return code;
+}
+
+// The changed pipeline bears the name of the running one, whatever its file says.
+static int load_changed(const struct replay_arguments *arguments, struct replay_draft *draft) {
+    if (arguments->new_path == NULL)
+        return BR_EXIT_OK;
+    struct br_pipeline_arguments named = arguments->pipeline;
+    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+    named.name = draft->name;
+    int code = br_load_pipeline(arguments->new_path, &named, false, &draft->after);
+    if (code != BR_EXIT_OK)
+        return code;
+    if (!br_read_file(arguments->new_path, &text))
+        return BR_EXIT_FAILED;
+    Braid__V1__ReplayJob *record = &draft->record;
+    record->sql = br_arena_strndup(draft->arena, (const char *)text.ptr, text.len);
+    record->sql_name = (char *)arguments->new_path;
+    record->n_descriptors = draft->after->descriptor_set_count;
+    record->descriptors = br_arena_array(draft->arena, ProtobufCBinaryData, record->n_descriptors + 1);
+    for (size_t i = 0; i < record->n_descriptors; i++) {
+        struct br_slice set = draft->after->descriptor_sets[i];
+        record->descriptors[i] = (ProtobufCBinaryData){set.len, (uint8_t *)set.ptr};
+    }
+    return BR_EXIT_OK;
+}
+
+// --- the plan
+
+static void add_view(struct br_plan_view *views, size_t *count, const char *view, const char *verdict) {
+    views[(*count)++] = (struct br_plan_view){view, verdict, ""};
+}
+
+// Which views keep their state: those with the same signature all the way down to the tables.
+static size_t compare_views(const struct br_pipeline *before, const struct br_pipeline *after, struct br_arena *arena,
+                            const struct br_plan_view **ret_views) {
+    size_t count = 0;
+    if (before == NULL || after == NULL)
+        return 0;
+    struct br_plan_view *views = br_arena_array(arena, struct br_plan_view, before->view_count + after->view_count + 1);
+    for (uint32_t v = 0; v < after->view_count; v++) {
+        const struct br_view *view = &after->views[v], *former = br_pipeline_find_view(before, view->name);
+        bool same = former != NULL && former->root->signature == view->root->signature &&
+                    former->lateness_us == view->lateness_us;
+        add_view(views, &count, view->name, former == NULL ? "new" : same ? "keep" : "rebuild");
+    }
+    for (uint32_t v = 0; v < before->view_count; v++)
+        if (br_pipeline_find_view(after, before->views[v].name) == NULL)
+            add_view(views, &count, before->views[v].name, "removed");
+    *ret_views = views;
+    return count;
+}
+
+// What the last replay of this pipeline made, as the rate to be expected; 0: none has run.
+static double last_rate(struct br_log *log, const char *name) {
+    struct br_jobs *jobs = NULL;
+    struct br_job_list list = {0};
+    double rate = 0;
+    if (br_jobs_open(log, name, &jobs, NULL) == BR_OK && br_jobs_list(jobs, &list, NULL) == BR_OK) {
+        for (size_t i = 0; i < list.count; i++) {
+            const Braid__V1__ReplayProgress *progress = list.jobs[i].record->progress;
+            if (progress != NULL && progress->messages_per_second > 0)
+                rate = progress->messages_per_second;
+        }
+    }
+    br_job_list_free(&list);
+    br_jobs_close(&jobs);
+    return rate;
+}
+
+static int make_plan(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
+    struct br_error error;
+    const struct br_clock *clock = br_clock_system();
+    double rate = last_rate(log, draft->name);
+    struct br_replay_plan_options options = {
+        .log = log,
+        .pipeline_name = draft->name,
+        .pipeline = draft->after != NULL ? draft->after : draft->before,
+        .mode = arguments->verb == REPLAY_VERIFY ? BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY
+                                                 : BRAID__V1__REPLAY_MODE__REPLAY_MODE_RECOMPUTE,
+        .from = arguments->from,
+        .to = arguments->to,
+        .fresh_epochs = arguments->fresh_epochs,
+        .now = clock->wall(clock),
+        .messages_per_second = arguments->rate > 0 && (rate <= 0 || arguments->rate < rate) ? arguments->rate : rate,
+    };
+    options.view_count = compare_views(draft->before, draft->after, draft->arena, &options.views);
+    enum br_status status = br_replay_plan_make(&options, &draft->plan, &error);
+    if (status == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return status == BR_DATA ? BR_EXIT_NO : BR_EXIT_FAILED;
+}
+
+// A file that isn't what runs would be replayed as what runs, silently.
+static int check_same_pipeline(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+    if (draft->before == NULL || draft->plan->base_lineage[0] == '\0' ||
+        draft->before->plan_hash == draft->plan->base_plan_hash)
+        return BR_EXIT_OK;
+    br_complain("%s isn't the pipeline that runs as %s: it has changed. Give the name or the former file first, and "
+                "the changed one with --pipeline: braid replay %s %s --pipeline %s",
+                arguments->word, draft->name, arguments->verb == REPLAY_PLAN ? "plan" : "start", draft->name,
+                arguments->word);
+    return BR_EXIT_NO;
+}
+
+static int check_views(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+    const struct br_pipeline *pipeline = draft->after != NULL ? draft->after : draft->before;
+    for (size_t i = 0; pipeline != NULL && i < arguments->only_count; i++) {
+        if (br_pipeline_find_view(pipeline, arguments->only[i]) == NULL) {
+            br_complain("--only: pipeline %s has no view \"%s\"", draft->name, arguments->only[i]);
+            return BR_EXIT_NO;
+        }
+    }
+    return BR_EXIT_OK;
+}
+
+// --- the record
+
+static char *maker(struct br_arena *arena) {
+    char host[128] = "";
+    const char *user = getenv("USER");
+    if (gethostname(host, sizeof host - 1) != 0)
+        strcpy(host, "?");
+    return br_arena_printf(arena, "%s@%s:%d", user == NULL ? "?" : user, host, (int)getpid());
+}
+
+static void fill_record(const struct replay_arguments *arguments, struct replay_draft *draft) {
+    Braid__V1__ReplayJob *record = &draft->record;
+    br_replay_plan_fill(draft->plan, record);
+    record->created_by = maker(draft->arena);
+    record->reason = (char *)(arguments->reason == NULL ? "" : arguments->reason);
+    record->plan_hash = draft->after != NULL ? draft->after->plan_hash : draft->plan->base_plan_hash;
+    record->only = (char **)arguments->only;
+    record->n_only = arguments->only_count;
+    record->key = (char *)(arguments->key == NULL ? "" : arguments->key);
+    record->include_late = arguments->include_late;
+    record->include_quarantine = arguments->include_quarantine;
+    record->lateness_us = arguments->lateness_us;
+    record->rate = arguments->rate;
+    record->behind_live = arguments->behind_live;
+    record->publish = arguments->publish;
+}
+
+int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
+    *draft = (struct replay_draft){.arena = br_arena_create()};
+    braid__v1__replay_job__init(&draft->record);
+    int code = replay_pipeline_name(arguments, draft->name, sizeof draft->name, &draft->before);
+    if (code == BR_EXIT_OK)
+        code = load_changed(arguments, draft);
+    if (code == BR_EXIT_OK)
+        code = check_views(arguments, draft);
+    if (code == BR_EXIT_OK)
+        code = make_plan(arguments, log, draft);
+    if (code == BR_EXIT_OK)
+        code = check_same_pipeline(arguments, draft);
+    if (code == BR_EXIT_OK)
+        fill_record(arguments, draft);
+    return code;
+}
+
+void replay_draft_free(struct replay_draft *draft) {
+    br_replay_plan_free(&draft->plan);
+    br_pipeline_destroy(&draft->before);
+    br_pipeline_destroy(&draft->after);
+    br_arena_destroy(&draft->arena);
+}
