@@ -372,14 +372,22 @@ static void compare_sources(struct upgrade_reasons *reasons, const struct br_vie
 }
 
 // --- views beneath
+// Rebuilt for functions alone is what this view is then too, by this reason.
+static void note_rebuilt(struct upgrade_reasons *reasons, const struct br_view *before, const struct br_view *after) {
+    struct upgrade_reasons beneath = {.arena = reasons->arena, .before = reasons->before, .after = reasons->after};
+    upgrade_explain(&beneath, before, after);
+    br_buffer_free(&beneath.text);
+    reasons->functions |= beneath.functions;
+    reasons->others |= beneath.others;
+    upgrade_reason(reasons, "reads view %s, which is rebuilt", after->name);
+}
+
 static void note_views(struct upgrade_reasons *reasons, const struct br_view *view, const struct br_node *node) {
     const struct br_view *other = node == view->root ? NULL : upgrade_view_of(reasons->after, node);
     if (other != NULL) {
         const struct br_view *before = br_pipeline_find_view(reasons->before, other->name);
-        if (before != NULL && before->root->signature != other->root->signature) {
-            reasons->others = true;
-            upgrade_reason(reasons, "reads view %s, which is rebuilt", other->name);
-        }
+        if (before != NULL && before->root->signature != other->root->signature)
+            note_rebuilt(reasons, before, other);
         return;
     }
     for (uint32_t i = 0; i < node->input_count; i++)
