@@ -25,7 +25,7 @@ struct br_outputs {
     struct br_input **inputs; // by table, made when first needed
     struct br_arena *own, *arena;
     struct br_buffer line;
-    char commit_prefix[300], quarantine_prefix[300], late_prefix[300];
+    char commit_subject[300], quarantine_prefix[300], late_prefix[300];
 };
 
 static enum br_status open_view(struct br_outputs *outputs, struct view_reader *reader, const struct br_view *view,
@@ -50,7 +50,7 @@ enum br_status br_outputs_create(const struct br_pipeline *pipeline, struct br_o
     outputs->arena = br_arena_create();
     outputs->views = br_arena_array(outputs->own, struct view_reader, pipeline->view_count);
     outputs->inputs = br_arena_array(outputs->own, struct br_input *, pipeline->table_count);
-    snprintf(outputs->commit_prefix, sizeof outputs->commit_prefix, "braid.%s.commit.", pipeline->name);
+    br_task_owner_subject(pipeline->name, outputs->commit_subject, sizeof outputs->commit_subject);
     snprintf(outputs->quarantine_prefix, sizeof outputs->quarantine_prefix, "braid.%s.quarantine.", pipeline->name);
     snprintf(outputs->late_prefix, sizeof outputs->late_prefix, "braid.%s.late.", pipeline->name);
     for (uint32_t v = 0; v < pipeline->view_count; v++) {
@@ -248,7 +248,7 @@ static char op_of(struct br_slice name) {
 
 enum br_status br_outputs_read(struct br_outputs *outputs, const struct br_log_message *message,
                                const struct br_outputs_each *each, struct br_error *error) {
-    if (has_prefix(message->subject, outputs->commit_prefix))
+    if (br_slice_is(message->subject, outputs->commit_subject))
         return read_commit(outputs, message, each, error);
     if (has_prefix(message->subject, outputs->quarantine_prefix))
         return read_report(outputs, message, outputs->quarantine_prefix, false, each, error);

@@ -390,6 +390,7 @@ static const struct br_log_ops js_ops = {
     .stream_info = br_js_stream_info,
     .ensure_output = br_js_ensure_output,
     .ensure_input = br_js_ensure_input,
+    .purge = br_js_purge,
     .ensure_bucket = br_js_ensure_bucket,
     .get = br_js_get,
     .append = br_js_append,

@@ -150,6 +150,8 @@ enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const
                                    struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
     BR_MUST_CHECK;
+enum br_status br_js_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
+    BR_MUST_CHECK;
 enum br_status br_js_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error)
     BR_MUST_CHECK;
 enum br_status br_js_get(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,

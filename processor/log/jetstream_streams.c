@@ -270,6 +270,16 @@ enum br_status br_js_ensure_bucket(struct br_log *base, const char *bucket, int 
     return send_config(js_log(base), "CREATE", stream, config, &reply, error);
 }
 
+enum br_status br_js_purge(struct br_log *base, const char *stream, const char *subject, struct br_error *error) {
+    char api[SUBJECT_SIZE], what[SUBJECT_SIZE];
+    BR_JS_AUTO json_t *reply = NULL;
+    BR_JS_AUTO json_t *body = json_pack("{s:s}", "filter", subject);
+    BR_TRY(br_js_check_stream_name(stream, error));
+    snprintf(api, sizeof api, "$JS.API.STREAM.PURGE.%s", stream);
+    snprintf(what, sizeof what, "can't purge '%.200s' from stream %.200s", subject, stream);
+    return br_js_api(js_log(base), api, body, what, &reply, NULL, error);
+}
+
 // --- single messages
 
 static int base64_digit(char c) {

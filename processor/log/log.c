@@ -55,6 +55,11 @@ enum br_status br_log_ensure_bucket(struct br_log *log, const char *bucket, int 
     return log->ops->ensure_bucket(log, bucket, replicas, error);
 }
 
+enum br_status br_log_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error) {
+    BR_TRY(check_filter(subject, error));
+    return log->ops->purge(log, stream, subject, error);
+}
+
 enum br_status br_log_last(struct br_log *log, const char *stream, const char *subject, struct br_buffer *copy,
                            struct br_log_message *ret_message, bool *ret_found, struct br_error *error) {
     return log->ops->get(log, stream, subject, 0, copy, ret_message, ret_found, error);

@@ -92,6 +92,9 @@ enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const
 // makes it, the sequence of its last message changes it), read by br_log_last, and all keys by a reader.
 enum br_status br_log_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error)
     BR_MUST_CHECK;
+// Removes the messages of a subject (wildcards allowed) from a stream: a lineage's commits, when it is dropped.
+enum br_status br_log_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
+    BR_MUST_CHECK;
 // The last message on a subject, copied into `copy` (subject, headers, payload point there). *ret_found false when
 // there is none.
 enum br_status br_log_last(struct br_log *log, const char *stream, const char *subject, struct br_buffer *copy,

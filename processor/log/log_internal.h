@@ -14,6 +14,7 @@ struct br_log_ops {
     enum br_status (*ensure_output)(struct br_log *log, const char *stream, const struct br_output_options *options,
                                     struct br_stream_info *ret_info, struct br_error *error);
     enum br_status (*ensure_input)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
+    enum br_status (*purge)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
     enum br_status (*ensure_bucket)(struct br_log *log, const char *bucket, int replicas, struct br_error *error);
     // The message by its sequence; the last one on the subject when sequence is 0; with both, the first one on the
     // subject from the sequence on.

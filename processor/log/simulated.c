@@ -271,6 +271,14 @@ static enum br_status sim_ensure_bucket(struct br_log *base, const char *bucket,
     return BR_OK;
 }
 
+static enum br_status sim_purge(struct br_log *base, const char *name, const char *subject, struct br_error *error) {
+    struct sim_stream *stream;
+    BR_TRY(begin_refusable_call(sim_log(base), error));
+    BR_TRY(require_stream(sim_log(base), name, &stream, error));
+    br_sim_stream_purge(stream, br_slice_of(subject));
+    return BR_OK;
+}
+
 static enum br_status sim_get(struct br_log *base, const char *name, const char *subject, uint64_t sequence,
                               struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                               struct br_error *error) {
@@ -687,6 +695,7 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .stream_info = sim_stream_info,
         .ensure_output = sim_ensure_output,
         .ensure_input = sim_ensure_input,
+        .purge = sim_purge,
         .ensure_bucket = sim_ensure_bucket,
         .get = sim_get,
         .append = sim_append,

@@ -93,6 +93,7 @@ const struct br_log_message *br_sim_stream_next(const struct sim_stream *stream,
                                                 uint64_t sequence);
 // NULL when there is none with this sequence.
 const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence);
+void br_sim_stream_purge(struct sim_stream *stream, struct br_slice subject);
 void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_info *ret_info);
 // Lands the batch if its fences hold; false when one doesn't.
 bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *messages,

@@ -302,6 +302,15 @@ void br_sim_forget_after(struct br_sim *sim, const char *name, uint64_t last_kep
     settle(stream);
 }
 
+void br_sim_stream_purge(struct sim_stream *stream, struct br_slice subject) {
+    for (uint64_t sequence = stream->first_sequence; sequence <= stream->last_sequence; sequence++) {
+        const struct br_log_message *message = br_sim_stream_get(stream, sequence);
+        if (message != NULL && br_subject_matches(subject, message->subject))
+            remove_slot(stream, sequence);
+    }
+    settle(stream);
+}
+
 void br_sim_delete(struct br_sim *sim, const char *name, uint64_t sequence) {
     struct sim_stream *stream = must_find(sim, name);
     if (br_sim_stream_get(stream, sequence) != NULL)

@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: Apache-2.0
+// See runner.h. Each wish is a function here that brings the job to its next phase.
+#include "replay/runner_internal.h"
+
+#include "base/logging.h"
+#include "processor/sql/sql.h"
+#include "replay/commits.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RENEW_US INT64_C(500000)
+#define WAIT_US 10000
+#define HOLD_US INT64_C(300000)
+#define LIVE_LAG_MAX 2000 // messages; a replay that is to stay behind live yields beyond it
+#define YIELD_US 50000
+#define ASK_LIVE_US INT64_C(200000)
+
+#define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
+#define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
+
+static int64_t now_us(void) {
+    return br_clock_system()->mono(br_clock_system()).us;
+}
+
+static struct br_wall_time wall(void) {
+    return br_clock_system()->wall(br_clock_system());
+}
+
+bool run_stopped(const struct run *run) {
+    return run->options->stop != NULL && *run->options->stop;
+}
+
+// --- the record
+
+enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) {
+    bool held;
+    BR_TRY(br_jobs_change_held(run->options->jobs, run->id, run->options->worker, change, context, NULL, &held, error));
+    run->held = held;
+    if (!held)
+        return br_error_set(error, BR_RETRY, "another worker has taken replay %s over", run->id);
+    struct br_job job;
+    BR_TRY(br_jobs_read(run->options->jobs, run->id, &job, error));
+    br_job_free(&run->job);
+    run->job = job;
+    return BR_OK;
+}
+
+struct phase_change {
+    Braid__V1__ReplayPhase phase;
+    bool fulfilled, started, ended;
+    const char *text; // of the error; NULL: none
+    const char *former_lineage;
+    uint64_t takeover_epoch;
+};
+
+static enum br_status put_phase(void *context, struct br_job *job, bool *ret_write, struct br_error *error) {
+    const struct phase_change *change = context;
+    Braid__V1__ReplayJob *record = job->record;
+    (void)error;
+    *ret_write = true;
+    record->phase = change->phase;
+    if (change->fulfilled)
+        record->wish = WISH(UNSPECIFIED);
+    if (change->started && record->started_us == 0)
+        record->started_us = wall().us;
+    if (change->ended)
+        record->ended_us = wall().us;
+    record->error = change->text == NULL ? (char *)"" : br_arena_strdup(job->arena, change->text);
+    if (change->former_lineage != NULL)
+        record->former_lineage = br_arena_strdup(job->arena, change->former_lineage);
+    if (change->takeover_epoch != 0)
+        record->takeover_epoch = change->takeover_epoch;
+    return BR_OK;
+}
+
+static enum br_status set_phase(struct run *run, struct phase_change change, struct br_error *error) {
+    return run_change(run, put_phase, &change, error);
+}
+
+// --- progress
+
+static uint64_t position_done(const struct run *run) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    struct br_task *task = br_replay_task(run->replay);
+    uint64_t done = 0;
+    for (size_t i = 0; i < record->n_inputs; i++) {
+        const struct br_table *table = br_pipeline_find_table(run->own.pipeline, record->inputs[i]->table);
+        uint64_t first = record->inputs[i]->first_sequence, last = record->inputs[i]->last_sequence;
+        uint64_t at = table == NULL ? 0 : br_task_position(task, table->index, NULL);
+        at = at > last ? last : at;
+        done += at >= first && first != 0 ? at - first + 1 : 0;
+    }
+    return done;
+}
+
+static void measure(struct run *run) {
+    Braid__V1__ReplayProgress *progress = run->job.record->progress;
+    struct br_task_status status;
+    if (run->replay == NULL || progress == NULL)
+        return;
+    br_task_status(br_replay_task(run->replay), &status);
+    uint64_t done = position_done(run);
+    int64_t now = now_us();
+    if (run->measured_us != 0 && now > run->measured_us && done > run->measured_messages)
+        progress->messages_per_second =
+            (double)(done - run->measured_messages) * 1e6 / (double)(now - run->measured_us);
+    run->measured_us = now;
+    run->measured_messages = done;
+    progress->messages_done = done > progress->messages_done ? done : progress->messages_done;
+    progress->epochs = status.epoch;
+    progress->rows_out = status.rows_out;
+    progress->late = status.late;
+    progress->quarantined = status.quarantined;
+    progress->failed = status.failed;
+    uint64_t left = progress->messages_total > done ? progress->messages_total - done : 0;
+    progress->seconds_left =
+        progress->messages_per_second > 0 ? (int64_t)((double)left / progress->messages_per_second) : -1;
+}
+
+enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error) {
+    *ret_go_on = !run_stopped(run) && run->held;
+    int64_t now = now_us();
+    if (now - run->renewed_us < RENEW_US)
+        return BR_OK;
+    run->renewed_us = now;
+    measure(run);
+    struct br_job job = {0};
+    bool held;
+    BR_TRY(br_jobs_renew(run->options->jobs, run->id, run->options->worker, wall(), run->job.record->progress, &job,
+                         &held, error));
+    run->held = held;
+    if (held) {
+        br_job_free(&run->job);
+        run->job = job;
+    }
+    Braid__V1__ReplayWish wish = run->job.record->wish;
+    *ret_go_on = held && !run_stopped(run) && wish != WISH(PAUSE) && wish != WISH(CANCEL);
+    return BR_OK;
+}
+
+// --- rate
+
+struct live_status {
+    struct br_buffer answer;
+};
+
+static enum br_status take_status(void *context, struct br_slice part, struct br_error *error) {
+    (void)error;
+    br_buffer_append_slice(context, part);
+    return BR_OK;
+}
+
+static uint64_t live_lag(struct run *run) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) answer = {0};
+    struct br_error nobody;
+    char subject[320];
+    br_task_service_subject(run->options->pipeline_name, "status", subject, sizeof subject);
+    if (br_log_request(run->log, subject, br_slice_of("{}"), ASK_LIVE_US, take_status, &answer, &nobody) != BR_OK)
+        return 0;
+    *br_buffer_reserve(&answer, 1) = '\0';
+    const char *lag = strstr((const char *)answer.ptr, "\"lag\":");
+    return lag == NULL ? 0 : strtoull(lag + strlen("\"lag\":"), NULL, 10);
+}
+
+// Keeps to the job's rate, and out of the way of live when it is asked to.
+static void keep_rate(struct run *run) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    if (record->rate > 0) {
+        int64_t due = run->started_us + (int64_t)((double)(position_done(run) - run->rate_from) * 1e6 / record->rate);
+        int64_t ahead = due - now_us();
+        if (ahead > 0)
+            br_log_wait(run->log, ahead < RENEW_US ? ahead : RENEW_US);
+    }
+    if (!record->behind_live || now_us() - run->asked_live_us < ASK_LIVE_US)
+        return;
+    run->asked_live_us = now_us();
+    for (int i = 0; i < 20 && !run_stopped(run) && live_lag(run) > LIVE_LAG_MAX; i++)
+        br_log_wait(run->log, YIELD_US);
+}
+
+// --- the lineage
+
+static void fill_beginnings(struct run *run) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    const struct br_pipeline *pipeline = run->own.pipeline;
+    run->prehistory = br_calloc(pipeline->table_count + 1, sizeof *run->prehistory);
+    run->begin = br_calloc(pipeline->table_count + 1, sizeof *run->begin);
+    for (size_t i = 0; i < record->n_inputs; i++) {
+        const struct br_table *table = br_pipeline_find_table(pipeline, record->inputs[i]->table);
+        if (table == NULL)
+            continue;
+        run->prehistory[table->index] = record->inputs[i]->prehistory;
+        run->begin[table->index] = record->inputs[i]->first_sequence;
+    }
+}
+
+static bool begins_later(const struct run *run) {
+    for (uint32_t t = 0; t < run->own.pipeline->table_count; t++)
+        if (run->begin[t] > 1)
+            return true;
+    return false;
+}
+
+static enum br_status open_own_store(void *context, bool set_aside, struct br_store **ret_store,
+                                     struct br_error *error) {
+    return br_worker_open_store(((struct run *)context)->state_path, set_aside, ret_store, error);
+}
+
+static enum br_status open_replay(struct run *run, struct br_error *error) {
+    const struct br_runner_options *options = run->options;
+    const Braid__V1__ReplayJob *record = run->job.record;
+    BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, run->lineage, run->state_path,
+                                sizeof run->state_path, error));
+    fill_beginnings(run);
+    bool rolls_back = strcmp(run->lineage, run->id) != 0;
+    struct br_replay_options replay = {.pipeline = run->own.pipeline,
+                                       .base_pipeline = run->base.pipeline,
+                                       .lineage = run->lineage,
+                                       .base_lineage = run->base_lineage,
+                                       .log = run->log,
+                                       .clock = br_clock_system(),
+                                       .worker = options->worker,
+                                       .open_store = open_own_store,
+                                       .store_context = run,
+                                       .open_input = br_history_open_input,
+                                       .input_context = run->own.history,
+                                       .base_input_context = run->base.history,
+                                       .prehistory = rolls_back ? NULL : run->prehistory,
+                                       .begin = rolls_back || !begins_later(run) ? NULL : run->begin,
+                                       .fresh_epochs = record->fresh_epochs,
+                                       .publish_as = record->publish && !rolls_back ? run->id : NULL,
+                                       .state_budget_bytes = options->state_budget_bytes,
+                                       .stop = options->stop};
+    BR_TRY(br_replay_create(&replay, &run->replay, error));
+    run->started_us = now_us();
+    run->rate_from = position_done(run);
+    return BR_OK;
+}
+
+// One step, and what has to be done beside it.
+static enum br_status step(struct run *run, enum br_replay_progress *ret_progress, bool *ret_go_on,
+                           struct br_error *error) {
+    enum br_status status = br_replay_step(run->replay, ret_progress, error);
+    if (status == BR_RETRY && !run_stopped(run)) {
+        *ret_progress = BR_REPLAY_WAITING;
+        status = BR_OK;
+    }
+    BR_TRY(status);
+    keep_rate(run);
+    return run_tick(run, ret_go_on, error);
+}
+
+// Ended by a wish or a stop: what there is gets flushed, so that it is there when it goes on.
+static enum br_status interrupted(struct run *run, struct br_error *error) {
+    if (!run->held)
+        return br_error_set(error, BR_RETRY, "another worker has taken replay %s over", run->id);
+    if (run->replay != NULL)
+        BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+    Braid__V1__ReplayWish wish = run->job.record->wish;
+    if (wish == WISH(CANCEL))
+        return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
+                         error);
+    if (wish == WISH(PAUSE))
+        return set_phase(run, (struct phase_change){.phase = PHASE(PAUSED), .fulfilled = true}, error);
+    return br_error_set(error, BR_RETRY, "stopped");
+}
+
+// --- recompute
+
+static enum br_status recompute(struct run *run, struct br_error *error) {
+    BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->base, error));
+    BR_TRY(run_load_own(run, &run->own, error));
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
+    BR_TRY(open_replay(run, error));
+    br_replay_set_target(run->replay, run->job.record->base_last_epoch);
+    enum br_replay_progress progress = BR_REPLAY_WORKED;
+    for (bool go_on = true; progress != BR_REPLAY_REACHED;) {
+        BR_TRY(step(run, &progress, &go_on, error));
+        if (!go_on)
+            return interrupted(run, error);
+        if (progress == BR_REPLAY_WAITING)
+            br_log_wait(run->log, WAIT_US);
+    }
+    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+    measure(run);
+    run->renewed_us = 0;
+    bool go_on;
+    BR_TRY(run_tick(run, &go_on, error));
+    return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true, .ended = true}, error);
+}
+
+// --- the same position
+
+// Brings replay and shadow to the same epoch. *ret_go_on false: interrupted.
+static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *error) {
+    BR_TRY(run_fetch_checkpoint(run, error));
+    BR_TRY(br_replay_add_shadow(run->replay, run_open_shadow, run, error));
+    bool aligned = false;
+    *ret_go_on = true;
+    while (!aligned && *ret_go_on) {
+        BR_TRY(br_replay_align(run->replay, &aligned, error));
+        if (aligned)
+            return BR_OK;
+        enum br_replay_progress progress = BR_REPLAY_WORKED;
+        // A shadow that is behind catches up while the replay waits for it.
+        if (br_task_epoch(br_replay_shadow(run->replay)) < br_replay_follows(run->replay))
+            BR_TRY(run_tick(run, ret_go_on, error));
+        else
+            BR_TRY(step(run, &progress, ret_go_on, error));
+        if (progress == BR_REPLAY_WAITING)
+            br_log_wait(run->log, WAIT_US);
+    }
+    return BR_OK;
+}
+
+static enum br_status find_base(struct run *run, struct br_error *error) {
+    static const char live[] = "live";
+    char lineage[64];
+    uint64_t plan_hash;
+    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, lineage, sizeof lineage, &plan_hash, error));
+    run->base_lineage = strcmp(lineage, live) == 0 ? live : br_arena_strdup(run->own_arena, lineage);
+    return run_load_base(run, plan_hash, &run->base, error);
+}
+
+static enum br_status check_base(const struct run *run, struct br_error *error) {
+    if (strcmp(run->base_lineage, run->job.record->base_lineage) == 0)
+        return BR_OK;
+    return br_error_set(error, BR_DATA,
+                        "replay %s repeats lineage %s, but lineage %s owns the outputs now; start a new replay", run->id,
+                        run->job.record->base_lineage, run->base_lineage);
+}
+
+static enum br_status compare(struct run *run, struct br_error *error) {
+    BR_TRY(find_base(run, error));
+    BR_TRY(check_base(run, error));
+    BR_TRY(run_load_own(run, &run->own, error));
+    BR_TRY(open_replay(run, error));
+    bool go_on;
+    BR_TRY(align(run, &go_on, error));
+    if (!go_on)
+        return interrupted(run, error);
+    BR_TRY(run_report(run, error));
+    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+    return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
+}
+
+// --- promote and roll back
+
+// Has a verification found the base's lineage to be what the log says, up to where the replay began to be compared?
+static enum br_status check_verified(struct run *run, struct br_error *error) {
+    struct br_job_list list;
+    BR_TRY(br_jobs_list(run->options->jobs, &list, error));
+    bool verified = false;
+    for (size_t i = 0; i < list.count; i++) {
+        const Braid__V1__ReplayJob *other = list.jobs[i].record;
+        verified |= other->mode == BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY && other->phase == PHASE(DONE) &&
+                    other->first_bad_epoch == 0 && strcmp(other->base_lineage, run->base_lineage) == 0 &&
+                    other->base_last_epoch >= run->job.record->base_last_epoch;
+    }
+    br_job_list_free(&list);
+    if (verified)
+        return BR_OK;
+    return br_error_set(error, BR_DATA,
+                        "--require-verified: no verification of lineage %s has reached epoch %" PRIu64
+                        " (braid replay verify %s)",
+                        run->base_lineage, (uint64_t)run->job.record->base_last_epoch, run->options->pipeline_name);
+}
+
+static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
+    struct br_promotion promotion = {.reason = run->job.record->reason,
+                                     .rollback = rollback,
+                                     .max_changed = run->job.record->max_changed,
+                                     .hold_us = HOLD_US};
+    br_replay_set_target(run->replay, UINT64_MAX);
+    *ret_promoted = false;
+    for (bool go_on = true; go_on;) {
+        enum br_replay_progress progress;
+        enum br_promoted promoted = BR_PROMOTE_AGAIN;
+        BR_TRY(step(run, &progress, &go_on, error));
+        if (progress == BR_REPLAY_WAITING)
+            BR_TRY(br_replay_promote(run->replay, &promotion, &promoted, error));
+        if (promoted == BR_PROMOTE_REFUSED)
+            return BR_DATA; // error has the words
+        *ret_promoted = promoted == BR_PROMOTED;
+        if (*ret_promoted)
+            return BR_OK;
+    }
+    return BR_OK;
+}
+
+static void release_run(void *owned);
+
+// The task goes on as the live one: with whoever takes it, else it is left in its folder.
+static enum br_status hand_over(struct run *run, bool *ret_taken, struct br_error *error) {
+    struct br_task *task = br_replay_take_task(run->replay);
+    br_replay_destroy(&run->replay);
+    *ret_taken = run->options->promoted != NULL;
+    if (!*ret_taken) {
+        enum br_status status = br_task_stop(task, error);
+        br_task_destroy(&task);
+        return status;
+    }
+    struct br_error ignored;
+    enum br_status status = br_task_serve_from_now(task, &ignored);
+    if (status != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "the new owner of the outputs can't answer requests",
+                    BR_STR("pipeline", run->options->pipeline_name), BR_STR("why", ignored.message));
+    struct br_successor successor = {
+        .task = task, .log = run->log, .pipeline = run->own.pipeline, .release = release_run, .owned = run};
+    run->options->promoted(run->options->context, &successor);
+    return BR_OK;
+}
+
+static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
+    BR_TRY(find_base(run, error));
+    if (rollback) {
+        run->lineage = br_arena_strdup(run->own_arena, run->job.record->former_lineage);
+        if (strcmp(run->base_lineage, run->id) != 0)
+            return br_error_set(error, BR_DATA, "lineage %s owns the outputs, not %s: there is nothing to roll back",
+                                run->base_lineage, run->id);
+        BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->own, error));
+    } else {
+        BR_TRY(check_base(run, error));
+        BR_TRY(run_load_own(run, &run->own, error));
+        if (run->job.record->n_only != 0 || run->job.record->key[0] != '\0')
+            return br_error_set(error, BR_DATA,
+                                "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
+                                "promoted",
+                                run->id);
+        if (run->job.record->require_verified)
+            BR_TRY(check_verified(run, error));
+    }
+    BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
+    BR_TRY(open_replay(run, error));
+    bool go_on, promoted = false;
+    BR_TRY(align(run, &go_on, error));
+    if (go_on && !rollback)
+        BR_TRY(run_report(run, error));
+    if (go_on && run->job.record->dry_run) {
+        BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+        return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
+    }
+    if (go_on)
+        BR_TRY(try_until_promoted(run, rollback, &promoted, error));
+    if (!promoted)
+        return interrupted(run, error);
+    struct phase_change change = {.phase = rollback ? PHASE(ROLLED_BACK) : PHASE(PROMOTED),
+                                  .fulfilled = true,
+                                  .ended = true,
+                                  .former_lineage = rollback ? NULL : run->base_lineage,
+                                  .takeover_epoch = br_task_epoch(br_replay_task(run->replay))};
+    struct br_error late = {0};
+    enum br_status told = set_phase(run, change, &late);
+    if (told != BR_OK) // it is promoted all the same: a worker that claims the job finds it so
+        br_log_line(BR_LEVEL_WARN, "a replay's record couldn't be changed", BR_STR("replay", run->id),
+                    BR_STR("why", late.message));
+    return hand_over(run, ret_taken, error);
+}
+
+// A worker died between the takeover and the record: the log knows better.
+static enum br_status note_promoted(struct run *run, bool rollback, bool *ret_noted, struct br_error *error) {
+    char lineage[64];
+    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, lineage, sizeof lineage, NULL, error));
+    bool promoted = strcmp(lineage, run->id) == 0;
+    *ret_noted = !rollback ? promoted : !promoted && strcmp(lineage, run->job.record->former_lineage) == 0;
+    if (!*ret_noted)
+        return BR_OK;
+    return set_phase(run,
+                     (struct phase_change){.phase = rollback ? PHASE(ROLLED_BACK) : PHASE(PROMOTED),
+                                           .fulfilled = true,
+                                           .ended = true,
+                                           .former_lineage = rollback ? NULL : run->job.record->base_lineage},
+                     error);
+}
+
+// --- drop
+
+static enum br_status put_dropped(void *context, struct br_job *job, bool *ret_write, struct br_error *error) {
+    (void)context, (void)error;
+    *ret_write = true;
+    br_job_drop(job->record, wall());
+    return BR_OK;
+}
+
+// A promoted job's lineage is the live one: what is dropped then is the way back.
+static enum br_status drop(struct run *run, struct br_error *error) {
+    const struct br_runner_options *options = run->options;
+    char owner[64], stream[256], subject[320];
+    BR_TRY(br_task_find_owner(run->log, options->pipeline_name, owner, sizeof owner, NULL, error));
+    bool owns = strcmp(owner, run->id) == 0;
+    const char *gone = owns ? run->job.record->former_lineage : run->id;
+    if (gone[0] != '\0' && strcmp(gone, owner) != 0) {
+        BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, gone, run->state_path,
+                                    sizeof run->state_path, error));
+        BR_TRY(br_store_remove(run->state_path, error));
+        br_task_output_stream(options->pipeline_name, stream, sizeof stream);
+        br_task_lineage_subject(options->pipeline_name, gone, subject, sizeof subject);
+        BR_TRY(br_log_purge(run->log, stream, subject, error));
+    }
+    return run_change(run, put_dropped, NULL, error);
+}
+
+// --- running a job
+
+static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *error) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    bool noted = false;
+    switch (record->wish) {
+    case WISH(PAUSE):
+        return set_phase(run, (struct phase_change){.phase = PHASE(PAUSED), .fulfilled = true}, error);
+    case WISH(CANCEL):
+        return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
+                         error);
+    case WISH(COMPARE):
+        return compare(run, error);
+    case WISH(PROMOTE):
+        if (record->phase == PHASE(PROMOTING))
+            BR_TRY(note_promoted(run, false, &noted, error));
+        return noted ? BR_OK : promote(run, false, ret_taken, error);
+    case WISH(ROLL_BACK):
+        if (record->phase == PHASE(ROLLING_BACK))
+            BR_TRY(note_promoted(run, true, &noted, error));
+        return noted ? BR_OK : promote(run, true, ret_taken, error);
+    case WISH(DROP):
+        return drop(run, error);
+    default:
+        break;
+    }
+    if (record->mode != BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY)
+        return recompute(run, error);
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
+    return run_verify(run, error);
+}
+
+// What went wrong is the job's: a recompute fails, anything wanted of a finished one leaves it as it was.
+static enum br_status note_failure(struct run *run, const struct br_error *why, struct br_error *error) {
+    Braid__V1__ReplayPhase phase = run->job.record->phase, next = PHASE(FAILED);
+    if (phase == PHASE(DONE) || phase == PHASE(PROMOTING))
+        next = PHASE(DONE);
+    else if (phase == PHASE(PROMOTED) || phase == PHASE(ROLLING_BACK))
+        next = PHASE(PROMOTED);
+    else if (phase > PHASE(FAILED))
+        next = phase;
+    br_log_line(BR_LEVEL_ERROR, "a replay failed", BR_STR("replay", run->id), BR_STR("why", why->message));
+    return set_phase(
+        run, (struct phase_change){.phase = next, .fulfilled = true, .ended = next == PHASE(FAILED), .text = why->message},
+        error);
+}
+
+static void free_run(struct run *run) {
+    br_replay_destroy(&run->replay);
+    loaded_free(&run->own);
+    loaded_free(&run->base);
+    br_log_close(&run->log);
+    if (run->shadow_path[0] != '\0') {
+        struct br_error ignored;
+        if (strstr(run->shadow_path, "/checkpoints/") != NULL && br_store_remove(run->shadow_path, &ignored) != BR_OK)
+            br_log_line(BR_LEVEL_WARN, "a checkpoint stays behind", BR_STR("path", run->shadow_path));
+    }
+    br_job_free(&run->job);
+    free(run->prehistory);
+    free(run->begin);
+    br_arena_destroy(&run->own_arena);
+    free(run);
+}
+
+static void release_run(void *owned) {
+    free_run(owned);
+}
+
+enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
+    struct run *run = br_calloc(1, sizeof *run);
+    run->options = options;
+    run->own_arena = br_arena_create();
+    run->id = run->lineage = br_arena_strdup(run->own_arena, id);
+    run->held = true;
+    bool taken = false;
+    enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
+    if (status == BR_OK)
+        status = br_log_connect_jetstream(options->connect, &run->log, error);
+    if (status == BR_OK) {
+        run->base_lineage = br_arena_strdup(run->own_arena, run->job.record->base_lineage);
+        status = fulfil(run, &taken, error);
+        if ((status == BR_FATAL || status == BR_DATA) && run->held) {
+            struct br_error why = *error;
+            status = note_failure(run, &why, error);
+        }
+    }
+    struct br_error ignored;
+    if (run->held && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "a lease runs out by itself", BR_STR("replay", run->id),
+                    BR_STR("why", ignored.message));
+    if (!taken)
+        free_run(run);
+    return status;
+}
+
+// --- a takeover that was cut
+
+enum br_status br_runner_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
+                                         struct br_error *error) {
+    const struct br_runner_options *options = context;
+    const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
+    struct run *run = br_calloc(1, sizeof *run);
+    struct br_commits *commits = NULL;
+    struct br_task *shadow = NULL;
+    uint64_t epoch = record->from_epoch;
+    run->options = options;
+    run->own_arena = br_arena_create();
+    run->id = run->lineage = br_arena_strdup(run->own_arena, record->replay);
+    run->base_lineage = br_arena_strdup(run->own_arena, record->from_lineage);
+    enum br_status status = br_log_connect_jetstream(options->connect, &run->log, error);
+    if (status == BR_OK)
+        status = run_former_shadow(run, record, &shadow, error);
+    if (status == BR_OK)
+        status = br_commits_open(run->log, options->pipeline_name, br_task_last_commit(shadow) + 1, &commits, error);
+    while (status == BR_OK && br_task_epoch(shadow) < epoch && !run_stopped(run)) {
+        const struct br_log_message *message;
+        const Braid__V1__Commit *commit;
+        status = br_commits_next(commits, &message, &commit, error);
+        if (status != BR_OK)
+            break;
+        if (message == NULL) {
+            br_log_wait(run->log, WAIT_US);
+            continue;
+        }
+        status = br_task_follow(shadow, message, error);
+        if (status == BR_OK)
+            br_commits_done(commits);
+    }
+    if (status == BR_OK && br_task_epoch(shadow) != epoch)
+        status = br_error_set(error, BR_RETRY, "stopped while ending a takeover");
+    if (status == BR_OK)
+        status = br_replay_finish_takeover(task, shadow, pipeline, run->base.pipeline, error);
+    br_commits_close(&commits);
+    br_task_destroy(&shadow);
+    free_run(run);
+    return status == BR_DATA ? BR_FATAL : status;
+}

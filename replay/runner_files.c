@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run stands on: the pipelines, with their history, and the shadow's folder. See runner_internal.h.
+#include "replay/runner_internal.h"
+
+#include "base/json.h"
+#include "processor/commit_reader.h"
+#include "processor/pipeline_text.h"
+#include "processor/sql/sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHECKPOINT_TIMEOUT_US INT64_C(30000000)
+
+void loaded_free(struct loaded *loaded) {
+    br_history_destroy(&loaded->history);
+    br_pipeline_destroy(&loaded->owned);
+    *loaded = (struct loaded){0};
+}
+
+enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
+    const struct br_runner_options *options = run->options;
+    if (options->pipeline != NULL && (plan_hash == 0 || options->pipeline->plan_hash == plan_hash)) {
+        loaded->pipeline = options->pipeline;
+    } else {
+        BR_TRY(br_pipeline_text_load(run->log, options->pipeline_name, plan_hash, &loaded->owned, error));
+        if (loaded->owned == NULL)
+            return br_error_set(error, BR_FATAL,
+                                "the text of pipeline %s with plan %016" PRIx64
+                                " isn't stored beside its commits: start a worker with that file once",
+                                options->pipeline_name, plan_hash);
+        loaded->pipeline = loaded->owned;
+    }
+    return br_history_create(loaded->pipeline, &loaded->history, error);
+}
+
+static enum br_status load_text(const Braid__V1__ReplayJob *record, struct br_pipeline **ret_pipeline,
+                                struct br_error *error) {
+    struct br_slice *sets = br_calloc(record->n_descriptors + 1, sizeof *sets);
+    for (size_t i = 0; i < record->n_descriptors; i++)
+        sets[i] = (struct br_slice){record->descriptors[i].data, record->descriptors[i].len};
+    struct br_pipeline_options options = {.name = record->pipeline,
+                                          .descriptor_sets = sets,
+                                          .descriptor_set_count = record->n_descriptors,
+                                          .stored = true};
+    struct br_diagnostics *diagnostics = br_diagnostics_create(record->sql_name, record->sql);
+    enum br_status status =
+        br_pipeline_load(record->sql_name, record->sql, &options, diagnostics, ret_pipeline, error);
+    if (status != BR_OK && diagnostics->count != 0)
+        status = br_error_set(error, BR_DATA, "%s:%u:%u: %s", record->sql_name, diagnostics->list[0].line,
+                              diagnostics->list[0].column, diagnostics->list[0].message);
+    br_diagnostics_destroy(&diagnostics);
+    free(sets);
+    return status;
+}
+
+enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_error *error) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    if (record->sql[0] == '\0')
+        return run_load_base(run, record->base_plan_hash, loaded, error);
+    BR_TRY(load_text(record, &loaded->owned, error));
+    loaded->pipeline = loaded->owned;
+    return br_history_create(loaded->pipeline, &loaded->history, error);
+}
+
+// --- the shadow's folder
+
+static enum br_status take_answer(void *context, struct br_slice part, struct br_error *error) {
+    (void)error;
+    br_buffer_append_slice(context, part);
+    return BR_OK;
+}
+
+static struct br_slice text_member(const struct br_json *object, const char *name, struct br_arena *arena) {
+    struct br_json value;
+    if (!br_json_member(object, name, arena, &value) || value.kind != BR_JSON_STRING)
+        return (struct br_slice){0};
+    return br_json_string(&value, arena);
+}
+
+// The answer's folder, when it is one of this machine.
+static bool read_answer(struct br_slice answer, char *path, size_t size) {
+    struct br_arena *arena = br_arena_create();
+    struct br_json object;
+    struct br_error ignored;
+    struct stat status;
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    bool good = br_json_parse(answer, &object, &ignored) == BR_OK && object.kind == BR_JSON_OBJECT;
+    struct br_slice folder = good ? text_member(&object, "path", arena) : (struct br_slice){0};
+    good = good && folder.len != 0 && folder.len < size && br_slice_is(text_member(&object, "host", arena), host);
+    if (good)
+        snprintf(path, size, "%.*s", (int)folder.len, (const char *)folder.ptr);
+    br_arena_destroy(&arena);
+    return good && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) {
+    const struct br_runner_options *options = run->options;
+    char folder[4096], name[4200], subject[320], body[128];
+    BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", folder, sizeof folder,
+                                error));
+    snprintf(name, sizeof name, "%s/%s", folder, run->id);
+    snprintf(run->shadow_path, sizeof run->shadow_path, "%.4095s", name);
+    BR_TRY(br_store_remove(run->shadow_path, error));
+    struct br_buffer BR_CLEANUP(br_buffer_free) answer = {0};
+    struct br_error nobody;
+    char path[4096];
+    br_task_service_subject(options->pipeline_name, "checkpoint", subject, sizeof subject);
+    snprintf(body, sizeof body, "{\"name\":\"%s\"}", run->id);
+    // Without an answer the shadow begins empty, and follows from the first commit.
+    if (br_log_request(run->log, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US, take_answer, &answer, &nobody) ==
+            BR_OK &&
+        read_answer(br_buffer_slice(&answer), path, sizeof path))
+        snprintf(run->shadow_path, sizeof run->shadow_path, "%s", path);
+    return BR_OK;
+}
+
+enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
+    struct run *run = context;
+    if (set_aside)
+        BR_TRY(br_store_remove(run->shadow_path, error));
+    return br_worker_open_store(run->shadow_path, false, ret_store, error);
+}
+
+// From the first commit on: rare, and right whatever has become of the lineage's own folder since.
+enum br_status run_former_shadow(struct run *run, const Braid__V1__Takeover *record, struct br_task **ret_shadow,
+                                 struct br_error *error) {
+    const struct br_runner_options *options = run->options;
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *last = NULL;
+    struct br_log_message message;
+    char stream[256];
+    bool found;
+    br_task_output_stream(options->pipeline_name, stream, sizeof stream);
+    BR_TRY(br_log_get(run->log, stream, record->from_sequence, &copy, &message, &found, error));
+    if (!found)
+        return br_error_set(error, BR_FATAL, "the last commit of lineage %s (stream sequence %" PRIu64 ") is gone",
+                            record->from_lineage, (uint64_t)record->from_sequence);
+    BR_TRY(br_commit_unpack(options->pipeline_name, message.payload, &last, error));
+    BR_TRY(run_load_base(run, last->plan_hash, &run->base, error));
+    BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", run->shadow_path,
+                                sizeof run->shadow_path, error));
+    size_t len = strlen(run->shadow_path);
+    snprintf(run->shadow_path + len, sizeof run->shadow_path - len, "/takeover");
+    BR_TRY(br_store_remove(run->shadow_path, error));
+    struct br_task_options task = {.pipeline = run->base.pipeline,
+                                   .log = run->log,
+                                   .clock = br_clock_system(),
+                                   .lineage = run->base_lineage,
+                                   .role = BR_TASK_SHADOW,
+                                   .open_input = br_history_open_input,
+                                   .input_context = run->base.history,
+                                   .worker = options->worker,
+                                   .open_store = run_open_shadow,
+                                   .store_context = run,
+                                   .state_budget_bytes = options->state_budget_bytes,
+                                   .stop = options->stop};
+    BR_TRY(br_task_create(&task, ret_shadow, error));
+    return br_task_recover(*ret_shadow, error);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runner.c (wishes and phases) and runner_verify.c, runner_report.c, lineage_files.c share.
+#ifndef BR_REPLAY_RUNNER_INTERNAL_H
+#define BR_REPLAY_RUNNER_INTERNAL_H
+
+#include "replay/compare.h"
+#include "replay/history.h"
+#include "replay/replay.h"
+#include "replay/runner.h"
+
+// A pipeline and where its history is.
+struct loaded {
+    const struct br_pipeline *pipeline;
+    struct br_pipeline *owned; // NULL: borrowed
+    struct br_history *history;
+};
+
+struct run {
+    const struct br_runner_options *options;
+    const char *id;
+    struct br_job job; // the record as it was last
+    struct br_log *log;
+    struct loaded own, base; // what the replay runs, and what the lineage that it repeats does
+    const char *lineage, *base_lineage;
+    struct br_replay *replay;
+    char state_path[4096], shadow_path[4096];
+    uint64_t *prehistory, *begin; // by table of own.pipeline
+    int64_t renewed_us, started_us, measured_us;
+    uint64_t measured_messages;
+    uint64_t rate_from; // where this run began, for its rate
+    int64_t asked_live_us;
+    bool held; // the lease
+    struct br_arena *own_arena;
+};
+
+// --- runner.c
+bool run_stopped(const struct run *run);
+// Renews the lease when it is time. *ret_go_on false: the lease is lost, the runner is to stop, or another wish ends what
+// is under way.
+enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
+// Changes the record, lease held.
+enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) BR_MUST_CHECK;
+
+// --- runner_files.c
+enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error)
+    BR_MUST_CHECK;
+enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_error *error) BR_MUST_CHECK;
+void loaded_free(struct loaded *loaded);
+// The shadow's folder: a checkpoint of the owner's state when it runs on this machine, else empty.
+enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) BR_MUST_CHECK;
+enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error)
+    BR_MUST_CHECK;
+
+// The state of the lineage that a takeover took the outputs from, no further than the takeover.
+enum br_status run_former_shadow(struct run *run, const Braid__V1__Takeover *record, struct br_task **ret_shadow,
+                                 struct br_error *error) BR_MUST_CHECK;
+
+// --- runner_verify.c
+enum br_status run_verify(struct run *run, struct br_error *error) BR_MUST_CHECK;
+
+// --- runner_report.c
+// Compares shadow and replay, which are at the same position, publishes the report, puts its summary into the record.
+enum br_status run_report(struct run *run, struct br_error *error) BR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The comparison of a replay with the owner, and where it goes: the message on braid.<pipeline>.reconcile.<id>, a summary
+// in the job's record. See runner_internal.h.
+#include "replay/runner_internal.h"
+
+#include "base/logging.h"
+#include "replay/causes.h"
+
+#include <stdio.h>
+
+#define SAMPLES 10          // per view and kind
+#define SAMPLES_DRY_RUN 1000
+
+static struct br_epoch epoch_of(struct br_task *task, struct br_arena *arena) {
+    return (struct br_epoch){.number = br_task_epoch(task),
+                             .now = br_task_clock(task),
+                             .watermarks_before = br_task_watermarks(task),
+                             .watermarks_after = br_task_watermarks(task),
+                             .arena = arena};
+}
+
+static void fill_position(const struct run *run, Braid__V1__ReconcileReport *message, struct br_arena *arena) {
+    struct br_task *task = br_replay_task(run->replay);
+    uint32_t count = run->own.pipeline->table_count;
+    message->position = br_arena_array(arena, Braid__V1__ReplayInput *, count + 1);
+    message->n_position = count;
+    for (uint32_t t = 0; t < count; t++) {
+        Braid__V1__ReplayInput *input = message->position[t] = br_arena_new(arena, Braid__V1__ReplayInput);
+        braid__v1__replay_input__init(input);
+        input->table = (char *)run->own.pipeline->tables[t].name;
+        input->last_sequence = br_task_position(task, t, &input->prehistory);
+    }
+}
+
+static void fill_message(const struct run *run, Braid__V1__ReconcileReport *message, struct br_arena *arena) {
+    braid__v1__reconcile_report__init(message);
+    message->pipeline = (char *)run->options->pipeline_name;
+    message->id = (char *)run->id;
+    message->lineage_before = (char *)run->base_lineage;
+    message->epoch_before = br_task_epoch(br_replay_shadow(run->replay));
+    message->lineage_after = (char *)run->lineage;
+    message->epoch_after = br_task_epoch(br_replay_task(run->replay));
+    message->at_us = br_clock_system()->wall(br_clock_system()).us;
+    fill_position(run, message, arena);
+}
+
+// A report that fits no message goes without samples: the numbers are what counts.
+static enum br_status publish(struct run *run, Braid__V1__ReconcileReport *message, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
+    char subject[320];
+    size_t size = braid__v1__reconcile_report__get_packed_size(message);
+    if (size + 4096 > br_log_payload_max(run->log)) {
+        for (size_t v = 0; v < message->n_views; v++)
+            message->views[v]->n_samples = 0;
+        size = braid__v1__reconcile_report__get_packed_size(message);
+    }
+    bytes.len = braid__v1__reconcile_report__pack(message, br_buffer_reserve(&bytes, size));
+    snprintf(subject, sizeof subject, "braid.%s.reconcile.%s", run->options->pipeline_name, run->id);
+    struct br_log_message out = {.subject = br_slice_of(subject), .payload = br_buffer_slice(&bytes)};
+    BR_TRY(br_log_publish(run->log, &out, error));
+    return br_log_publish_flush(run->log, error);
+}
+
+struct summary {
+    Braid__V1__ReconcileReport *message;
+};
+
+static enum br_status put_summary(void *context, struct br_job *job, bool *ret_write, struct br_error *error) {
+    struct summary *summary = context;
+    (void)error;
+    *ret_write = true;
+    // Without samples: the whole of it is on the stream. Packed within the call, so borrowing is fine.
+    for (size_t v = 0; v < summary->message->n_views; v++)
+        summary->message->views[v]->n_samples = 0;
+    job->record->report = summary->message;
+    return BR_OK;
+}
+
+static enum br_status compare(struct run *run, struct br_causes *causes, struct br_arena *arena,
+                              struct br_compare_report **ret_report, struct br_error *error) {
+    struct br_epoch shadow = epoch_of(br_replay_shadow(run->replay), arena),
+                    replay = epoch_of(br_replay_task(run->replay), arena);
+    struct br_compare_side before = {run->base.pipeline, br_task_graph(br_replay_shadow(run->replay)), &shadow},
+                           after = {run->own.pipeline, br_task_graph(br_replay_task(run->replay)), &replay};
+    const Braid__V1__ReplayJob *record = run->job.record;
+    struct br_compare_options options = {.samples = record->dry_run ? SAMPLES_DRY_RUN : SAMPLES,
+                                         .cause = br_causes_of,
+                                         .cause_context = causes,
+                                         .stop = run->options->stop,
+                                         .views = (const char *const *)record->only,
+                                         .view_count = record->n_only};
+    if (record->n_only == 0)
+        options.views = NULL;
+    return br_compare(&before, &after, &options, ret_report, error);
+}
+
+enum br_status run_report(struct run *run, struct br_error *error) {
+    struct br_causes *causes = NULL;
+    struct br_compare_report *report = NULL;
+    struct br_arena *arena = br_arena_create();
+    Braid__V1__ReconcileReport message;
+    enum br_status status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    if (status == BR_OK)
+        status = br_causes_read(causes, run->log, error);
+    if (status == BR_OK)
+        status = compare(run, causes, arena, &report, error);
+    if (status == BR_OK) {
+        fill_message(run, &message, arena);
+        br_compare_report_fill(report, &message);
+        message.seconds = report->seconds;
+        status = publish(run, &message, error);
+    }
+    if (status == BR_OK) {
+        struct summary summary = {&message};
+        status = run_change(run, put_summary, &summary, error);
+        run->job.record->report = NULL; // borrowed
+    }
+    br_compare_report_destroy(&report);
+    br_causes_destroy(&causes);
+    br_arena_destroy(&arena);
+    return status;
+}
