@@ -11,7 +11,8 @@
 
 #define SQL                                                                                                            \
     "SET braid.pipeline = 'p'; CREATE TABLE events (id bigint NOT NULL, key text) WITH (subject = 'events');"          \
-    "CREATE TABLE names (key text PRIMARY KEY, name text) WITH (subject = 'names.{key}');"
+    "CREATE TABLE names (key text PRIMARY KEY, name text) WITH (subject = 'names.{key}');"                             \
+    "CREATE TABLE titles (key text PRIMARY KEY, title text) WITH (subject = 'titles.{key}', lookup = true);"
 
 struct fixture {
     struct br_sim *sim;
@@ -20,7 +21,7 @@ struct fixture {
     struct br_bounded_options options;
     struct br_bounded_report report;
     struct br_buffer text; // rows, "1|ann\n"
-    uint64_t opened[2];    // by table: `first` that the hook saw
+    uint64_t opened[3];    // by table: `first` that the hook saw
     bool publish_when_opened;
 };
 
@@ -54,10 +55,10 @@ static void publish_event(struct fixture *f, uint64_t id, const char *key) {
     br_buffer_free(&bytes);
 }
 
-static void publish_name(struct fixture *f, const char *key, const char *name) {
+static void publish_to(struct fixture *f, const char *table, const char *key, const char *name) {
     struct br_buffer bytes = {0};
     char subject[64];
-    snprintf(subject, sizeof subject, "names.%s", key);
+    snprintf(subject, sizeof subject, "%s.%s", table, key);
     const char *const fields[] = {key, name};
     for (int i = 0; i < 2; i++) {
         br_buffer_append_byte(&bytes, (uint8_t)(i == 0 ? 0x0a : 0x12));
@@ -68,12 +69,17 @@ static void publish_name(struct fixture *f, const char *key, const char *name) {
     br_buffer_free(&bytes);
 }
 
+static void publish_name(struct fixture *f, const char *key, const char *name) {
+    publish_to(f, "names", key, name);
+}
+
 static void start(struct fixture *f, const char *select) {
     struct br_error error;
     *f = (struct fixture){.sim = br_sim_create(NULL), .pipeline = load(select)};
     f->log = br_sim_connect(f->sim, false);
     cr_assert_eq(br_sim_add_stream(f->sim, "EVENTS", (const char *const[]){"events"}, 1, &error), BR_OK);
     cr_assert_eq(br_sim_add_stream(f->sim, "NAMES", (const char *const[]){"names.*"}, 1, &error), BR_OK);
+    cr_assert_eq(br_sim_add_stream(f->sim, "TITLES", (const char *const[]){"titles.*"}, 1, &error), BR_OK);
     f->options = (struct br_bounded_options){.pipeline = f->pipeline, .log = f->log, .clock = br_sim_clock(f->sim)};
 }
 
@@ -193,9 +199,19 @@ Test(bounded, an_empty_history_gives_what_no_rows_give) {
     done(&f);
 }
 
+Test(bounded, a_lookup_join_gives_rows_as_they_pass) {
+    struct fixture f;
+    start(&f, "SELECT id, title FROM events LEFT JOIN titles USING (key)");
+    publish_to(&f, "titles", "a", "Dr");
+    publish_event(&f, 1, "a");
+    publish_event(&f, 2, "b");
+    cr_expect_str_eq(run(&f), "1|\"Dr\"\n2|null\n");
+    done(&f);
+}
+
 // --- spans
 static struct br_span *open_span(struct fixture *f, uint32_t turn, struct br_span_bound from, struct br_span_bound to) {
-    static const bool both[] = {true, true};
+    static const bool both[] = {true, true, false};
     struct br_span_options options = {
         .pipeline = f->pipeline, .log = f->log, .tables = both, .turn_messages = turn, .from = from, .to = to};
     struct br_span *span;
