@@ -23,6 +23,7 @@ int br_command_check(int argc, char **argv);
 int br_command_explain(int argc, char **argv);
 int br_command_run(int argc, char **argv);
 int br_command_test(int argc, char **argv);
+int br_command_capture(int argc, char **argv);
 int br_command_publish(int argc, char **argv);
 int br_command_tail(int argc, char **argv);
 int br_command_query(int argc, char **argv);

@@ -155,9 +155,9 @@ static void any_subject(const struct br_table *table, struct br_buffer *subject)
 }
 
 static void fill_message(struct br_event_writer *writer, const struct br_table *table, struct br_slice type,
-                         bool deletes, struct br_event_message *event) {
+                         bool has_type, bool deletes, struct br_event_message *event) {
     uint32_t count = 0;
-    if (type.len != 0)
+    if (has_type)
         writer->headers[count++] = (struct br_log_header){br_slice_of("ce-type"), type};
     if (deletes)
         writer->headers[count++] = (struct br_log_header){br_slice_of("Braid-Op"), br_slice_of("delete")};
@@ -184,7 +184,7 @@ enum br_status br_event_writer_row(struct br_event_writer *writer, const struct 
     struct br_slice type = {0};
     if (version != 0)
         type = br_slice_of(table->versions[version].message_name);
-    fill_message(writer, table, type, deletes, ret_event);
+    fill_message(writer, table, type, version != 0, deletes, ret_event);
     return BR_OK;
 }
 
@@ -199,7 +199,8 @@ static enum br_status raw_event(struct br_event_writer *writer, const struct br_
     br_buffer_append_slice(&writer->payload, bytes);
     any_subject(table, &writer->subject);
     ret_event->time.us = BR_EVENT_TIME_MIN;
-    fill_message(writer, table, br_arena_copy(writer->arena, line->type), deletes, ret_event);
+    fill_message(writer, table, br_arena_copy(writer->arena, line->type), line->has_type || line->type.len != 0,
+                 deletes, ret_event);
     return BR_OK;
 }
 
@@ -210,8 +211,8 @@ static const struct br_table *find_table(const struct br_pipeline *pipeline, str
     return NULL;
 }
 
-enum br_status br_event_writer_line(struct br_event_writer *writer, const struct br_event_line *line,
-                                    struct br_event_message *ret_event, struct br_error *error) {
+static enum br_status write_line(struct br_event_writer *writer, const struct br_event_line *line,
+                                 struct br_event_message *ret_event, struct br_error *error) {
     br_arena_reset(writer->arena);
     const struct br_table *table = find_table(writer->pipeline, line->table);
     if (table == NULL)
@@ -225,6 +226,8 @@ enum br_status br_event_writer_line(struct br_event_writer *writer, const struct
     if (!deletes && line->op.len != 0)
         return br_error_set(error, BR_DATA, "\"op\" is \"delete\", or left out");
     int32_t version = br_find_version(table, line->type);
+    if (line->framed && !line->has_payload)
+        return br_error_set(error, BR_DATA, "\"framed\" goes with a \"payload\"");
     if (line->has_payload || version < 0)
         return raw_event(writer, table, line, deletes, ret_event, error);
     struct br_row_writer *rows;
@@ -232,4 +235,16 @@ enum br_status br_event_writer_line(struct br_event_writer *writer, const struct
     br_row_writer_begin(rows);
     BR_TRY(br_row_writer_read_json(rows, line->row.text, error));
     return br_event_writer_row(writer, table, (uint32_t)version, deletes, ret_event, error);
+}
+
+enum br_status br_event_writer_line(struct br_event_writer *writer, const struct br_event_line *line,
+                                    struct br_event_message *ret_event, struct br_error *error) {
+    BR_TRY(write_line(writer, line, ret_event, error));
+    ret_event->framed = line->framed;
+    if (line->subject.len == 0)
+        return BR_OK;
+    br_buffer_clear(&writer->subject);
+    br_buffer_append_slice(&writer->subject, line->subject);
+    ret_event->message.subject = br_buffer_slice(&writer->subject);
+    return BR_OK;
 }

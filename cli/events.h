@@ -30,11 +30,12 @@ void br_row_writer_subject(const struct br_row_writer *writer, const char *subje
 struct br_event_writer;
 
 // What an event line says: {"table":"bid","row":{…}}, with "op":"delete", "payload":"base64" instead of row,
-// "type":"order_v1".
+// "type":"order_v1"; "subject":"orders.x" when the table's template doesn't tell it; "framed":true with a payload that
+// is the whole message of a delimited table.
 struct br_event_line {
-    struct br_slice table, type, op;
+    struct br_slice table, type, op, subject;
     struct br_json row, payload;
-    bool has_row, has_payload;
+    bool has_row, has_payload, has_type, framed;
 };
 // A message ready to publish; everything lives until the next event is made.
 struct br_event_message {
@@ -42,6 +43,7 @@ struct br_event_message {
     struct br_log_message message;
     struct br_event_time time; // the latest timestamptz value of the row; BR_EVENT_TIME_MIN: none
     bool deletes;              // such a message is never framed, even on a delimited table
+    bool framed;               // the payload has its frames already
 };
 
 struct br_event_writer *br_event_writer_create(const struct br_pipeline *pipeline);

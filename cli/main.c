@@ -9,6 +9,7 @@ static const struct br_command commands[] = {
     {"check", "report every error of a pipeline's SQL", br_command_check},
     {"explain", "show the operators, keys and state of a pipeline", br_command_explain},
     {"test", "run a pipeline over a file of events, without a server", br_command_test},
+    {"capture", "write a slice of history as events for test", br_command_capture},
     {"publish", "publish JSON lines or CSV as events of a table", br_command_publish},
     {"tail", "follow the changes of a view", br_command_tail},
     {"query", "ask a SELECT: a running worker, or history", br_command_query},

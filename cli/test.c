@@ -3,7 +3,8 @@
 // and commits.
 //
 // Events go into one simulated stream in the order of the file, a microsecond apart. An epoch ends where the file says
-// {"epoch":true}, every --epoch-rows events, and at the end. What is printed is read back from the output stream, as a
+// {"epoch":true}, every --epoch-rows events, and at the end. {"epoch":true,"clock":"…"} is an epoch with that clock
+// reading (now()), whatever the stream's clock shows. What is printed is read back from the output stream, as a
 // subscriber would.
 #include "base/json.h"
 #include "cli/cli.h"
@@ -28,6 +29,13 @@ struct arguments {
     double tolerance;
 };
 
+// The task's clock: the stream's, but for epochs whose reading is given.
+struct reading {
+    struct br_clock clock;
+    const struct br_clock *stream;
+    int64_t given_us; // INT64_MIN: none
+};
+
 // A test under way.
 struct run {
     const struct arguments *arguments;
@@ -39,6 +47,7 @@ struct run {
     struct br_event_writer *writer;
     struct br_arena *arena;
     bool clock_given;
+    struct reading reading;
     uint32_t starts;
     uint64_t crashed_at;
     size_t line_number;
@@ -47,6 +56,18 @@ struct run {
 };
 
 // --- the task, and killing it
+
+static struct br_wall_time read_wall(const struct br_clock *clock) {
+    const struct reading *reading = (const struct reading *)clock;
+    if (reading->given_us != INT64_MIN)
+        return (struct br_wall_time){reading->given_us};
+    return reading->stream->wall(reading->stream);
+}
+
+static struct br_mono_time read_mono(const struct br_clock *clock) {
+    const struct reading *reading = (const struct reading *)clock;
+    return reading->stream->mono(reading->stream);
+}
 
 static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct run *run = context;
@@ -63,7 +84,7 @@ static enum br_status start_task(struct run *run, struct br_error *error) {
         run->worker = br_sim_connect(run->sim, false);
     struct br_task_options options = {.pipeline = run->pipeline,
                                       .log = run->worker,
-                                      .clock = br_sim_clock(run->sim),
+                                      .clock = &run->reading.clock,
                                       .worker = br_arena_strdup(run->line_arena, worker),
                                       .open_store = open_store,
                                       .store_context = run,
@@ -111,7 +132,7 @@ static enum br_status publish(struct run *run, const struct br_event_line *line,
     BR_TRY(br_event_writer_line(run->writer, line, &event, error));
     move_clock(run, event.time);
     struct br_buffer BR_CLEANUP(br_buffer_free) framed = {0};
-    if (event.table->layout == BR_LAYOUT_DELIMITED && !event.deletes) {
+    if (event.table->layout == BR_LAYOUT_DELIMITED && !event.deletes && !event.framed) {
         br_buffer_append_varint(&framed, event.message.payload.len);
         br_buffer_append_slice(&framed, event.message.payload);
         event.message.payload = br_buffer_slice(&framed);
@@ -123,12 +144,25 @@ static struct br_slice text_of(struct run *run, const struct br_json *value) {
     return value->kind == BR_JSON_STRING ? br_json_string(value, run->arena) : (struct br_slice){0};
 }
 
-static enum br_status set_clock(struct run *run, const struct br_json *value, struct br_error *error) {
-    int64_t us;
-    if (value->kind != BR_JSON_STRING || !br_timestamptz_parse(text_of(run, value), &us))
-        return br_error_set(error, BR_DATA, "\"clock\" is a time: \"2026-01-01T00:00:00Z\"");
+static enum br_status read_clock(struct run *run, const struct br_json *value, int64_t *ret_us,
+                                 struct br_error *error) {
+    if (value->kind == BR_JSON_STRING && br_timestamptz_parse(text_of(run, value), ret_us))
+        return BR_OK;
+    return br_error_set(error, BR_DATA, "\"clock\" is a time: \"2026-01-01T00:00:00Z\"");
+}
+
+static enum br_status end_epoch(struct run *run, int64_t clock_us, struct br_error *error) {
+    run->reading.given_us = clock_us;
+    enum br_status status = settle(run, error);
+    run->reading.given_us = INT64_MIN;
+    return status;
+}
+
+static enum br_status clock_line(struct run *run, bool epoch, int64_t clock_us, struct br_error *error) {
+    if (epoch)
+        return end_epoch(run, clock_us, error);
     run->clock_given = true;
-    br_sim_set_wall(run->sim, (struct br_wall_time){us});
+    br_sim_set_wall(run->sim, (struct br_wall_time){clock_us});
     return BR_OK;
 }
 
@@ -144,6 +178,8 @@ static enum br_status run_line(struct run *run, struct br_slice line, struct br_
     struct br_json object, value;
     struct br_slice name;
     struct br_event_line event = {0};
+    int64_t clock_us = INT64_MIN;
+    bool epoch = false;
     br_arena_reset(run->arena);
     BR_TRY(br_json_parse(line, &object, error));
     if (object.kind != BR_JSON_OBJECT)
@@ -154,6 +190,11 @@ static enum br_status run_line(struct run *run, struct br_slice line, struct br_
             event.table = text_of(run, &value);
         } else if (br_slice_is(name, "type")) {
             event.type = text_of(run, &value);
+            event.has_type = value.kind == BR_JSON_STRING;
+        } else if (br_slice_is(name, "subject")) {
+            event.subject = text_of(run, &value);
+        } else if (br_slice_is(name, "framed")) {
+            event.framed = value.kind == BR_JSON_TRUE;
         } else if (br_slice_is(name, "op")) {
             event.op = text_of(run, &value);
         } else if (br_slice_is(name, "row")) {
@@ -163,18 +204,20 @@ static enum br_status run_line(struct run *run, struct br_slice line, struct br_
             event.payload = value;
             event.has_payload = true;
         } else if (br_slice_is(name, "clock")) {
-            return set_clock(run, &value, error);
+            BR_TRY(read_clock(run, &value, &clock_us, error));
         } else if (br_slice_is(name, "epoch")) {
-            return settle(run, error);
+            epoch = true;
         } else if (br_slice_is(name, "watermark")) {
             return end_of_time(run, &value, error);
         } else {
-            return br_error_set(
-                error, BR_DATA,
-                "unknown member \"%.*s\"; known are table, row, op, payload, type, clock, epoch, watermark",
-                (int)name.len, (const char *)name.ptr);
+            return br_error_set(error, BR_DATA,
+                                "unknown member \"%.*s\"; known are table, row, op, payload, type, subject, framed, "
+                                "clock, epoch, watermark",
+                                (int)name.len, (const char *)name.ptr);
         }
     }
+    if (epoch || clock_us != INT64_MIN)
+        return clock_line(run, epoch, clock_us, error);
     return publish(run, &event, error);
 }
 
@@ -312,6 +355,7 @@ static enum br_status run_test(struct run *run, struct br_slice events, struct b
     run->sim = br_sim_create(NULL);
     run->feeder = br_sim_connect(run->sim, false);
     run->store = br_store_create_memory();
+    run->reading = (struct reading){{read_wall, read_mono}, br_sim_clock(run->sim), INT64_MIN};
     BR_TRY(open_streams(run, error));
     BR_TRY(start_task(run, error));
     BR_TRY(run_lines(run, events, error));

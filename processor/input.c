@@ -102,19 +102,25 @@ static bool names_version(const struct br_version *version, struct br_slice type
            br_slice_is(type, version->row_type->name);
 }
 
-static struct lane *find_lane(struct br_input *input, const struct br_log_message *message, struct br_slice *ret_type) {
+int32_t br_input_version(const struct br_table *table, const struct br_log_message *message,
+                         struct br_slice *ret_type) {
     *ret_type = (struct br_slice){0};
     if (message->header_count == 0 || !br_log_message_header(message, "ce-type", ret_type))
-        return &input->lanes[0];
-    for (uint32_t i = 0; i < input->table->version_count; i++)
-        if (names_version(&input->table->versions[i], *ret_type))
-            return &input->lanes[i];
-    return NULL;
+        return 0;
+    for (uint32_t i = 0; i < table->version_count; i++)
+        if (names_version(&table->versions[i], *ret_type))
+            return (int32_t)i;
+    return -1;
+}
+
+static struct lane *find_lane(struct br_input *input, const struct br_log_message *message, struct br_slice *ret_type) {
+    int32_t version = br_input_version(input->table, message, ret_type);
+    return version < 0 ? NULL : &input->lanes[version];
 }
 
 // An upsert table's row goes away by a delete header, or by an empty payload (then the key stands in the subject).
-static bool is_delete(const struct br_input *input, const struct br_log_message *message) {
-    if (input->table->primary_key_count == 0)
+bool br_input_deletes(const struct br_table *table, const struct br_log_message *message) {
+    if (table->primary_key_count == 0)
         return false;
     if (message->payload.len == 0)
         return true;
@@ -286,7 +292,7 @@ static enum br_status run_message(struct run *run, const struct br_log_message *
         return run->intake->reject(run->intake->context, table,
                                    add_event(run->events, table, message, message->payload), "version", detail, error);
     }
-    bool deletes = is_delete(run->input, message);
+    bool deletes = br_input_deletes(table, message);
     if (table->layout == BR_LAYOUT_DELIMITED && !deletes)
         return run_delimited(run, lane, message, error);
     uint32_t origin = add_event(run->events, table, message, message->payload);

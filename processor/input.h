@@ -48,6 +48,12 @@ enum br_status br_input_run(struct br_input *input, const struct br_log_message 
 enum br_status br_input_row_of(struct br_input *input, const struct br_event *event, struct br_arena *arena,
                                struct br_batch **ret_batch, struct br_error *error) BR_MUST_CHECK;
 
+// Which of the table's versions a message says it is (ce-type; none: the table's own, 0); -1: one that nobody knows.
+// *ret_type is the header's text, ptr NULL without it.
+int32_t br_input_version(const struct br_table *table, const struct br_log_message *message, struct br_slice *ret_type);
+// Does the message delete a row? Those of append-only tables never do.
+bool br_input_deletes(const struct br_table *table, const struct br_log_message *message);
+
 // The filter of a table's subject: placeholders ({customer}) become one-token wildcards.
 void br_input_filter(const struct br_table *table, struct br_buffer *filter);
 

@@ -15,10 +15,9 @@
 
 // How the rows of the root reach the caller.
 enum way {
-    WAY_STREAM,  // as they come
-    WAY_GATHER,  // as they come, into a set that is sorted and limited at the end
-    WAY_SCAN,    // from the state, at the end
-    WAY_CHANGES, // changes gathered, net at the end: a root that changes and keeps no rows (lookup joins)
+    WAY_STREAM, // as they come
+    WAY_GATHER, // as they come, into a set that is sorted and limited at the end
+    WAY_SCAN,   // from the state, at the end
 };
 
 struct bounded {
@@ -83,28 +82,6 @@ static enum br_status sink_rows(void *context, const struct br_view *view, const
         return stream_rows(run, batch, error);
     br_query_rows_add(run->rows, batch);
     run->enough = br_query_rows_enough(run->rows);
-    return BR_OK;
-}
-
-static void add_change(struct bounded *run, const struct br_batch *batch, uint32_t row, int64_t weight) {
-    struct br_batch *one = br_batch_select(batch, &row, 1, run->scratch);
-    struct br_batch weighted = *one;
-    int32_t weights[1] = {(int32_t)weight};
-    weighted.weights = weights;
-    br_query_rows_add(run->rows, &weighted);
-    br_arena_reset(run->scratch);
-}
-
-static enum br_status sink_changes(void *context, const struct br_view *view, const struct br_change *changes,
-                                   size_t count, struct br_error *error) {
-    struct bounded *run = context;
-    (void)view, (void)error;
-    for (size_t i = 0; i < count && run->way == WAY_CHANGES; i++) {
-        if (changes[i].old_batch != NULL)
-            add_change(run, changes[i].old_batch, changes[i].old_row, -changes[i].count);
-        if (changes[i].new_batch != NULL)
-            add_change(run, changes[i].new_batch, changes[i].new_row, changes[i].count);
-    }
     return BR_OK;
 }
 
@@ -199,17 +176,10 @@ static enum br_status finish(struct bounded *run, struct br_error *error) {
 }
 
 // --- making
-static bool keeps_rows(const struct br_node *root) {
-    while (root->kind == BR_NODE_FILTER || root->kind == BR_NODE_PROJECT || root->kind == BR_NODE_WINDOW)
-        root = root->inputs[0];
-    return root->kind != BR_NODE_JOIN || !root->join.lookup;
-}
-
+// Rows that change are always kept by some operator: a lookup join, which keeps none, takes only rows that stay.
 static void choose_way(struct bounded *run) {
     const struct br_node *root = run->query->root;
-    run->way = !root->append_only             ? (keeps_rows(root) ? WAY_SCAN : WAY_CHANGES)
-               : run->query->order_count != 0 ? WAY_GATHER
-                                              : WAY_STREAM;
+    run->way = !root->append_only ? WAY_SCAN : run->query->order_count != 0 ? WAY_GATHER : WAY_STREAM;
     run->skip = run->query->offset > 0 ? run->query->offset : 0;
     run->left = run->query->limit;
     run->enough = run->way == WAY_STREAM && run->left == 0;
@@ -243,7 +213,7 @@ static enum br_status open_graph(struct bounded *run, struct br_error *error) {
     size_t budget = run->options->state_budget_bytes;
     BR_TRY(open_store(run, &store, error));
     BR_TRY(br_state_create(store, budget != 0 ? budget : STATE_BUDGET_DEFAULT, &run->state, error));
-    struct br_sink sink = {.context = run, .rows = sink_rows, .changes = sink_changes, .failed = sink_failed};
+    struct br_sink sink = {.context = run, .rows = sink_rows, .failed = sink_failed};
     return br_graph_create(run->pipeline, run->state, &sink, &run->graph, error);
 }
 

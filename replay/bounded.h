@@ -31,13 +31,13 @@ struct br_bounded_options {
 struct br_bounded_table { // by table index
     uint64_t messages, rows, quarantined;
     uint64_t first_sequence, last_sequence; // of what was read; 0: nothing
-    char why[200];                          // the first that was turned away: "check: …"
+    char why[512];                          // the first that was turned away: "check: …"
 };
 struct br_bounded_report {
     struct br_bounded_table *tables; // free with br_bounded_report_free
     uint64_t rows;                   // given
     uint64_t failed;                 // rows left out of views because an expression failed
-    char failed_why[200];            // the first of them: "view x: …"
+    char failed_why[512];            // the first of them: "view x: …"
     uint64_t messages;
 };
 void br_bounded_report_free(struct br_bounded_report *report);

@@ -117,7 +117,8 @@ static void judge(struct br_upgrade *upgrade, struct br_upgrade_view *row) {
         row->messages_change = note_messages(&reasons, row->before, row->after, false);
         set_reads(upgrade, row);
     }
-    row->why = br_arena_strndup(upgrade->arena, (const char *)reasons.text.ptr, reasons.text.len);
+    row->why =
+        reasons.text.len == 0 ? "" : br_arena_strndup(upgrade->arena, (const char *)reasons.text.ptr, reasons.text.len);
     br_buffer_free(&reasons.text);
 }
 

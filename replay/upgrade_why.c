@@ -78,7 +78,7 @@ static const char *expr_text(struct facets *facets, const struct br_expr *expr, 
     const char **names = br_arena_array(facets->arena, const char *, left_count + right_count + 1);
     for (uint32_t i = 0; i < left_count; i++)
         names[i] = left->fields[i].name;
-    for (uint32_t i = 0; i < right_count; i++)
+    for (uint32_t i = 0; right != NULL && i < right_count; i++)
         names[left_count + i] = right->fields[i].name;
     struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
     br_expr_print(expr, names, &text);
