@@ -309,7 +309,7 @@ Test(job, any_job_that_has_work_and_is_free_is_found) {
     create();
     create();
     for (int i = 1; i <= 2; i++) {
-        char id[8];
+        char id[24];
         snprintf(id, sizeof id, "r%d", i);
         cr_assert_eq(br_jobs_claim_any(jobs, i == 1 ? "w1" : "w2", noon, &job, &claimed, &error), BR_OK);
         cr_assert(claimed);
