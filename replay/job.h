@@ -56,7 +56,8 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
 // BR_DATA: there is no such job.
 enum br_status br_jobs_read(struct br_jobs *jobs, const char *id, struct br_job *ret_job, struct br_error *error)
     BR_MUST_CHECK;
-// All of them by number, dropped ones too. Owned by the caller: br_job_list_free.
+// All of them by number, dropped ones too. Records that can't be read are left out, with a line in the log. Owned by
+// the caller: br_job_list_free.
 struct br_job_list {
     struct br_job *jobs;
     size_t count;
