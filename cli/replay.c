@@ -33,8 +33,7 @@ enum {
 #define KEY_FIRST 256 // argp key of option 0
 
 #define SLICE_OPTIONS (OPTION(OPTION_FROM) | OPTION(OPTION_TO) | OPTION(OPTION_JSON))
-#define RUN_OPTIONS                                                                                                    \
-    (OPTION(OPTION_RATE) | OPTION(OPTION_REASON) | OPTION(OPTION_LOCAL) | OPTION(OPTION_WAIT) | OPTION(OPTION_ONLY))
+#define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_LOCAL) | OPTION(OPTION_WAIT))
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
      OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
@@ -48,7 +47,7 @@ static const struct verb {
 } verbs[REPLAY_VERBS] = {
     [REPLAY_PLAN] = {"plan", SLICE_OPTIONS | CHANGE_OPTIONS, false, 0},
     [REPLAY_START] = {"start", SLICE_OPTIONS | CHANGE_OPTIONS | RUN_OPTIONS | OPTION(OPTION_PUBLISH), false, 0},
-    [REPLAY_VERIFY] = {"verify", SLICE_OPTIONS | RUN_OPTIONS, false, 0},
+    [REPLAY_VERIFY] = {"verify", SLICE_OPTIONS | RUN_OPTIONS | OPTION(OPTION_ONLY) | OPTION(OPTION_RATE), false, 0},
     [REPLAY_LIST] = {"list", OPTION(OPTION_JSON), false, 0},
     [REPLAY_STATUS] = {"status", OPTION(OPTION_JSON), true, 0},
     [REPLAY_WATCH] = {"watch", OPTION(OPTION_JSON), true, 0},
@@ -243,7 +242,8 @@ static int fail(enum br_status status, const struct br_error *error) {
 }
 
 static void print(const struct br_buffer *out) {
-    fwrite(out->ptr, 1, out->len, stdout);
+    if (out->len != 0)
+        fwrite(out->ptr, 1, out->len, stdout);
     fflush(stdout);
 }
 
@@ -327,7 +327,7 @@ static int start(const struct replay_arguments *arguments, struct br_log *log) {
 
 static void print_list(const struct replay_arguments *arguments, const struct br_job_list *list) {
     struct br_buffer BR_CLEANUP(br_buffer_free) out = {0};
-    char created[64];
+    char created[BR_JOB_TIME_SIZE];
     if (!arguments->json)
         br_buffer_printf(&out, "%-6s %-10s %-12s %7s  %-20s  %s\n", "id", "mode", "phase", "done", "created", "reason");
     for (size_t i = 0; i < list->count; i++) {
@@ -340,7 +340,7 @@ static void print_list(const struct replay_arguments *arguments, const struct br
             br_buffer_append_byte(&out, '\n');
             continue;
         }
-        created[br_timestamptz_print(record->created_us / BR_US_PER_SECOND * BR_US_PER_SECOND, true, created)] = '\0';
+        br_job_time(record->created_us / BR_US_PER_SECOND * BR_US_PER_SECOND, created);
         double part =
             progress->messages_total == 0 ? 0 : (double)progress->messages_done / (double)progress->messages_total;
         br_buffer_printf(&out, "%-6s %-10s %-12s %5.1f %%  %-20s  %s\n", record->id, br_job_mode_name(record->mode),

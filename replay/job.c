@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // See job.h: J1 to J6.
 #include "replay/job.h"
+#include "base/logging.h"
 #include "processor/task.h"
 #include "replay/unpack.h"
 
@@ -160,7 +161,13 @@ static enum br_status list_one(void *context, const struct br_log_message *messa
     if (!is_record(message) || number_of(id_of(listing->jobs, message)) == 0)
         return BR_OK;
     struct br_job job;
-    BR_TRY(unpack_job(listing->jobs, message, &job, error));
+    struct br_error why;
+    (void)error;
+    if (unpack_job(listing->jobs, message, &job, &why) != BR_OK) { // must not stop all the others
+        br_log_line(BR_LEVEL_WARN, "a replay job is left out", BR_STR("pipeline", listing->jobs->pipeline),
+                    BR_STR("why", why.message));
+        return BR_OK;
+    }
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->jobs[i].record->id, job.record->id) == 0) { // changed while we were reading
             br_job_free(&list->jobs[i]);

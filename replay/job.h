@@ -56,7 +56,8 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
 // BR_DATA: there is no such job.
 enum br_status br_jobs_read(struct br_jobs *jobs, const char *id, struct br_job *ret_job, struct br_error *error)
     BR_MUST_CHECK;
-// All of them by number, dropped ones too. Owned by the caller: br_job_list_free.
+// All of them by number, dropped ones too. Records that can't be read are left out, with a line in the log. Owned by
+// the caller: br_job_list_free.
 struct br_job_list {
     struct br_job *jobs;
     size_t count;
@@ -110,6 +111,8 @@ void br_job_drop(Braid__V1__ReplayJob *record, struct br_wall_time now);
 const char *br_job_phase_name(Braid__V1__ReplayPhase phase); // "rolling back"
 const char *br_job_wish_name(Braid__V1__ReplayWish wish);    // "roll back"; "" for none
 const char *br_job_mode_name(Braid__V1__ReplayMode mode);
+#define BR_JOB_TIME_SIZE 64
+void br_job_time(int64_t us, char text[BR_JOB_TIME_SIZE]); // 2026-11-25T10:00:00Z; any number is taken
 bool br_job_leased(const Braid__V1__ReplayJob *record, struct br_wall_time now);
 // One JSON object without line breaks. brief: what `list` and `watch` need.
 void br_job_json(const Braid__V1__ReplayJob *record, bool brief, struct br_buffer *out);

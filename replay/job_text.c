@@ -5,6 +5,7 @@
 #include "replay/job.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 const char *br_job_phase_name(Braid__V1__ReplayPhase phase) {
@@ -22,6 +23,11 @@ const char *br_job_mode_name(Braid__V1__ReplayMode mode) {
     return mode == BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY ? "verify" : "recompute";
 }
 
+void br_job_time(int64_t us, char text[BR_JOB_TIME_SIZE]) {
+    us = us < BR_TIMESTAMP_MIN ? BR_TIMESTAMP_MIN : us >= BR_TIMESTAMP_END ? BR_TIMESTAMP_END - 1 : us;
+    br_timestamptz_print(us, true, text);
+}
+
 // --- JSON
 
 static void member(struct br_buffer *out, const char *name) {
@@ -30,11 +36,18 @@ static void member(struct br_buffer *out, const char *name) {
     br_buffer_append_text(out, "\":");
 }
 
+// Anybody can write to the bucket: what isn't UTF-8 is left out, from there on.
+static void append_string(struct br_buffer *out, const char *text) {
+    struct br_slice slice = br_slice_of(text);
+    slice.len = br_utf8_valid_prefix(slice);
+    br_json_append_string(slice, out);
+}
+
 static void text_member(struct br_buffer *out, const char *name, const char *text) {
     if (text[0] == '\0')
         return;
     member(out, name);
-    br_json_append_string(br_slice_of(text), out);
+    append_string(out, text);
 }
 
 static void number_member(struct br_buffer *out, const char *name, uint64_t number) {
@@ -42,12 +55,21 @@ static void number_member(struct br_buffer *out, const char *name, uint64_t numb
     br_buffer_printf(out, "%" PRIu64, number);
 }
 
+// JSON has no infinities.
+static void real_member(struct br_buffer *out, const char *name, double number) {
+    member(out, name);
+    if (isfinite(number))
+        br_buffer_printf(out, "%.10g", number);
+    else
+        br_buffer_append_text(out, "null");
+}
+
 static void time_member(struct br_buffer *out, const char *name, int64_t us) {
-    char text[64];
+    char text[BR_JOB_TIME_SIZE];
     if (us == 0)
         return;
     member(out, name);
-    text[br_timestamptz_print(us, true, text)] = '\0';
+    br_job_time(us, text);
     br_buffer_printf(out, "\"%s\"", text);
 }
 
@@ -61,8 +83,7 @@ static void progress_member(const Braid__V1__ReplayProgress *progress, struct br
     number_member(out, "late", progress->late);
     number_member(out, "quarantined", progress->quarantined);
     number_member(out, "failed", progress->failed);
-    member(out, "messages_per_second");
-    br_buffer_printf(out, "%.0f", progress->messages_per_second);
+    real_member(out, "messages_per_second", progress->messages_per_second);
     member(out, "seconds_left");
     if (progress->seconds_left < 0)
         br_buffer_append_text(out, "null");
@@ -122,7 +143,7 @@ static void orders_members(const Braid__V1__ReplayJob *record, struct br_buffer 
         member(out, "only");
         for (size_t i = 0; i < record->n_only; i++) {
             br_buffer_append_text(out, i == 0 ? "[" : ",");
-            br_json_append_string(br_slice_of(record->only[i]), out);
+            append_string(out, record->only[i]);
         }
         br_buffer_append_byte(out, ']');
     }
@@ -132,15 +153,11 @@ static void orders_members(const Braid__V1__ReplayJob *record, struct br_buffer 
                 : record->include_late                             ? "late"
                 : record->include_quarantine                       ? "quarantine"
                                                                    : "");
-    if (record->lateness_us >= 0) {
-        member(out, "lateness_seconds");
-        br_buffer_printf(out, "%.6g", (double)record->lateness_us / 1e6);
-    }
+    if (record->lateness_us >= 0)
+        real_member(out, "lateness_seconds", (double)record->lateness_us / 1e6);
     text_member(out, "rate", record->behind_live ? "behind live" : "");
-    if (!record->behind_live && record->rate > 0) {
-        member(out, "rate");
-        br_buffer_printf(out, "%.6g", record->rate);
-    }
+    if (!record->behind_live && record->rate > 0)
+        real_member(out, "rate", record->rate);
     if (record->publish)
         text_member(out, "publish", "views");
     text_member(out, "epochs", record->fresh_epochs ? "fresh" : "");
@@ -193,10 +210,10 @@ static void line(struct br_buffer *out, const char *name, const char *text) {
 }
 
 static void time_line(struct br_buffer *out, const char *name, int64_t us) {
-    char text[64];
+    char text[BR_JOB_TIME_SIZE];
     if (us == 0)
         return;
-    text[br_timestamptz_print(us, true, text)] = '\0';
+    br_job_time(us, text);
     line(out, name, text);
 }
 
@@ -216,8 +233,8 @@ static void progress_lines(const Braid__V1__ReplayProgress *progress, struct br_
 }
 
 static void report_lines(const Braid__V1__ReconcileReport *report, struct br_buffer *out) {
-    char text[64];
-    text[br_timestamptz_print(report->at_us, true, text)] = '\0';
+    char text[BR_JOB_TIME_SIZE];
+    br_job_time(report->at_us, text);
     br_buffer_printf(out, "%-14s at %s: %s at epoch %" PRIu64 ", %s at epoch %" PRIu64 "\n", "compared", text,
                      report->lineage_before, report->epoch_before, report->lineage_after, report->epoch_after);
     for (size_t v = 0; v < report->n_views; v++) {

@@ -169,6 +169,23 @@ Test(job, a_key_deleted_by_hand_is_no_job_and_its_id_stays_taken) {
     br_job_list_free(&list);
 }
 
+Test(job, a_record_that_cannot_be_read_stops_no_other_job) {
+    create();
+    create();
+    struct br_log_message garbage = {.subject = br_slice_of("$KV.BRAID_p_replays.r1"),
+                                     .payload = br_slice_of("\xff garbage")};
+    cr_assert_eq(br_log_publish(log_, &garbage, &error), BR_OK);
+    struct br_job job;
+    bool claimed;
+    cr_assert_eq(br_jobs_claim_any(jobs, "w1", noon, &job, &claimed, &error), BR_OK, "%s", error.message);
+    cr_assert(claimed);
+    cr_assert_str_eq(job.record->id, "r2");
+    br_job_free(&job);
+    cr_assert_eq(br_jobs_read(jobs, "r1", &job, &error), BR_FATAL);
+    cr_assert(strstr(error.message, "r1 can't be read"), "%s", error.message);
+    cr_assert_str_eq(create(), "r3");
+}
+
 struct meddling {
     int calls, until;
 };
@@ -309,7 +326,7 @@ Test(job, any_job_that_has_work_and_is_free_is_found) {
     create();
     create();
     for (int i = 1; i <= 2; i++) {
-        char id[8];
+        char id[24];
         snprintf(id, sizeof id, "r%d", i);
         cr_assert_eq(br_jobs_claim_any(jobs, i == 1 ? "w1" : "w2", noon, &job, &claimed, &error), BR_OK);
         cr_assert(claimed);
