@@ -236,8 +236,8 @@ static enum br_status time_error(enum br_time_parsed parsed, enum br_type type, 
                             "are not supported",
                             len, at);
     case BR_TIME_INFINITE:
-        return br_error_set(error, BR_DATA, "value \"%.*s\" is not supported for type %s: there are no infinite %s", len,
-                            at, name, type == BR_INTERVAL ? "intervals" : "times");
+        return br_error_set(error, BR_DATA, "value \"%.*s\" is not supported for type %s: there are no infinite %s",
+                            len, at, name, type == BR_INTERVAL ? "intervals" : "times");
     case BR_TIME_CLOCK:
         return br_error_set(error, BR_DATA,
                             "value \"%.*s\" is not supported for type %s: it depends on the clock; write the time "
