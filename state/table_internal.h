@@ -129,10 +129,14 @@ void entry_list_free(struct entry_list *list);
 static inline struct br_entry *dirty_entry(const struct dirty_list *list, size_t at) {
     return (struct br_entry *)(uintptr_t)list->items[at].item;
 }
-// Passes over the list are bound by memory: call for a place some way ahead.
-static inline void dirty_prefetch(const struct dirty_list *list, size_t at) {
-    if (at < list->count)
-        __builtin_prefetch(dirty_entry(list, at));
+// Passes over the list are bound by memory: call for a place some way ahead. An entry's head and its key reach into a
+// second cache line, mostly. Always inline: gcc 12 takes a function that only prefetches for one without effects, and
+// drops the calls.
+__attribute__((always_inline)) static inline void dirty_prefetch(const struct dirty_list *list, size_t at) {
+    if (at >= list->count)
+        return;
+    __builtin_prefetch(dirty_entry(list, at));
+    __builtin_prefetch((const void *)((uintptr_t)dirty_entry(list, at) + 63));
 }
 
 // table.c

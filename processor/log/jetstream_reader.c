@@ -18,8 +18,11 @@
 //     drops its oldest messages all the time runs beside that edge at first; until it has left the edge behind, what is
 //     dropped is not missed.
 //
-// R4. Memory: messages stay in the blocks they arrived in until released. Beyond queue_bytes the reply to the server's
-//     flow control request is held back; what the server may still send then is bounded by its window (32 MiB).
+// R4. Memory: messages stay in the blocks they arrived in until released. Beyond queue_bytes nothing more is received
+//     and the reply to the server's flow control request is held back; the rest of its window (up to 32 MiB) waits in
+//     the socket and at the server. Whoever looks again without having consumed anything needs more (a recorded epoch
+//     may be larger than the queue), and so does the check of R3, whose reply comes behind messages: then the whole
+//     window is received.
 //
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
@@ -32,7 +35,7 @@
 #define BLOCK_SIZE (1 << 20)
 #define FILL_SIZE (256 * 1024)                 // parsed while it is in the cache
 #define SERVICE_BYTES_MAX (8 << 20)            // received by one look at the reader
-#define HELD_BYTES_OVER_MAX (size_t)(64 << 20) // beyond queue_bytes nothing is received any more
+#define HELD_BYTES_OVER_MAX (size_t)(64 << 20) // beyond queue_bytes, when more is needed (R4)
 #define MESSAGE_OVERHEAD 256                   // bytes that a message costs besides its payload
 #define HEARTBEAT_US BR_US_PER_SECOND
 #define SILENCE_US_MAX (3 * HEARTBEAT_US)
@@ -91,7 +94,8 @@ struct js_reader {
         vouched_next; // while not checked: messages from this sequence on may be another stream's, and aren't shown
     size_t seen;      // of what is shown, known to the caller by the last peek
     size_t held_bytes;
-    bool drained; // the last look at the socket found it empty
+    bool drained;                // the last look at the socket found it empty
+    bool consumed, looked_again; // R4: something was, since the last peek; nothing was, before it
 };
 
 static struct js_reader *js_reader(struct br_reader *reader) {
@@ -476,12 +480,16 @@ static void take_message(struct js_reader *reader, const struct br_session_messa
 
 // --- one look
 
+static bool is_full(const struct js_reader *reader) {
+    bool needs_more = reader->looked_again || !reader->checked || reader->check_waiting;
+    return reader->held_bytes > reader->log->queue_bytes + (needs_more ? HELD_BYTES_OVER_MAX : 0);
+}
+
 static void receive(struct js_reader *reader, int64_t now_us) {
     struct br_session_message message;
     size_t received = 0;
     reader->drained = false;
-    while (received < SERVICE_BYTES_MAX && reader->state != READER_FAILED &&
-           reader->held_bytes <= reader->log->queue_bytes + HELD_BYTES_OVER_MAX) {
+    while (received < SERVICE_BYTES_MAX && reader->state != READER_FAILED && !is_full(reader)) {
         size_t got = br_session_fill(&reader->session, FILL_SIZE, now_us);
         if (got == 0) {
             reader->drained = true;
@@ -563,7 +571,7 @@ struct js_reader *br_js_reader_next(const struct js_reader *reader) {
 
 // Nothing can happen until the task does something.
 static bool is_idle(const struct js_reader *reader) {
-    return is_done(reader) || reader->held_bytes > reader->log->queue_bytes + HELD_BYTES_OVER_MAX;
+    return is_done(reader) || is_full(reader);
 }
 
 struct pollfd br_js_reader_pollfd(const struct js_reader *reader) {
@@ -608,6 +616,8 @@ static void reader_close(struct br_reader *base) {
 static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
                                   struct br_error *error) {
     struct js_reader *reader = js_reader(base);
+    reader->looked_again = !reader->consumed;
+    reader->consumed = false;
     br_js_reader_service(reader, br_session_now());
     if (reader->state == READER_FAILED) {
         if (error != NULL)
@@ -623,6 +633,7 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
 static void reader_consume(struct br_reader *base, size_t count) {
     struct js_reader *reader = js_reader(base);
     br_window_consume(&reader->window, count);
+    reader->consumed = true;
     reader->seen -= count < reader->seen ? count : reader->seen;
 }
 
@@ -705,6 +716,7 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     br_session_init(&reader->session, &log->config, BLOCK_SIZE);
     reader->session.server_index = log->control.server_index;
     reader->next_reader = log->readers;
+    reader->consumed = true;
     log->readers = reader;
     enum br_status status = await_start(reader, error);
     if (status == BR_OK)
