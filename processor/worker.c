@@ -79,7 +79,9 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
                                            .output_replicas = options->output_replicas,
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
-                                           .serve = true};
+                                           .serve = true,
+                                           .add_status = options->add_status,
+                                           .status_context = options->status_context};
     struct br_task *task = NULL;
     enum br_status status = br_task_create(&task_options, &task, error);
     if (status == BR_OK)

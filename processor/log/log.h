@@ -51,8 +51,11 @@ bool br_log_message_header(const struct br_log_message *message, const char *nam
 struct br_stream_info {
     char name[256];
     struct br_wall_time created; // a stream made anew is another stream
-    uint64_t first_sequence, last_sequence, message_count;
+    uint64_t first_sequence, last_sequence, message_count, bytes;
     bool allow_atomic;
+    // Limits beyond which the oldest messages are dropped; 0: none.
+    int64_t max_age_us;
+    uint64_t max_bytes, max_messages;
 };
 
 enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };

@@ -19,6 +19,8 @@ struct sim_stream {
     struct br_wall_time created;
     uint64_t first_sequence, last_sequence; // as a server has them: an empty stream has first = last + 1
     uint64_t message_count;
+    int64_t max_age_us;
+    uint64_t max_messages;
     bool allow_atomic;
     struct sim_slot *slots; // by sequence - 1
     size_t slot_count, slot_capacity;
