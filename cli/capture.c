@@ -194,7 +194,7 @@ static enum br_status read_commits(struct capture *capture, struct br_error *err
     struct br_log_message last;
     bool found;
     br_task_output_stream(capture->pipeline->name, stream, sizeof stream);
-    br_task_commit_subject(capture->pipeline->name, "live", subject, sizeof subject);
+    br_task_owner_subject(capture->pipeline->name, subject, sizeof subject);
     BR_TRY(br_log_stream_info(capture->log, stream, &info, error));
     BR_TRY(br_log_last(capture->log, stream, subject, &copy, &last, &found, error));
     if (!found)

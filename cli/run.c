@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "processor/pipeline_text.h"
 #include "processor/worker.h"
+#include "replay/archiver.h"
 #include "replay/upgrade.h"
 
 #include <limits.h>
@@ -162,6 +163,10 @@ static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline)
     br_pipeline_destroy(&former);
 }
 
+static enum br_status connect_archiver(void *context, struct br_log **ret_log, struct br_error *error) {
+    return br_log_connect_jetstream(context, ret_log, error);
+}
+
 static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_error error;
     size_t share = READ_AHEAD_BYTES / (pipeline->table_count == 0 ? 1 : pipeline->table_count);
@@ -174,6 +179,12 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         status = connect_patiently(&arguments->connect, &log, &error);
     if (status == BR_OK && arguments->dev)
         status = br_make_input_streams(log, pipeline, &error);
+    struct br_archiver_thread *archiver = NULL;
+    if (status == BR_OK && br_archiver_needed(pipeline)) {
+        struct br_archiver_options archiving = {
+            .pipeline = pipeline, .connect = connect_archiver, .connect_context = &arguments->connect};
+        status = br_archiver_start(&archiving, &archiver, &error);
+    }
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
         char name[128];
@@ -188,7 +199,9 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
                                            .output_replicas = arguments->replicas,
                                            .output_memory = arguments->memory,
                                            .stop = &br_stop_requested,
-                                           .progress_interval_us = arguments->progress_us};
+                                           .progress_interval_us = arguments->progress_us,
+                                           .add_status = archiver == NULL ? NULL : br_archiver_add_status,
+                                           .status_context = archiver};
         status = br_worker_run(&worker, &error);
     }
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
@@ -196,6 +209,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
+    br_archiver_stop(&archiver);
     br_log_close(&log);
     br_private_server_stop(&server);
     return code;

@@ -230,7 +230,10 @@ void br_task_status_json(struct br_task *task, struct br_buffer *out) {
         br_buffer_printf(out, ",\"rows\":%" PRIu64 ",\"late\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
                          task->totals.view_rows[v], task->totals.view_late[v], task->totals.view_failed[v]);
     }
-    br_buffer_append_text(out, "]}");
+    br_buffer_append_byte(out, ']');
+    if (task->options.add_status != NULL)
+        task->options.add_status(task->options.status_context, out);
+    br_buffer_append_byte(out, '}');
 }
 
 // --- what replays ask of the owner

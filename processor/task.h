@@ -68,6 +68,9 @@ struct br_task_options {
     bool output_memory;
     const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
     bool serve;                // answer queries and status requests
+    // More members of the status object, each with a comma before it; NULL: none. Thread: the task's.
+    void (*add_status)(void *context, struct br_buffer *out);
+    void *status_context;
 };
 
 enum br_status br_task_create(const struct br_task_options *options, struct br_task **ret_task, struct br_error *error)

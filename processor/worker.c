@@ -133,7 +133,9 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .output_replicas = options->output_replicas,
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
-                                           .serve = true};
+                                           .serve = true,
+                                           .add_status = options->add_status,
+                                           .status_context = options->status_context};
     BR_TRY(br_task_create(&task_options, &worker->task, error));
     BR_TRY(br_task_recover(worker->task, error));
     if (br_task_unfinished_takeover(worker->task) == NULL)

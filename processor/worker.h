@@ -36,6 +36,8 @@ struct br_worker_options {
     bool output_memory;
     const volatile bool *stop;    // set by a signal handler; the worker commits, flushes and returns soon after
     int64_t progress_interval_us; // a log line of progress this often; 0: none
+    void (*add_status)(void *context, struct br_buffer *out); // as the task's
+    void *status_context;
 };
 
 // BR_OK after a clean stop. Fenced, holes, digests that differ, a full disk: BR_FATAL with words.

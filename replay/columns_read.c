@@ -253,113 +253,128 @@ static bool read_shapes(struct decoding *decoding) {
     return true;
 }
 
-// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written.
+// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written. `out` goes through the functions as
+// an argument and a result, not in memory: bytes that are written could be anything to the compiler.
 
-static inline void put_tag(struct decoding *decoding, const struct step *step) {
-    memcpy(decoding->out, step->tag, sizeof step->tag);
-    decoding->out += step->tag_len;
+static inline uint8_t *put_tag(uint8_t *out, const struct step *step) {
+    memcpy(out, step->tag, sizeof step->tag);
+    return out + step->tag_len;
 }
 
-static inline void put_varint(struct decoding *decoding, uint64_t value) {
-    decoding->out += br_varint_put(decoding->out, value);
-}
-
-static inline bool put_number(struct decoding *decoding, struct values *values) {
+// NULL when the column has no more.
+static inline uint8_t *put_number(uint8_t *out, struct values *values) {
     uint64_t value;
+    const uint8_t *at = values->data.at, *end = values->data.end;
+    if (values->letter == 'v' && end - at >= BR_VARINT_SIZE_MAX) { // as it is: up to and with the byte below 0x80
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        uint64_t ends = ~word & UINT64_C(0x8080808080808080);
+        if (ends != 0) {
+            size_t size = (size_t)__builtin_ctzll(ends) / 8 + 1;
+            memcpy(out, &word, sizeof word);
+            values->data.at = at + size;
+            return out + size;
+        }
+    }
     if (!take_varint(&values->data, &value))
-        return false;
+        return NULL;
     if (values->letter == 'd')
         value = values->previous += (uint64_t)br_unzigzag(value);
-    put_varint(decoding, value);
-    return true;
+    return out + br_varint_put(out, value);
 }
 
-static inline bool put_slice(struct decoding *decoding, struct cursor *data, uint64_t len) {
-    if (len > left(data) || decoding->out > decoding->limit || len > (uint64_t)(decoding->limit - decoding->out))
-        return false;
-    // Most are short: a copy of fixed size is one instruction or two, where there is room for it.
-    if (len <= 16 && left(data) >= 16)
-        memcpy(decoding->out, data->at, 16);
-    else if (len != 0)
-        memcpy(decoding->out, data->at, (size_t)len);
-    decoding->out += len;
-    data->at += len;
-    return true;
+static inline uint8_t *put_slice(uint8_t *out, const uint8_t *limit, struct cursor *data, uint64_t len) {
+    const uint8_t *at = data->at;
+    size_t room = left(data);
+    if (len > room || out > limit || len > (uint64_t)(limit - out))
+        return NULL;
+    // Most are short: copies of fixed size are an instruction or two each, where there is room for them.
+    if (len <= 32 && room >= 32) {
+        memcpy(out, at, 16);
+        memcpy(out + 16, at + 16, 16);
+    } else if (len != 0) {
+        memcpy(out, at, (size_t)len);
+    }
+    data->at = at + len;
+    return out + len;
 }
 
 // Puts the length of what was written since `begin` before it; one byte was left for it.
-static void close_length(struct decoding *decoding, uint8_t *begin) {
-    size_t len = (size_t)(decoding->out - begin) - 1, size = br_varint_size(len);
-    if (size != 1)
-        memmove(begin + size, begin + 1, len);
+static inline uint8_t *close_length(uint8_t *out, uint8_t *begin) {
+    size_t len = (size_t)(out - begin) - 1;
+    if (len < 0x80) {
+        *begin = (uint8_t)len;
+        return out;
+    }
+    size_t size = br_varint_size(len);
+    memmove(begin + size, begin + 1, len);
     br_varint_put(begin, len);
-    decoding->out += size - 1;
+    return out + size - 1;
 }
 
-static bool put_event(struct decoding *decoding, const struct shape *shape) {
+// What is behind the event; NULL when it can't be.
+static uint8_t *put_event(struct values *all, const struct shape *shape, uint8_t *out, const uint8_t *limit) {
     uint8_t *begins[NESTING_MAX];
     uint32_t depth = 0;
-    for (uint32_t i = 0; i < shape->count; i++) {
-        const struct step *step = &shape->steps[i];
-        struct values *values = &decoding->values[step->column];
+    for (const struct step *step = shape->steps, *end = step + shape->count; step < end; step++) {
+        struct values *values = &all[step->column];
         uint64_t len;
-        if (decoding->out > decoding->limit)
-            return false;
+        if (out > limit)
+            return NULL;
         switch (step->kind) {
         case STEP_VARINT:
-            put_tag(decoding, step);
-            if (!put_number(decoding, values))
-                return false;
+            out = put_number(put_tag(out, step), values);
             break;
         case STEP_BYTES:
-            put_tag(decoding, step);
             if (!take_varint(&values->lengths, &len))
-                return false;
-            put_varint(decoding, len);
-            if (!put_slice(decoding, &values->data, len))
-                return false;
+                return NULL;
+            out = put_tag(out, step);
+            out += br_varint_put(out, len);
+            out = put_slice(out, limit, &values->data, len);
             break;
         case STEP_BEGIN:
-            put_tag(decoding, step);
-            begins[depth++] = decoding->out++;
+            out = put_tag(out, step);
+            begins[depth++] = out++;
             break;
         case STEP_END:
-            close_length(decoding, begins[--depth]);
+            out = close_length(out, begins[--depth]);
             break;
         case STEP_FIXED32:
         case STEP_FIXED64:
-            put_tag(decoding, step);
-            if (!put_slice(decoding, &values->data, step->kind == STEP_FIXED64 ? 8 : 4))
-                return false;
+            out = put_slice(put_tag(out, step), limit, &values->data, step->kind == STEP_FIXED64 ? 8 : 4);
             break;
         case STEP_RAW:
-            if (!take_varint(&values->lengths, &len) || !put_slice(decoding, &values->data, len))
-                return false;
+            if (!take_varint(&values->lengths, &len))
+                return NULL;
+            out = put_slice(out, limit, &values->data, len);
             break;
         }
+        if (out == NULL)
+            return NULL;
     }
-    return decoding->out <= decoding->limit;
+    return out <= limit ? out : NULL;
 }
 
-static bool put_next_event(struct decoding *decoding) {
+static inline uint8_t *put_next_event(struct decoding *decoding, uint8_t *out) {
     uint64_t shape;
-    return take_varint(&decoding->shape, &shape) && shape < decoding->shape_count &&
-           put_event(decoding, &decoding->shape_list[shape]);
+    if (!take_varint(&decoding->shape, &shape) || shape >= decoding->shape_count)
+        return NULL;
+    return put_event(decoding->values, &decoding->shape_list[shape], out, decoding->limit);
 }
 
-static bool put_payload(struct decoding *decoding) {
+static uint8_t *put_payload(struct decoding *decoding, uint8_t *out) {
     uint64_t count;
     if (!take_varint(&decoding->events, &count))
-        return false;
+        return NULL;
     if (count == 0)
-        return put_next_event(decoding);
+        return put_next_event(decoding, out);
     for (uint64_t i = 0; i < count; i++) {
-        uint8_t *begin = decoding->out++;
-        if (decoding->out > decoding->limit || !put_next_event(decoding))
-            return false;
-        close_length(decoding, begin);
+        uint8_t *begin = out;
+        if (out >= decoding->limit || (out = put_next_event(decoding, out + 1)) == NULL)
+            return NULL;
+        out = close_length(out, begin);
     }
-    return decoding->out <= decoding->limit;
+    return out <= decoding->limit ? out : NULL;
 }
 
 // --- messages
@@ -373,12 +388,13 @@ static bool next_message(struct decoding *decoding, uint64_t *sequence, int64_t 
         return false;
     *sequence += step;
     *time_us = (int64_t)((uint64_t)*time_us + (uint64_t)br_unzigzag(time_step));
-    uint8_t *begin = decoding->out;
-    if (!put_payload(decoding))
+    uint8_t *begin = decoding->out, *end = put_payload(decoding, begin);
+    if (end == NULL)
         return false;
+    decoding->out = end;
     *ret_message = (struct br_log_message){
         .subject = decoding->subject_words.list[subject],
-        .payload = {begin, (size_t)(decoding->out - begin)},
+        .payload = {begin, (size_t)(end - begin)},
         .headers = set == 0 ? NULL : decoding->sets[set - 1].list,
         .header_count = set == 0 ? 0 : decoding->sets[set - 1].count,
         .sequence = *sequence,

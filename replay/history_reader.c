@@ -384,12 +384,12 @@ static uint64_t messages_from(const struct br_archive *archive, uint64_t sequenc
     return messages;
 }
 
-// Best knowledge: what the lists say, and of the stream behind the archive what it held at the start.
-static uint64_t reader_pending(struct br_reader *base) {
-    const struct history_reader *reader = history_reader(base);
-    uint64_t pending = br_window_shown(&reader->window) + (reader->segment != NULL ? reader->segment_left : 0);
+// Messages behind those that are shown. Best knowledge: what the lists say, and of the stream behind the archive what
+// it held at the start.
+static uint64_t pending_beyond(const struct history_reader *reader) {
+    uint64_t pending = reader->segment != NULL ? reader->segment_left : 0;
     if (reader->reader != NULL && reader->reader_stop == 0)
-        return pending + br_reader_pending(reader->reader->stream) - reader->taken;
+        return br_reader_pending(reader->reader->stream) - reader->taken;
     uint64_t sequence = reader->next > reader->prehistory ? reader->next - reader->prehistory : 1;
     uint64_t end = reader->archive->count == 0 ? 0 : reader->archive->segments[reader->archive->count - 1].info.to;
     if (reader->next <= reader->prehistory && reader->segment == NULL)
@@ -397,6 +397,17 @@ static uint64_t reader_pending(struct br_reader *base) {
     pending += messages_from(reader->archive, sequence);
     end = end < sequence - 1 ? sequence - 1 : end;
     return pending + (reader->stream.last_sequence > end ? reader->stream.last_sequence - end : 0);
+}
+
+static uint64_t reader_pending(struct br_reader *base) {
+    const struct history_reader *reader = history_reader(base);
+    uint64_t shown = br_window_shown(&reader->window);
+    if (at_end(reader))
+        return shown;
+    uint64_t beyond = pending_beyond(reader);
+    if (reader->stop != 0 && beyond > reader->stop - reader->next + 1)
+        beyond = reader->stop - reader->next + 1;
+    return shown + beyond;
 }
 
 static uint64_t reader_covered(struct br_reader *base) {

@@ -56,7 +56,16 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
         .bytes = get_number(state, "bytes"),
         .replicas = (int)get_number(config, "num_replicas"),
         .allow_atomic = json_is_true(json_object_get(config, "allow_atomic")),
+        .max_age_us = json_integer_value(json_object_get(config, "max_age")) / 1000,
     };
+    // What is full and discards the new ones drops nothing. The server writes "none" as −1.
+    const char *discard = json_string_value(json_object_get(config, "discard"));
+    json_int_t max_bytes = json_integer_value(json_object_get(config, "max_bytes"));
+    json_int_t max_messages = json_integer_value(json_object_get(config, "max_msgs"));
+    if (discard == NULL || strcmp(discard, "new") != 0) {
+        info.max_bytes = max_bytes > 0 ? (uint64_t)max_bytes : 0;
+        info.max_messages = max_messages > 0 ? (uint64_t)max_messages : 0;
+    }
     const char *created = json_string_value(json_object_get(reply, "created"));
     if (name == NULL || state == NULL || !parse_time(created, &info.created))
         return br_error_set(error, BR_FATAL,

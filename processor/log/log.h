@@ -59,6 +59,9 @@ struct br_stream_info {
     uint64_t bytes; // that its messages take there
     int replicas;
     bool allow_atomic;
+    // Limits beyond which the oldest messages are dropped; 0: none.
+    int64_t max_age_us;
+    uint64_t max_bytes, max_messages;
 };
 
 enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };

@@ -55,5 +55,7 @@ void br_sim_purge(struct br_sim *sim, const char *stream, uint64_t first_kept);
 void br_sim_forget_after(struct br_sim *sim, const char *stream, uint64_t last_kept);
 void br_sim_delete(struct br_sim *sim, const char *stream, uint64_t sequence);
 void br_sim_recreate(struct br_sim *sim, const char *stream);
+// What the stream says of its limits from now on; they drop nothing by themselves (br_sim_purge does).
+void br_sim_set_limits(struct br_sim *sim, const char *stream, int64_t max_age_us, uint64_t max_messages);
 
 #endif

@@ -18,7 +18,8 @@ struct sim_stream {
     size_t subject_count;
     struct br_wall_time created;
     uint64_t first_sequence, last_sequence; // as a server has them: an empty stream has first = last + 1
-    uint64_t message_count, bytes;
+    uint64_t message_count, bytes, max_messages;
+    int64_t max_age_us;
     int replicas;
     bool allow_atomic;
     bool last_only;         // of each subject the last message alone is kept (a bucket)

@@ -247,6 +247,8 @@ void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_in
         .bytes = stream->bytes,
         .replicas = stream->replicas,
         .allow_atomic = stream->allow_atomic,
+        .max_age_us = stream->max_age_us,
+        .max_messages = stream->max_messages,
     };
     strcpy(ret_info->name, stream->name);
 }
@@ -325,4 +327,10 @@ void br_sim_recreate(struct br_sim *sim, const char *name) {
     stream->last_sequence = stream->message_count = stream->bytes = 0;
     stream->slot_count = 0;
     table_reset(stream, TABLE_SIZE_MIN);
+}
+
+void br_sim_set_limits(struct br_sim *sim, const char *name, int64_t max_age_us, uint64_t max_messages) {
+    struct sim_stream *stream = must_find(sim, name);
+    stream->max_age_us = max_age_us;
+    stream->max_messages = max_messages;
 }

@@ -30,9 +30,12 @@ enum {
     OPTION_WATERMARK,
     OPTION_LAYOUT,
     OPTION_LOOKUP,
-    OPTION_MAX_FUTURE
+    OPTION_MAX_FUTURE,
+    OPTION_ARCHIVE,
+    OPTION_ARCHIVE_RETENTION,
+    OPTION_ARCHIVE_MAX_BYTES,
+    OPTION_COUNT
 };
-#define OPTION_COUNT 7
 #define GATE_FIELDS                                                                                                    \
     "contype conname initially_valid is_enforced " // of every constraint; newer grammars set more of them
 #define DAY_US (INT64_C(86400) * BR_US_PER_SECOND)
@@ -487,6 +490,27 @@ static bool check_key_tokens(struct table_binding *t, int location) {
     return true;
 }
 
+static void bind_archive(struct table_binding *t, const struct sql_option *options) {
+    const struct sql_option *archive = &options[OPTION_ARCHIVE];
+    struct br_table *table = t->table;
+    table->archive_path = t->binder->archive_path;
+    if (archive->given && strcmp(archive->text, "none") == 0) {
+        table->archive_path = NULL;
+    } else if (archive->given) {
+        table->archive_path = sql_archive_path(t->binder, archive->text, archive->location);
+        t->ok &= table->archive_path != NULL;
+    }
+    for (int i = OPTION_ARCHIVE_RETENTION; i <= OPTION_ARCHIVE_MAX_BYTES; i++) {
+        if (!options[i].given || table->archive_path != NULL || !t->ok)
+            continue;
+        sql_error(t->binder, options[i].location, "add archive = 'file:///path', or SET braid.archive",
+                  "%s needs an archive", options[i].name);
+        t->ok = false;
+    }
+    table->archive_retention_us = options[OPTION_ARCHIVE_RETENTION].number;
+    table->archive_bytes_max = (uint64_t)options[OPTION_ARCHIVE_MAX_BYTES].number;
+}
+
 static void bind_options(struct table_binding *t, const struct sql_option *options) {
     struct br_table *table = t->table;
     table->subject = options[OPTION_SUBJECT].given
@@ -499,6 +523,7 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
     table->lookup = options[OPTION_LOOKUP].number != 0;
     table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number : DAY_US;
     bind_event_time(t, &options[OPTION_EVENT_TIME], &options[OPTION_WATERMARK]);
+    bind_archive(t, options);
     if (table->lookup && table->primary_key_count == 0) {
         sql_error(t->binder, options[OPTION_LOOKUP].location, "declare a PRIMARY KEY",
                   "a lookup table needs a primary key to be looked up by");
@@ -515,6 +540,9 @@ void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statem
         [OPTION_LAYOUT] = {.name = "layout", .kind = SQL_OPTION_CHOICE, .choices = "single delimited"},
         [OPTION_LOOKUP] = {.name = "lookup", .kind = SQL_OPTION_BOOLEAN},
         [OPTION_MAX_FUTURE] = {.name = "max_future", .kind = SQL_OPTION_INTERVAL},
+        [OPTION_ARCHIVE] = {.name = "archive"},
+        [OPTION_ARCHIVE_RETENTION] = {.name = "archive_retention", .kind = SQL_OPTION_INTERVAL},
+        [OPTION_ARCHIVE_MAX_BYTES] = {.name = "archive_max_bytes", .kind = SQL_OPTION_BYTES},
     };
     int location = sql_at(binder, statement->relation->location);
     const char *name = sql_relation_name(binder, statement->relation);

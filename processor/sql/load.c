@@ -102,7 +102,8 @@ static const char *name_of_file(struct br_arena *arena, const char *path) {
     return *name == '\0' ? "pipeline" : name;
 }
 
-static const char *const setting_names[] = {"braid.pipeline", "braid.descriptors"};
+enum { SETTING_PIPELINE, SETTING_DESCRIPTORS, SETTING_ARCHIVE, SETTING_COUNT };
+static const char *const setting_names[] = {"braid.pipeline", "braid.descriptors", "braid.archive"};
 
 static const char *setting_text(const PgQuery__Node *node) {
     return node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL
@@ -118,13 +119,16 @@ static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *
         sql_error(binder, location, "SET braid.pipeline = 'name'", "only SET name = value is supported");
         return;
     }
-    bool pipeline = strcmp(set->name, setting_names[0]) == 0;
-    if (!pipeline && strcmp(set->name, setting_names[1]) != 0) {
+    int setting = 0;
+    while (setting < SETTING_COUNT && strcmp(set->name, setting_names[setting]) != 0)
+        setting++;
+    if (setting == SETTING_COUNT) {
         struct sql_nearest nearest = {.wanted = set->name};
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < SETTING_COUNT; i++)
             sql_nearest_try(&nearest, setting_names[i]);
         const char *hint = sql_nearest_hint(binder, &nearest);
-        sql_error(binder, location, hint != NULL ? hint : "settings are braid.pipeline, braid.descriptors",
+        sql_error(binder, location,
+                  hint != NULL ? hint : "settings are braid.pipeline, braid.descriptors, braid.archive",
                   "unrecognized configuration parameter \"%s\"", set->name);
         return;
     }
@@ -133,10 +137,12 @@ static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *
         location = sql_at_node(binder, set->args[i]);
         if (text == NULL)
             sql_error(binder, location, "write it as a string: '…'", "%s needs a string", set->name);
-        else if (!pipeline && stored)
+        else if (setting == SETTING_DESCRIPTORS && stored)
             continue; // they came with the text
-        else if (!pipeline)
+        else if (setting == SETTING_DESCRIPTORS)
             load_listed(binder, text, location);
+        else if (setting == SETTING_ARCHIVE)
+            binder->archive_path = sql_archive_path(binder, text, location);
         else if (set->n_args > 1 || !valid_name(text))
             sql_error(binder, location, "letters, digits, _ and -, at most 64", "invalid pipeline name '%s'", text);
         else if (!named)

@@ -67,6 +67,26 @@ static bool read_interval(struct sql_binder *binder, struct sql_option *option, 
     return true;
 }
 
+static bool read_bytes(struct sql_binder *binder, struct sql_option *option, const char *text) {
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"", 1},           {"B", 1},           {"kB", 1e3},        {"MB", 1e6},          {"GB", 1e9},
+                 {"TB", 1e12},      {"KiB", 1024.0},    {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
+    char *unit;
+    double number = strtod(text, &unit);
+    bool has_number = unit != text && number > 0;
+    unit += strspn(unit, " ");
+    for (size_t i = 0; has_number && i < sizeof units / sizeof units[0]; i++)
+        if (strcasecmp(unit, units[i].name) == 0 && number * units[i].bytes >= 1 && number * units[i].bytes < 9e18) {
+            option->number = (int64_t)(number * units[i].bytes);
+            return true;
+        }
+    sql_error(binder, option->location, "for example '500 MB', '20 GiB'", "invalid size for %s: '%s'", option->name,
+              text);
+    return false;
+}
+
 static const char *choices_hint(struct sql_binder *binder, const char *choices) {
     const char *list = "one of";
     for (const char *at = choices; *at != '\0'; at += strspn(at, " ")) {
@@ -115,6 +135,8 @@ static bool read_option(struct sql_binder *binder, struct sql_option *option, co
         return read_interval(binder, option, text);
     case SQL_OPTION_CHOICE:
         return read_choice(binder, option, text);
+    case SQL_OPTION_BYTES:
+        return read_bytes(binder, option, text);
     }
     return false;
 }
@@ -150,4 +172,19 @@ bool sql_options(struct sql_binder *binder, PgQuery__Node **elements, size_t cou
         ok &= option->given;
     }
     return ok;
+}
+
+const char *sql_archive_path(struct sql_binder *binder, const char *url, int location) {
+    static const char scheme[] = "file://";
+    static const char hint[] = "an archive is a folder, named by its whole path: file:///var/lib/braid/archive";
+    const char *colon = strstr(url, "://");
+    if (colon != NULL && strncmp(url, scheme, sizeof scheme - 1) != 0) {
+        sql_error(binder, location, hint, "unknown kind of archive \"%.*s://\"", (int)(colon - url), url);
+        return NULL;
+    }
+    if (colon == NULL || url[sizeof scheme - 1] != '/') {
+        sql_error(binder, location, hint, "invalid archive '%s'", url);
+        return NULL;
+    }
+    return br_arena_strdup(binder->arena, url + sizeof scheme - 1);
 }

@@ -81,6 +81,7 @@ struct sql_binder {
     struct br_diagnostics *diagnostics;
     bool muted; // binding again what was bound before
     const char *text, *path;
+    const char *archive_path; // SET braid.archive; NULL
     int base;      // of the locations of the tree at hand
     bool fixed;    // all of them are at base (a function body that doesn't stand verbatim in the file)
     int statement; // where the statement at hand begins
@@ -193,7 +194,7 @@ struct br_expr *sql_substitute(struct br_arena *arena, const struct br_expr *exp
 const char *sql_expr_name(struct sql_binder *binder, const PgQuery__Node *node); // PostgreSQL's name of a column
 
 // --- options.c
-enum sql_option_kind { SQL_OPTION_TEXT, SQL_OPTION_BOOLEAN, SQL_OPTION_INTERVAL, SQL_OPTION_CHOICE };
+enum sql_option_kind { SQL_OPTION_TEXT, SQL_OPTION_BOOLEAN, SQL_OPTION_INTERVAL, SQL_OPTION_CHOICE, SQL_OPTION_BYTES };
 struct sql_option {
     const char *name;
     enum sql_option_kind kind;
@@ -201,10 +202,12 @@ struct sql_option {
     bool given;
     int location;
     const char *text; // TEXT
-    int64_t number;   // BOOLEAN, INTERVAL (us), CHOICE (index)
+    int64_t number;   // BOOLEAN, INTERVAL (us), CHOICE (index), BYTES
 };
 bool sql_options(struct sql_binder *binder, PgQuery__Node **elements, size_t count, struct sql_option *options,
                  uint32_t option_count, const char *of);
+// The folder that an archive's URL names; NULL after an error.
+const char *sql_archive_path(struct sql_binder *binder, const char *url, int location);
 
 // --- bind_table.c, bind_type.c, bind_function.c, bind_view.c
 struct sql_symbol *sql_find_symbol(const struct sql_binder *binder, const char *name);

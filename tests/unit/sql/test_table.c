@@ -220,3 +220,22 @@ Test(table, casts_make_versions_by_the_shortest_way) {
     cr_expect_eq(t->versions[2].steps[2].exprs[1]->type, BR_NUMERIC);
     unload(&l);
 }
+Test(table, archives_are_the_pipelines_or_the_tables_own_and_no_part_of_the_plan) {
+    struct loaded plain = load_ok("CREATE TABLE a (x text); CREATE TABLE b (x text); CREATE TABLE c (x text);"
+                                  "CREATE MATERIALIZED VIEW v AS SELECT x FROM a;");
+    struct loaded archived =
+        load_ok("CREATE TABLE a (x text) WITH (archive_retention = '2 days', archive_max_bytes = '1.5 kB');"
+                "CREATE TABLE b (x text) WITH (archive = 'file:///other');"
+                "CREATE TABLE c (x text) WITH (archive = 'none');"
+                "CREATE MATERIALIZED VIEW v AS SELECT x FROM a; SET braid.archive = 'file:///all/of/it';");
+    const struct br_table *tables = archived.pipeline->tables;
+    cr_assert_str_eq(tables[0].archive_path, "/all/of/it");
+    cr_assert_eq(tables[0].archive_retention_us, 2 * INT64_C(86400000000));
+    cr_assert_eq(tables[0].archive_bytes_max, 1500);
+    cr_assert_str_eq(tables[1].archive_path, "/other");
+    cr_assert_null(tables[2].archive_path);
+    cr_assert_null(plain.pipeline->tables[0].archive_path);
+    cr_assert_eq(plain.pipeline->plan_hash, archived.pipeline->plan_hash);
+    unload(&plain);
+    unload(&archived);
+}
