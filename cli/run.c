@@ -5,6 +5,8 @@
 #include "processor/pipeline_text.h"
 #include "processor/worker.h"
 #include "replay/archiver.h"
+#include "replay/history.h"
+#include "replay/host.h"
 #include "replay/upgrade.h"
 
 #include <limits.h>
@@ -185,14 +187,31 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
             .pipeline = pipeline, .connect = connect_archiver, .connect_context = &arguments->connect};
         status = br_archiver_start(&archiving, &archiver, &error);
     }
+    struct br_history *history = NULL;
+    struct br_host *host = NULL;
+    char name[128];
+    br_worker_name(name, sizeof name);
+    if (status == BR_OK)
+        status = br_history_create(pipeline, &history, &error);
+    if (status == BR_OK) {
+        struct br_host_options hosting = {.connect = arguments->connect,
+                                          .pipeline = pipeline,
+                                          .data_path = arguments->data,
+                                          .worker = name,
+                                          .state_budget_bytes = arguments->budget_bytes};
+        status = br_host_start(&hosting, &host, &error);
+    }
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
-        char name[128];
-        br_worker_name(name, sizeof name);
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .name = name,
                                            .log = log,
                                            .data_path = arguments->data,
+                                           .open_input = br_history_open_input,
+                                           .input_context = history,
+                                           .successor = br_host_take,
+                                           .finish_takeover = br_host_finish_takeover,
+                                           .replay_context = host,
                                            .state_budget_bytes = arguments->budget_bytes,
                                            .epoch_messages = arguments->epoch_messages,
                                            .epoch_time_us = arguments->epoch_time_us,
@@ -209,7 +228,9 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
+    br_host_stop(&host);
     br_archiver_stop(&archiver);
+    br_history_destroy(&history);
     br_log_close(&log);
     br_private_server_stop(&server);
     return code;

@@ -2,8 +2,8 @@
 // braid tail: the changes of views, as they are committed, as JSON lines. braid quarantine: the events that were set
 // aside.
 #include "cli/cli.h"
-#include "replay/outputs.h"
 #include "processor/task.h"
+#include "replay/outputs.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -237,6 +237,13 @@ static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_v
     return BR_OK;
 }
 
+enum br_status task_check_owner(struct br_task *task, struct br_error *error) {
+    enum fence_verdict verdict;
+    uint64_t sequence;
+    BR_TRY(read_fence(task, &verdict, &sequence, error));
+    return verdict == FENCE_TAKEN ? BR_FATAL : BR_OK;
+}
+
 static void landed(struct br_task *task, uint64_t sequence) {
     BR_CHECK(sequence > task->fence);
     task->fence = task->last_commit = sequence;

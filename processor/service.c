@@ -279,6 +279,7 @@ static void answer_hold(struct answer *answer, const json_t *request) {
     int64_t ms = json_integer_value(json_object_get(request, "ms"));
     ms = ms < 0 ? 0 : ms > HOLD_MS_MAX ? HOLD_MS_MAX : ms;
     task->hold_until.us = task->options.clock->mono(task->options.clock).us + ms * 1000;
+    task->held = true;
     br_buffer_printf(&answer->part, "{\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64 "}", task->committed_epoch,
                      task->last_commit);
 }

@@ -35,6 +35,12 @@ static bool quiet(const struct br_task *task) {
     return task->options.role != BR_TASK_OWNER && task->options.publish_as == NULL;
 }
 
+// Somebody has asked to take over: whether that has happened is looked at until the time is over.
+static enum br_status wait_out_hold(struct br_task *task, struct br_error *error) {
+    task->held = task->options.clock->mono(task->options.clock).us < task->hold_until.us;
+    return task_check_owner(task, error);
+}
+
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) {
     *ret_worked = false;
     if (task->outstanding.waiting &&
@@ -44,8 +50,8 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
         task->steps_ahead = 0;
         BR_TRY(task_serve(task, error));
         BR_TRY(task_flush_when_due(task, error));
-        if (task->options.clock->mono(task->options.clock).us < task->hold_until.us)
-            return BR_OK;
+        if (task->held)
+            return wait_out_hold(task, error);
     }
 
     BR_TRY(task_choose(task, error)); // fetch

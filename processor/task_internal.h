@@ -89,7 +89,8 @@ struct br_task {
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];
-    struct br_mono_time hold_until; // no epoch before: somebody is about to take over
+    bool held; // no epoch is begun before hold_until: somebody is about to take over
+    struct br_mono_time hold_until;
     struct outstanding outstanding;
     struct br_log_message *batch; // the messages of the outstanding part
     size_t batch_capacity;
@@ -152,6 +153,8 @@ enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit
 // Sends the computed epoch, part by part from part `first_part` (1, or later after a crash between parts); the last one
 // is left outstanding.
 enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) BR_MUST_CHECK;
+// With nothing outstanding: BR_FATAL when another has committed on this task's subject.
+enum br_status task_check_owner(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_await(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // The epoch as a commit, without parts and blocks, for the state's meta (S2): what recovery starts from.
 void task_record(const struct br_task *task, struct br_buffer *bytes);

@@ -220,8 +220,8 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
         status = run_own(&worker, superseded_by, sizeof superseded_by, error);
     while (status == BR_FATAL && superseded_by[0] != '\0') {
         struct br_successor successor;
-        br_log_line(BR_LEVEL_INFO, "another lineage has taken the outputs over", BR_STR("pipeline", options->pipeline->name),
-                    BR_STR("lineage", superseded_by));
+        br_log_line(BR_LEVEL_INFO, "another lineage has taken the outputs over",
+                    BR_STR("pipeline", options->pipeline->name), BR_STR("lineage", superseded_by));
         if (options->successor != NULL && options->successor(options->replay_context, superseded_by, &successor)) {
             status = run_successor(&worker, &successor, superseded_by, sizeof superseded_by, error);
             continue;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker: runs the task of the lineage that owns a pipeline's outputs until it is told to stop. Locks the data
-// directory, opens RocksDB, follows the log. When another lineage takes the outputs over (a replay is promoted) it goes on
-// with that one: with the task itself when it was promoted in this process, else from the lineage's state or the log.
+// directory, opens RocksDB, follows the log. When another lineage takes the outputs over (a replay is promoted) it goes
+// on with that one: with the task itself when it was promoted in this process, else from the lineage's state or the
+// log.
 #ifndef BR_PROCESSOR_WORKER_H
 #define BR_PROCESSOR_WORKER_H
 

@@ -253,8 +253,8 @@ static bool read_shapes(struct decoding *decoding) {
     return true;
 }
 
-// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written. `out` goes through the functions as
-// an argument and a result, not in memory: bytes that are written could be anything to the compiler.
+// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written. `out` goes through the functions
+// as an argument and a result, not in memory: bytes that are written could be anything to the compiler.
 
 static inline uint8_t *put_tag(uint8_t *out, const struct step *step) {
     memcpy(out, step->tag, sizeof step->tag);

@@ -31,10 +31,10 @@ struct br_replay_options {
     const char *worker;
     br_open_store open_store;
     void *store_context;
-    br_open_input open_input; // NULL: streams only
+    br_open_input open_input;                 // NULL: streams only
     void *input_context, *base_input_context; // for the tables of the pipeline, and for those of the base's
-    const uint64_t *prehistory, *begin; // by table; NULL: none, from the beginning
-    bool fresh_epochs;                  // choose the ends of epochs oneself up to the base's last epoch; then repeat
+    const uint64_t *prehistory, *begin;       // by table; NULL: none, from the beginning
+    bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
     const char *publish_as;
     size_t state_budget_bytes;
     int64_t flush_interval_us;

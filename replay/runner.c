@@ -3,6 +3,7 @@
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
+#include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
 
@@ -328,8 +329,8 @@ static enum br_status check_base(const struct run *run, struct br_error *error) 
     if (strcmp(run->base_lineage, run->job.record->base_lineage) == 0)
         return BR_OK;
     return br_error_set(error, BR_DATA,
-                        "replay %s repeats lineage %s, but lineage %s owns the outputs now; start a new replay", run->id,
-                        run->job.record->base_lineage, run->base_lineage);
+                        "replay %s repeats lineage %s, but lineage %s owns the outputs now; start a new replay",
+                        run->id, run->job.record->base_lineage, run->base_lineage);
 }
 
 static enum br_status compare(struct run *run, struct br_error *error) {
@@ -442,6 +443,8 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
         BR_TRY(br_task_stop(br_replay_task(run->replay), error));
         return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
     }
+    if (go_on) // whoever rolls back, verifies or takes over after us needs it
+        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     if (go_on)
         BR_TRY(try_until_promoted(run, rollback, &promoted, error));
     if (!promoted)
@@ -545,7 +548,8 @@ static enum br_status note_failure(struct run *run, const struct br_error *why, 
         next = phase;
     br_log_line(BR_LEVEL_ERROR, "a replay failed", BR_STR("replay", run->id), BR_STR("why", why->message));
     return set_phase(
-        run, (struct phase_change){.phase = next, .fulfilled = true, .ended = next == PHASE(FAILED), .text = why->message},
+        run,
+        (struct phase_change){.phase = next, .fulfilled = true, .ended = next == PHASE(FAILED), .text = why->message},
         error);
 }
 

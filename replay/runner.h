@@ -5,7 +5,8 @@
 //     Whoever claims it later goes on from there.
 // U2. The lease is renewed twice a second. When it is lost, the runner stops at once; the lineage's fences have made
 //     whatever it did in between harmless.
-// U3. A wish that is made while another one is being fulfilled is seen at the next renewal: pause and cancel end what is
+// U3. A wish that is made while another one is being fulfilled is seen at the next renewal: pause and cancel end what
+// is
 //     under way, at an epoch's end.
 //
 // Thread: any one; it opens a connection of its own for the lineage.
@@ -31,11 +32,12 @@ struct br_runner_options {
     void *context;
 };
 
-// The job's lease is held by options->worker. BR_OK: done, or in a phase that needs nobody; the job's own failures are in
-// its record. BR_RETRY: stopped, or the lease was lost. The lease is given back.
+// The job's lease is held by options->worker. BR_OK: done, or in a phase that needs nobody; the job's own failures are
+// in its record. BR_RETRY: stopped, or the lease was lost. The lease is given back.
 enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error)
     BR_MUST_CHECK;
-// Ends a takeover that was cut between its parts (br_worker_options.finish_takeover); context: struct br_runner_options.
+// Ends a takeover that was cut between its parts (br_worker_options.finish_takeover); context: struct
+// br_runner_options.
 enum br_status br_runner_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
                                          struct br_error *error) BR_MUST_CHECK;
 

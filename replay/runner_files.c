@@ -47,8 +47,7 @@ static enum br_status load_text(const Braid__V1__ReplayJob *record, struct br_pi
                                           .descriptor_set_count = record->n_descriptors,
                                           .stored = true};
     struct br_diagnostics *diagnostics = br_diagnostics_create(record->sql_name, record->sql);
-    enum br_status status =
-        br_pipeline_load(record->sql_name, record->sql, &options, diagnostics, ret_pipeline, error);
+    enum br_status status = br_pipeline_load(record->sql_name, record->sql, &options, diagnostics, ret_pipeline, error);
     if (status != BR_OK && diagnostics->count != 0)
         status = br_error_set(error, BR_DATA, "%s:%u:%u: %s", record->sql_name, diagnostics->list[0].line,
                               diagnostics->list[0].column, diagnostics->list[0].message);
@@ -101,8 +100,8 @@ static bool read_answer(struct br_slice answer, char *path, size_t size) {
 enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) {
     const struct br_runner_options *options = run->options;
     char folder[4096], name[4200], subject[320], body[128];
-    BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", folder, sizeof folder,
-                                error));
+    BR_TRY(
+        br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", folder, sizeof folder, error));
     snprintf(name, sizeof name, "%s/%s", folder, run->id);
     snprintf(run->shadow_path, sizeof run->shadow_path, "%.4095s", name);
     BR_TRY(br_store_remove(run->shadow_path, error));

@@ -35,8 +35,8 @@ struct run {
 
 // --- runner.c
 bool run_stopped(const struct run *run);
-// Renews the lease when it is time. *ret_go_on false: the lease is lost, the runner is to stop, or another wish ends what
-// is under way.
+// Renews the lease when it is time. *ret_go_on false: the lease is lost, the runner is to stop, or another wish ends
+// what is under way.
 enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
 // Changes the record, lease held.
 enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) BR_MUST_CHECK;

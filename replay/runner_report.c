@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The comparison of a replay with the owner, and where it goes: the message on braid.<pipeline>.reconcile.<id>, a summary
-// in the job's record. See runner_internal.h.
+// The comparison of a replay with the owner, and where it goes: the message on braid.<pipeline>.reconcile.<id>, a
+// summary in the job's record. See runner_internal.h.
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define SAMPLES 10          // per view and kind
+#define SAMPLES 10 // per view and kind
 #define SAMPLES_DRY_RUN 1000
 
 static struct br_epoch epoch_of(struct br_task *task, struct br_arena *arena) {

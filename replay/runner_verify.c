@@ -23,7 +23,7 @@ struct told {
     struct row {
         const char *key, *value;
         bool met;
-    } *rows;
+    } * rows;
     size_t count, capacity;
 };
 
@@ -162,8 +162,8 @@ static enum br_status open_shadow_task(struct run *run, struct br_task **ret_tas
     return br_task_recover(*ret_task, error);
 }
 
-static enum br_status follow_one(struct run *run, struct br_task *shadow, struct br_commits *commits,
-                                 bool *ret_over, struct br_error *error) {
+static enum br_status follow_one(struct run *run, struct br_task *shadow, struct br_commits *commits, bool *ret_over,
+                                 struct br_error *error) {
     const struct br_log_message *message;
     const Braid__V1__Commit *commit;
     BR_TRY(br_commits_next(commits, &message, &commit, error));

@@ -16,8 +16,8 @@ struct br_store_batch;
 struct br_store_iterator;
 
 // Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when another
-// process has it open (error->native BR_STORE_IN_USE; names it), when the disk is full, or on corruption. cache_bytes bounds RocksDB's block
-// cache and memtables together.
+// process has it open (error->native BR_STORE_IN_USE; names it), when the disk is full, or on corruption. cache_bytes
+// bounds RocksDB's block cache and memtables together.
 #define BR_STORE_IN_USE (-1)
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;

@@ -89,10 +89,11 @@ static enum br_status convert(const char *path, const char *doing, char *native,
     snprintf(text, sizeof text, "%s", native);
     free(native);
     if (strstr(text, "/LOCK") != NULL)
-        return br_error_set_native(error, BR_FATAL, BR_STORE_IN_USE,
-                            "data directory in use: %s is open in another process or task; stop it or give this one "
-                            "another folder (%s)",
-                            path, text);
+        return br_error_set_native(
+            error, BR_FATAL, BR_STORE_IN_USE,
+            "data directory in use: %s is open in another process or task; stop it or give this one "
+            "another folder (%s)",
+            path, text);
     if (strstr(text, "No space left") != NULL || strstr(text, "NoSpace") != NULL)
         return br_error_set(error, BR_FATAL,
                             "disk full: no space left for the state in %s while %s; free some space and start again, "
