@@ -14,7 +14,15 @@ static const char *wrong_with_input(const Braid__V1__InputPosition *input) {
     return NULL;
 }
 
+// Lineages name folders and subjects.
+static bool is_lineage(const char *name) {
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    return len != 0 && len < 64 && name[len] == '\0';
+}
+
 static const char *wrong_with_itself(const Braid__V1__Commit *commit) {
+    if (!is_lineage(commit->lineage))
+        return "it bears no lineage's name";
     if (commit->epoch == 0 || commit->parts == 0 || commit->part == 0 || commit->part > commit->parts)
         return "its epoch or part numbers are out of range";
     for (uint32_t i = 0; i < commit->n_inputs; i++) {

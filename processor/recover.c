@@ -47,10 +47,10 @@ static enum br_status check_plan(const struct br_task *task, const Braid__V1__Co
         return BR_OK;
     return br_error_set(error, BR_FATAL,
                         "pipeline %s has changed: the log holds epoch %" PRIu64
-                        " of another plan. Roll the change out with a replay (braid replay start --pipeline, then "
-                        "promote), run the former SQL file, give the changed pipeline another name (--name), or remove "
-                        "the stream %s to begin anew",
-                        task->pipeline->name, commit->epoch, task->stream);
+                        " of another plan. Roll the change out with a replay (braid replay start %s --pipeline "
+                        "new.sql, then braid replay promote), run the former SQL file, give the changed pipeline "
+                        "another name (--name), or remove the stream %s to begin anew",
+                        task->pipeline->name, commit->epoch, task->pipeline->name, task->stream);
 }
 
 // One of the two subjects on which this lineage's commits may stand.

@@ -226,6 +226,7 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
             status = run_successor(&worker, &successor, superseded_by, sizeof superseded_by, error);
             continue;
         }
+        superseded_by[0] = '\0';
         status = go_on_with_owner(&worker, error);
         if (status == BR_OK)
             status = run_own(&worker, superseded_by, sizeof superseded_by, error);
