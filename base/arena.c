@@ -115,7 +115,8 @@ void *br_arena_calloc(struct br_arena *arena, size_t count, size_t size) {
 
 char *br_arena_strndup(struct br_arena *arena, const char *text, size_t len) {
     char *copy = br_arena_alloc(arena, len + 1);
-    memcpy(copy, text, len);
+    if (len != 0) // an empty slice may have no place
+        memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;
 }

@@ -24,7 +24,10 @@ static int64_t whole_number(const struct br_column *column, uint32_t row) {
 }
 
 static bool doubles_differ(double a, double b, double tolerance) {
-    if (memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b)))
+    uint64_t a_bits, b_bits; // of zeros, the sign counts
+    memcpy(&a_bits, &a, sizeof a);
+    memcpy(&b_bits, &b, sizeof b);
+    if (a_bits == b_bits || (isnan(a) && isnan(b)))
         return false;
     return !(fabs(a - b) <= tolerance);
 }

@@ -32,16 +32,20 @@ static uint64_t digest_at(struct br_slice key, size_t depth) {
     return digest;
 }
 
-static size_t shared_prefix(const struct sort *sort, const struct sort_record *records, size_t count, size_t depth) {
+// How many bytes all keys share, at least depth unless a key is shorter; *ret_ended: one ends at or before depth.
+static size_t shared_prefix(const struct sort *sort, const struct sort_record *records, size_t count, size_t depth,
+                            bool *ret_ended) {
     struct br_slice first = sort->key_of(sort->context, records[0].item);
     size_t shared = first.len;
-    for (size_t i = 1; i < count && shared > depth; i++) {
+    *ret_ended = first.len <= depth;
+    for (size_t i = 1; i < count && !*ret_ended; i++) {
         struct br_slice key = key_in_pass(sort, records, count, i);
         size_t end = key.len < shared ? key.len : shared;
         size_t at = depth;
         while (at < end && key.ptr[at] == first.ptr[at])
             at++;
         shared = at;
+        *ret_ended = key.len <= depth;
     }
     return shared;
 }
@@ -141,16 +145,17 @@ static size_t place_ended(const struct sort *sort, struct sort_record *records, 
 }
 
 static void sort_deeper(const struct sort *sort, struct sort_record *records, size_t count, size_t depth) {
-    size_t ended = 0;
-    for (size_t i = 0; i < count && ended == 0; i++)
-        ended = key_in_pass(sort, records, count, i).len <= depth;
-    if (ended != 0)
-        ended = place_ended(sort, records, count, depth);
-    records += ended;
-    count -= ended;
-    if (count == 0)
-        return;
-    depth = shared_prefix(sort, records, count, depth);
+    bool ended;
+    size_t shared = shared_prefix(sort, records, count, depth, &ended);
+    if (ended) {
+        size_t placed = place_ended(sort, records, count, depth);
+        records += placed;
+        count -= placed;
+        if (count == 0)
+            return;
+        shared = shared_prefix(sort, records, count, depth, &ended);
+    }
+    depth = shared;
     for (size_t i = 0; i < count; i++)
         records[i].digest = digest_at(key_in_pass(sort, records, count, i), depth);
     sort_digests(sort, records, count, depth, 56);
