@@ -36,9 +36,8 @@ Test(table, a_pipeline_keeps_its_descriptor_sets_and_can_be_loaded_from_them_wit
     cr_assert_not_null(from_file.pipeline, "%s", from_file.diagnostics->list[0].message);
     cr_assert_eq(from_file.pipeline->descriptor_set_count, 1);
     cr_assert(br_slice_equal(from_file.pipeline->descriptor_sets[0], (struct br_slice){shop_set, sizeof shop_set}));
-    struct br_pipeline_options options = {.descriptor_sets = from_file.pipeline->descriptor_sets,
-                                          .descriptor_set_count = 1,
-                                          .stored = true};
+    struct br_pipeline_options options = {
+        .descriptor_sets = from_file.pipeline->descriptor_sets, .descriptor_set_count = 1, .stored = true};
     struct loaded again = {NULL, br_diagnostics_create("shop.sql", text)};
     struct br_error error;
     cr_assert_eq(br_pipeline_load("shop.sql", text, &options, again.diagnostics, &again.pipeline, &error), BR_OK);
