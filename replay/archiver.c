@@ -5,7 +5,6 @@
 //      └── error that doesn't (R3) ──> FAILED <──┘
 #include "replay/archiver_internal.h"
 
-#include "base/json.h"
 #include "base/logging.h"
 #include "processor/input.h"
 #include "replay/retention.h"
@@ -302,29 +301,16 @@ void br_archiver_destroy(struct br_archiver **archiver) {
 
 // --- status
 
-static void put_string(struct br_buffer *out, const char *text) {
-    br_buffer_append_byte(out, '"');
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            br_buffer_append_byte(out, '\\');
-        if ((unsigned char)*at < 0x20)
-            br_buffer_printf(out, "\\u%04x", (unsigned)(unsigned char)*at);
-        else
-            br_buffer_append_byte(out, (uint8_t)*at);
-    }
-    br_buffer_append_byte(out, '"');
-}
-
 void archiver_status(const struct br_archiver *archiver, struct br_buffer *out) {
     br_buffer_append_text(out, ",\"archives\":[");
     for (size_t i = 0; i < archiver->count; i++) {
         const struct copy *copy = &archiver->copies[i];
         br_buffer_append_text(out, i == 0 ? "{\"table\":" : ",{\"table\":");
-        put_string(out, copy->table->name);
+        br_json_append_string(br_slice_of(copy->table->name), out);
         br_buffer_printf(out, ",\"to\":%" PRIu64, copy->from == 0 ? 0 : copy->from - 1);
         if (copy->error[0] != '\0') {
             br_buffer_append_text(out, ",\"error\":");
-            put_string(out, copy->error);
+            br_json_append_string(br_slice_of(copy->error), out);
         }
         br_buffer_append_byte(out, '}');
     }
@@ -335,7 +321,7 @@ void archiver_status(const struct br_archiver *archiver, struct br_buffer *out) 
         if (text[0] == '\0')
             continue;
         br_buffer_append_text(out, shown++ == 0 ? "" : ",");
-        put_string(out, text);
+        br_json_append_string(br_slice_of(text), out);
     }
     br_buffer_append_byte(out, ']');
 }
