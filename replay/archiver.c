@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define ROLL_US (60 * BR_US_PER_SECOND)
+#define LOOK_US (5 * BR_US_PER_SECOND) // between two looks of the retention guard
 #define PAUSE_US_MIN (BR_US_PER_SECOND / 4)
 #define PAUSE_US_MAX (30 * BR_US_PER_SECOND)
 
@@ -30,6 +31,7 @@ struct copy {
     uint64_t from;                    // of the next segment
     uint64_t taken;                   // everything up to here is in the writer or sealed; from − 1: nothing
     int64_t begun_us;                 // monotonic: of the next segment
+    int64_t looked_us;                // monotonic: of the retention guard
     int64_t not_before_us, pause_us;  // CLOSED
     char error[BR_ERROR_MESSAGE_SIZE], warning[BR_ERROR_MESSAGE_SIZE];
 };
@@ -209,8 +211,9 @@ static void warn(struct br_archiver *archiver, struct copy *copy) {
                            archiver->options.clock->wall(archiver->options.clock), &warning, &ignored) != BR_OK)
         return;
     br_buffer_append_byte(&warning, '\0');
+    bool told = copy->warning[0] != '\0';
     snprintf(copy->warning, sizeof copy->warning, "%s", (const char *)warning.ptr);
-    if (copy->warning[0] != '\0')
+    if (copy->warning[0] != '\0' && !told) // the status shows it as long as it is so
         br_log_line(BR_LEVEL_WARN, "retention", BR_STR("table", copy->table->name), BR_STR("what", copy->warning));
 }
 
@@ -226,8 +229,11 @@ static bool step_copy(struct br_archiver *archiver, struct copy *copy) {
     }
     if (status == BR_OK)
         status = copy_messages(archiver, copy, &worked, &error);
-    if (status == BR_OK && mono_us(archiver) - copy->begun_us >= archiver->options.roll_us) {
+    if (status == BR_OK && mono_us(archiver) - copy->looked_us >= LOOK_US) {
+        copy->looked_us = mono_us(archiver);
         warn(archiver, copy);
+    }
+    if (status == BR_OK && mono_us(archiver) - copy->begun_us >= archiver->options.roll_us) {
         copy->begun_us = mono_us(archiver);
         if (copy->taken >= copy->from)
             status = seal(archiver, copy, &error);
