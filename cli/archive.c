@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid archive: what was archived and imported of a pipeline's tables: list it, check it, print it. Needs no server.
+#include "replay/archive.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "processor/codec/decode.h"
 #include "processor/codec/encode.h"
 #include "processor/expr/datetime.h"
 #include "processor/input.h"
-#include "replay/archive.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -306,10 +306,10 @@ static int look(const struct arguments *arguments, const char *pipeline, const s
         br_archive_open(folder, &archive, &error) != BR_OK)
         return br_fail(&error);
     struct place place = {arguments, table, archive, kind};
-    int code = strcmp(arguments->verb, "ls") == 0     ? list(&place)
-               : strcmp(arguments->verb, "cat") == 0  ? print(&place)
+    int code = strcmp(arguments->verb, "ls") == 0                 ? list(&place)
+               : strcmp(arguments->verb, "cat") == 0              ? print(&place)
                : archive->count == 0 && kind != BR_SEGMENT_STREAM ? BR_EXIT_OK
-                                                      : verify(&place);
+                                                                  : verify(&place);
     br_archive_close(&archive);
     return code;
 }
@@ -318,8 +318,8 @@ static int run(const struct arguments *arguments, const struct br_pipeline *pipe
     bool any = false;
     int worst = BR_EXIT_OK;
     if (strcmp(arguments->verb, "ls") == 0 && !arguments->json)
-        printf("%-16s %-6s %12s %12s %10s %12s %12s  %s\n", "table", "kind", "from", "to", "messages", "payload", "bytes",
-               "time");
+        printf("%-16s %-6s %12s %12s %10s %12s %12s  %s\n", "table", "kind", "from", "to", "messages", "payload",
+               "bytes", "time");
     for (uint32_t t = 0; t < pipeline->table_count; t++) {
         const struct br_table *table = &pipeline->tables[t];
         if (table->archive_path == NULL || (arguments->table != NULL && strcmp(arguments->table, table->name) != 0))
@@ -345,15 +345,16 @@ static int run(const struct arguments *arguments, const struct br_pipeline *pipe
 
 int br_command_archive(int argc, char **argv) {
     static const struct argp_child children[] = {{&br_pipeline_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        "ls PIPELINE.sql [TABLE]\nverify PIPELINE.sql [TABLE]\ncat PIPELINE.sql TABLE",
-        "Lists the segments of a pipeline's archives, checks them to the last bit, or prints their events as JSON lines, "
-        "as braid test reads them.\vverify's exit status is 1 when something is damaged or missing; each fault is named.",
-        children,
-        NULL,
-        NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "ls PIPELINE.sql [TABLE]\nverify PIPELINE.sql [TABLE]\ncat PIPELINE.sql TABLE",
+                                     "Lists the segments of a pipeline's archives, checks them to the last bit, or "
+                                     "prints their events as JSON lines, "
+                                     "as braid test reads them.\vverify's exit status is 1 when something is damaged "
+                                     "or missing; each fault is named.",
+                                     children,
+                                     NULL,
+                                     NULL};
     struct arguments arguments = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;

@@ -3,6 +3,7 @@
 //
 // CSV with a header, JSON lines, and length-delimited protobuf messages, compressed by zstd (.binpb.zst) or not
 // (.binpb). The server is asked for the time of the stream's first message only, and only while nothing is archived.
+#include "replay/import.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/csv.h"
@@ -10,7 +11,6 @@
 #include "processor/codec/decode.h"
 #include "processor/expr/datetime.h"
 #include "processor/subject.h"
-#include "replay/import.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -324,8 +324,9 @@ static int run(struct importing *importing) {
     struct br_buffer BR_CLEANUP(br_buffer_free) content = {0};
     struct br_error error;
     if (table == NULL || table->archive_path == NULL) {
-        br_complain(table == NULL ? "pipeline %s has no table \"%s\""
-                                  : "pipeline %s: table %s has no archive to import to: WITH (archive = 'file:///path')",
+        br_complain(table == NULL
+                        ? "pipeline %s has no table \"%s\""
+                        : "pipeline %s: table %s has no archive to import to: WITH (archive = 'file:///path')",
                     importing->pipeline->name, arguments->table);
         return BR_EXIT_NO;
     }
@@ -413,7 +414,8 @@ int br_command_import(int argc, char **argv) {
         parse,
         "PIPELINE.sql TABLE --from FILE",
         "Puts the rows of a file before a table's stream, as its history: sorted by event time, through the table's "
-        "gates. A replay from the beginning starts with them.\vThe exit status is 1 when a row was refused (then nothing "
+        "gates. A replay from the beginning starts with them.\vThe exit status is 1 when a row was refused (then "
+        "nothing "
         "is imported, unless --skip-bad) or the file can't be history.",
         children,
         NULL,

@@ -164,11 +164,10 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         status = br_make_input_streams(log, pipeline, &error);
     struct br_archiver_thread *archiver = NULL;
     if (status == BR_OK && br_archiver_needed(pipeline)) {
-        struct br_archiver_options archiving = {
-            .pipeline = pipeline,
-            .roll_us = arguments->archive_us,
-            .connect = connect_archiver,
-            .connect_context = &arguments->connect};
+        struct br_archiver_options archiving = {.pipeline = pipeline,
+                                                .roll_us = arguments->archive_us,
+                                                .connect = connect_archiver,
+                                                .connect_context = &arguments->connect};
         status = br_archiver_start(&archiving, &archiver, &error);
     }
     if (status == BR_OK) {

@@ -21,8 +21,7 @@ static bool put_name(struct br_buffer *out, const char *name) {
 }
 
 enum br_status br_archive_folder(const char *archive_path, const char *pipeline, const char *table,
-                                 enum br_segment_kind kind, char folder[BR_ARCHIVE_PATH_SIZE],
-                                 struct br_error *error) {
+                                 enum br_segment_kind kind, char folder[BR_ARCHIVE_PATH_SIZE], struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) path = {0};
     br_buffer_append_text(&path, archive_path);
     while (path.len > 1 && path.ptr[path.len - 1] == '/')
@@ -206,7 +205,8 @@ static void check_neighbours(const struct br_archive *archive, size_t index, con
     const struct br_archive_segment *before = &archive->segments[index - 1], *after = &archive->segments[index];
     char fault[BR_ERROR_MESSAGE_SIZE];
     if (before->info.to + 1 < after->info.from) {
-        snprintf(fault, sizeof fault, "sequences %" PRIu64 " to %" PRIu64 " are missing: between %.46s and %.46s in %.600s",
+        snprintf(fault, sizeof fault,
+                 "sequences %" PRIu64 " to %" PRIu64 " are missing: between %.46s and %.46s in %.600s",
                  before->info.to + 1, after->info.from - 1, before->name, after->name, archive->folder);
         tell_fault(checking, fault);
     } else if (before->info.to >= after->info.from) {

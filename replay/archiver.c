@@ -88,14 +88,14 @@ static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, s
     enum br_status status = BR_OK;
     if (last != NULL && last->damage != NULL)
         status = br_error_set(error, BR_FATAL, "%.900s; restore it from a copy", last->damage);
-    else if (last != NULL && (last->info.created.us != copy->stream.created.us ||
-                              strcmp(last->info.source, copy->stream.name) != 0))
-        status = br_error_set(error, BR_FATAL,
-                              "the archive %.600s holds messages of another stream than %s as it is now (of %s%.100s); "
-                              "move the archive away, or restore the stream",
-                              copy->folder, copy->stream.name,
-                              strcmp(last->info.source, copy->stream.name) == 0 ? "an earlier " : "",
-                              last->info.source);
+    else if (last != NULL &&
+             (last->info.created.us != copy->stream.created.us || strcmp(last->info.source, copy->stream.name) != 0))
+        status =
+            br_error_set(error, BR_FATAL,
+                         "the archive %.600s holds messages of another stream than %s as it is now (of %s%.100s); "
+                         "move the archive away, or restore the stream",
+                         copy->folder, copy->stream.name,
+                         strcmp(last->info.source, copy->stream.name) == 0 ? "an earlier " : "", last->info.source);
     else
         *ret_to = last == NULL ? 0 : last->info.to;
     br_archive_close(&archive);
@@ -114,7 +114,8 @@ static enum br_status open_copy(struct br_archiver *archiver, struct copy *copy,
     // A first archive begins where the stream begins; from there on nothing may be lost.
     copy->from = to != 0 ? to + 1 : copy->stream.first_sequence > 1 ? copy->stream.first_sequence : 1;
     copy->taken = copy->from - 1;
-    enum br_status status = br_reader_open(archiver->log, copy->stream.name, filter, copy->from, 0, &copy->reader, error);
+    enum br_status status =
+        br_reader_open(archiver->log, copy->stream.name, filter, copy->from, 0, &copy->reader, error);
     struct br_stream_info now;
     if (to == 0 && status == BR_FATAL)
         return BR_RETRY; // the beginning has moved meanwhile

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The archiver: copies the streams of a pipeline's archived tables into segments, each message exactly once.
 //
-// R1. What is archived begins behind the last segment of the table's folder; there is no other position (archive.h, A1).
+// R1. What is archived begins behind the last segment of the table's folder; there is no other position (archive.h,
+// A1).
 //     A crash anywhere costs what was being written, which is then read from the stream again.
 //
-// R2. It never stops the pipeline. A disk that is full, a folder that another process has locked, a server that is away:
+// R2. It never stops the pipeline. A disk that is full, a folder that another process has locked, a server that is
+// away:
 //     said in the log, tried again after a while.
 //
 // R3. What can't be mended by waiting stops the archiving of that table, loudly, and of no other: a hole between the

@@ -24,7 +24,8 @@ static struct br_log *connect_patiently(struct br_archiver_thread *thread) {
     struct br_log *log = NULL;
     struct br_error error;
     enum br_status status = BR_RETRY;
-    while (!thread->stop && (status = thread->options.connect(thread->options.connect_context, &log, &error)) == BR_RETRY)
+    while (!thread->stop &&
+           (status = thread->options.connect(thread->options.connect_context, &log, &error)) == BR_RETRY)
         nanosleep(&(struct timespec){.tv_nsec = WAIT_US * 1000}, NULL);
     if (status == BR_OK)
         return log;

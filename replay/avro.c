@@ -6,8 +6,8 @@
 
 #define COMPRESSION_LEVEL 3
 #define FRAME_HEADER_BYTES_MIN 6
-#define CHECKSUM_FLAG 4      // of a zstd frame header's first byte behind the magic number
-#define OWN_BLOCK_BYTES 256  // a column shorter than this shares the next one's statistics
+#define CHECKSUM_FLAG 4     // of a zstd frame header's first byte behind the magic number
+#define OWN_BLOCK_BYTES 256 // a column shorter than this shares the next one's statistics
 #define METADATA_ENTRIES_MAX 256
 
 static const uint8_t magic[] = {'O', 'b', 'j', 1};

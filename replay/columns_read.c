@@ -253,8 +253,8 @@ static bool read_shapes(struct decoding *decoding) {
     return true;
 }
 
-// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written. `out` goes through the functions as
-// an argument and a result, not in memory: bytes that are written could be anything to the compiler.
+// --- events. `limit` is where the payloads end; SLACK bytes behind it may be written. `out` goes through the functions
+// as an argument and a result, not in memory: bytes that are written could be anything to the compiler.
 
 static inline uint8_t *put_tag(uint8_t *out, const struct step *step) {
     memcpy(out, step->tag, sizeof step->tag);
@@ -384,8 +384,7 @@ static bool next_message(struct decoding *decoding, uint64_t *sequence, int64_t 
     uint64_t step, time_step, subject, set;
     if (!take_varint(&decoding->sequence, &step) || step == 0 || *sequence + step < *sequence ||
         !take_varint(&decoding->time, &time_step) || !take_varint(&decoding->subject, &subject) ||
-        subject >= decoding->subject_words.count || !take_varint(&decoding->headers, &set) ||
-        set > decoding->set_count)
+        subject >= decoding->subject_words.count || !take_varint(&decoding->headers, &set) || set > decoding->set_count)
         return false;
     *sequence += step;
     *time_us = (int64_t)((uint64_t)*time_us + (uint64_t)br_unzigzag(time_step));

@@ -116,8 +116,7 @@ static uint32_t dictionary_find(struct dictionary *dictionary, struct br_slice w
             return UINT32_MAX;
         if (dictionary->count == dictionary->capacity) {
             dictionary->capacity = dictionary->capacity == 0 ? 64 : dictionary->capacity * 2;
-            dictionary->entries =
-                br_realloc(dictionary->entries, dictionary->capacity * sizeof *dictionary->entries);
+            dictionary->entries = br_realloc(dictionary->entries, dictionary->capacity * sizeof *dictionary->entries);
         }
         dictionary->entries[dictionary->count] = (struct entry){dictionary->bytes.len, word.len};
         br_buffer_append_slice(&dictionary->bytes, word);
@@ -151,9 +150,8 @@ static uint32_t add_column(struct br_block_builder *builder, enum step_kind kind
 static const struct br_message_type *message_of(const struct br_message_type *message, uint64_t number) {
     for (uint32_t i = 0; message != NULL && i < message->field_count; i++)
         if (message->fields[i].number == number)
-            return message->fields[i].kind == BR_PB_MESSAGE && !message->fields[i].repeated
-                       ? message->fields[i].message
-                       : NULL;
+            return message->fields[i].kind == BR_PB_MESSAGE && !message->fields[i].repeated ? message->fields[i].message
+                                                                                            : NULL;
     return NULL;
 }
 
@@ -353,8 +351,7 @@ void br_block_builder_add(struct br_block_builder *builder, const struct br_log_
     BR_CHECK(message->sequence > builder->last_sequence);
     br_buffer_append_varint(&builder->sequences, message->sequence - builder->last_sequence);
     br_buffer_append_varint(&builder->times, br_zigzag(message->timestamp.us - builder->last_time_us));
-    br_buffer_append_varint(&builder->subjects,
-                            dictionary_find(&builder->subject_words, message->subject, UINT32_MAX));
+    br_buffer_append_varint(&builder->subjects, dictionary_find(&builder->subject_words, message->subject, UINT32_MAX));
     br_buffer_append_varint(&builder->headers, message->header_count == 0 ? 0 : header_set(builder, message) + 1);
     add_payload(builder, message->payload);
     builder->last_sequence = message->sequence;

@@ -10,7 +10,8 @@
 // H3. The beginning (sequence 0 or 1 of the stream) is whatever is there, as for a stream; everything after it must be
 //     there.
 //
-// H4. The archive may grow, be merged and lose its oldest segments meanwhile: it is listed again where it ends, and when
+// H4. The archive may grow, be merged and lose its oldest segments meanwhile: it is listed again where it ends, and
+// when
 //     a file isn't there any more. A reader that the stream's limits overtake goes on in the archive.
 //
 // Thread: the task's. A struct br_history is never changed once made: several tasks may share it.
@@ -39,8 +40,8 @@ enum br_status br_history_open_input(void *context, struct br_log *log, const st
 struct br_history_extent {
     uint64_t prehistory; // imported messages
     struct br_event_time prehistory_first, prehistory_last;
-    uint64_t prehistory_bytes; // of payload
-    uint64_t archive_first, archive_last; // covered; 0: no archive, or nothing in it
+    uint64_t prehistory_bytes;                // of payload
+    uint64_t archive_first, archive_last;     // covered; 0: no archive, or nothing in it
     uint64_t archive_messages, archive_bytes; // of payload
     struct br_wall_time archive_first_time, archive_last_time;
     uint64_t stream_first, stream_last; // 0, 0: it holds nothing

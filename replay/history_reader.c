@@ -4,8 +4,8 @@
 // `next` is the history's sequence from which on nothing has been shown yet. Whenever nothing is open, enter() looks
 // for who has it: a segment or the stream; either is then read to its end, and `next` is behind it.
 //
-// Messages that are shown, or consumed and not released, belong to a holder: a decoded block, or a reader of the stream.
-// A holder goes (a block back to the pool) when its last message is released.
+// Messages that are shown, or consumed and not released, belong to a holder: a decoded block, or a reader of the
+// stream. A holder goes (a block back to the pool) when its last message is released.
 #include "replay/history_internal.h"
 
 #include "base/logging.h"
@@ -147,7 +147,8 @@ static enum br_status open_segment(struct history_reader *reader, const struct b
 static enum br_status enter_import(struct history_reader *reader, struct br_error *error) {
     size_t index = br_archive_find(reader->import, reader->next);
     if (!covers(reader->import, index, reader->next)) {
-        uint64_t to = index < reader->import->count ? reader->import->segments[index].info.from - 1 : reader->prehistory;
+        uint64_t to =
+            index < reader->import->count ? reader->import->segments[index].info.from - 1 : reader->prehistory;
         return br_error_set(error, BR_FATAL,
                             "history of table %s has a hole: the imported messages %" PRIu64 " to %" PRIu64
                             " are not in %.600s any more; restore them",
@@ -238,8 +239,8 @@ static enum br_status enter_archive_or_stream(struct history_reader *reader, str
 static enum br_status enter(struct history_reader *reader, struct br_error *error) {
     enum br_status status = BR_DATA;
     for (int tries = 0; status == BR_DATA && tries < ENTER_TRIES_MAX; tries++)
-        status = reader->next <= reader->prehistory ? enter_import(reader, error)
-                                                    : enter_archive_or_stream(reader, error);
+        status =
+            reader->next <= reader->prehistory ? enter_import(reader, error) : enter_archive_or_stream(reader, error);
     return status == BR_DATA ? BR_RETRY : status;
 }
 
@@ -326,8 +327,8 @@ static enum br_status read_on(struct history_reader *reader, struct br_error *er
 
 // --- the reader
 
-static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages,
-                                  size_t *ret_count, struct br_error *error) {
+static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
+                                  struct br_error *error) {
     struct history_reader *reader = history_reader(base);
     struct br_error why;
     enum br_status status = reader->failed ? BR_FATAL : read_on(reader, &why);

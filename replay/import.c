@@ -13,7 +13,7 @@
 
 struct kept {
     int64_t at_us;
-    uint64_t offset;           // in bytes: the subject, then the payload
+    uint64_t offset; // in bytes: the subject, then the payload
     uint32_t payload_len, subject_len;
 };
 
@@ -127,7 +127,8 @@ static enum br_status run_chunk(struct br_import *import, struct br_error *error
     br_buffer_clear(&import->chunk);
     if (import->bytes.len > BR_IMPORT_BYTES_MAX)
         return br_error_set(error, BR_FATAL,
-                            "more than %" PRIu64 " GiB of events: split the file by time, and import the oldest part first",
+                            "more than %" PRIu64
+                            " GiB of events: split the file by time, and import the oldest part first",
                             BR_IMPORT_BYTES_MAX >> 30);
     return BR_OK;
 }
@@ -143,8 +144,7 @@ enum br_status br_import_add(struct br_import *import, struct br_slice event, ui
     return import->count == CHUNK_EVENTS ? run_chunk(import, error) : BR_OK;
 }
 
-enum br_status br_import_report(struct br_import *import, struct br_import_report *ret_report,
-                                struct br_error *error) {
+enum br_status br_import_report(struct br_import *import, struct br_import_report *ret_report, struct br_error *error) {
     BR_TRY(run_chunk(import, error));
     *ret_report = import->report;
     return BR_OK;
@@ -200,8 +200,9 @@ static enum br_status check_archive(const struct br_archive *archive, uint64_t h
     return BR_OK;
 }
 
-static enum br_status write_segment(struct br_import *import, const char *folder, const struct br_segment_info *identity,
-                                    uint64_t from, struct br_segment_info *ret_info, struct br_error *error) {
+static enum br_status write_segment(struct br_import *import, const char *folder,
+                                    const struct br_segment_info *identity, uint64_t from,
+                                    struct br_segment_info *ret_info, struct br_error *error) {
     const struct br_table *table = import->options.table;
     struct br_segment_writer *writer = NULL;
     BR_TRY(br_segment_create(folder, identity, table->layout == BR_LAYOUT_DELIMITED, table->row_type.message, &writer,

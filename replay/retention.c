@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define AGE_PART 2         // of max_age: older than a half is warned of
-#define NEARLY_FULL 0.9    // of max_bytes or max_messages
-#define OLDEST_PART 0.25   // of the stream
+#define AGE_PART 2       // of max_age: older than a half is warned of
+#define NEARLY_FULL 0.9  // of max_bytes or max_messages
+#define OLDEST_PART 0.25 // of the stream
 
 static const char *hours(int64_t us, char text[32]) {
     double seconds = (double)us / 1e6;
@@ -29,11 +29,11 @@ static enum br_status check_age(struct br_log *log, const struct br_stream_info 
     BR_TRY(br_log_get(log, info->name, needed, &copy, &message, &found, error));
     if (!found || now.us - message.timestamp.us <= info->max_age_us / AGE_PART)
         return BR_OK;
-    br_buffer_printf(warning,
-                     "%s needs stream %s from sequence %" PRIu64 " on, which is %s old; the stream drops messages after "
-                     "%s (max_age)",
-                     who, info->name, needed, hours(now.us - message.timestamp.us, age),
-                     hours(info->max_age_us, limit));
+    br_buffer_printf(
+        warning,
+        "%s needs stream %s from sequence %" PRIu64 " on, which is %s old; the stream drops messages after "
+        "%s (max_age)",
+        who, info->name, needed, hours(now.us - message.timestamp.us, age), hours(info->max_age_us, limit));
     return BR_OK;
 }
 
@@ -58,7 +58,8 @@ enum br_status br_retention_check(struct br_log *log, const char *stream, uint64
     }
     if (info.max_age_us != 0)
         BR_TRY(check_age(log, &info, needed, who, now, warning, error));
-    double passed = (double)(needed - info.first_sequence), all = (double)(info.last_sequence - info.first_sequence + 1);
+    double passed = (double)(needed - info.first_sequence),
+           all = (double)(info.last_sequence - info.first_sequence + 1);
     if (warning->len == before && nearly_full(&info) && passed < OLDEST_PART * all)
         br_buffer_printf(warning,
                          "%s needs stream %s from sequence %" PRIu64 " on, which is among its oldest messages, and the "

@@ -33,8 +33,8 @@ struct br_segment_info {
     struct br_wall_time created;       // of the stream; of the import
     uint64_t from, to;                 // S2
     uint64_t messages;
-    uint64_t first, last;                        // sequences of messages; 0 when there are none
-    struct br_wall_time first_time, last_time;   // the lowest and the highest of its messages; 0 when there are none
+    uint64_t first, last;                      // sequences of messages; 0 when there are none
+    struct br_wall_time first_time, last_time; // the lowest and the highest of its messages; 0 when there are none
     uint64_t payload_bytes, file_bytes, blocks;
     uint64_t body_hash; // XXH3-64 of all bytes behind the header
 };

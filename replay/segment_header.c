@@ -26,9 +26,12 @@ struct number {
     size_t offset; // in struct br_segment_info
     bool is_hash, is_signed;
 };
-#define NUMBER(key, member) {key, offsetof(struct br_segment_info, member), false, false}
-#define TIME(key, member) {key, offsetof(struct br_segment_info, member), false, true}
-#define HASH(key, member) {key, offsetof(struct br_segment_info, member), true, false}
+#define NUMBER(key, member)                                                                                            \
+    { key, offsetof(struct br_segment_info, member), false, false }
+#define TIME(key, member)                                                                                              \
+    { key, offsetof(struct br_segment_info, member), false, true }
+#define HASH(key, member)                                                                                              \
+    { key, offsetof(struct br_segment_info, member), true, false }
 static const struct number numbers[] = {
     HASH("braid.source_xxh3", source_hash),
     TIME("braid.created_us", created.us),
@@ -113,7 +116,8 @@ static bool read_number(const struct br_avro_header *header, const struct number
     char text[BR_SEGMENT_TEXT_SIZE], *end;
     if (!read_text(header, number->key, text) || strlen(text) != (number->is_hash ? HASH_DIGITS : NUMBER_DIGITS))
         return false;
-    uint64_t value = number->is_signed ? (uint64_t)strtoll(text, &end, 10) : strtoull(text, &end, number->is_hash ? 16 : 10);
+    uint64_t value =
+        number->is_signed ? (uint64_t)strtoll(text, &end, 10) : strtoull(text, &end, number->is_hash ? 16 : 10);
     memcpy((uint8_t *)info + number->offset, &value, sizeof value);
     return *end == '\0';
 }
@@ -147,8 +151,8 @@ enum br_status br_segment_read_header(struct br_slice bytes, struct br_segment_i
                 read_text(&header, "braid.table", info.table) && read_text(&header, "braid.source", info.source);
     for (size_t i = 0; i < NUMBER_COUNT && good; i++)
         good = read_number(&header, &numbers[i], &info);
-    info.kind = good && has(&header, "braid.kind", kind_names[BR_SEGMENT_IMPORT]) ? BR_SEGMENT_IMPORT
-                                                                                  : BR_SEGMENT_STREAM;
+    info.kind =
+        good && has(&header, "braid.kind", kind_names[BR_SEGMENT_IMPORT]) ? BR_SEGMENT_IMPORT : BR_SEGMENT_STREAM;
     if (status == BR_OK && (!good || !has(&header, "braid.kind", kind_names[info.kind]) || !is_sane(&info)))
         status = br_error_set(error, BR_DATA, "its header lacks something, or doesn't fit together");
     if (status == BR_OK) {

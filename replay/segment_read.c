@@ -48,8 +48,8 @@ static enum br_status fill(struct br_segment_reader *reader, size_t size, size_t
     size_t wanted = size < most ? most : size;
     br_buffer_reserve(&reader->bytes, wanted - reader->bytes.len);
     while (reader->bytes.len < size) {
-        ssize_t got = pread(reader->fd, reader->bytes.ptr + reader->bytes.len, wanted - reader->bytes.len,
-                            (off_t)reader->offset);
+        ssize_t got =
+            pread(reader->fd, reader->bytes.ptr + reader->bytes.len, wanted - reader->bytes.len, (off_t)reader->offset);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

@@ -606,7 +606,7 @@ static void reader_close(struct br_reader *base) {
 }
 
 static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
-                                 struct br_error *error) {
+                                  struct br_error *error) {
     struct js_reader *reader = js_reader(base);
     br_js_reader_service(reader, br_session_now());
     if (reader->state == READER_FAILED) {

@@ -71,8 +71,8 @@ static bool read_bytes(struct sql_binder *binder, struct sql_option *option, con
     static const struct {
         const char *name;
         double bytes;
-    } units[] = {{"", 1},           {"B", 1},           {"kB", 1e3},        {"MB", 1e6},          {"GB", 1e9},
-                 {"TB", 1e12},      {"KiB", 1024.0},    {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
+    } units[] = {{"", 1},      {"B", 1},        {"kB", 1e3},        {"MB", 1e6},           {"GB", 1e9},
+                 {"TB", 1e12}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0}};
     char *unit;
     double number = strtod(text, &unit);
     bool has_number = unit != text && number > 0;

@@ -82,9 +82,9 @@ struct sql_binder {
     bool muted; // binding again what was bound before
     const char *text, *path;
     const char *archive_path; // SET braid.archive; NULL
-    int base;      // of the locations of the tree at hand
-    bool fixed;    // all of them are at base (a function body that doesn't stand verbatim in the file)
-    int statement; // where the statement at hand begins
+    int base;                 // of the locations of the tree at hand
+    bool fixed;               // all of them are at base (a function body that doesn't stand verbatim in the file)
+    int statement;            // where the statement at hand begins
     struct br_pipeline *pipeline;
     struct br_descriptors *descriptors;
     struct sql_symbol *symbols, *messages; // SQL names; rows of protobuf messages named directly

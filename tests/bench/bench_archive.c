@@ -3,8 +3,8 @@
 // bench_archive [--scale=N] (N: that much smaller).
 //
 // For each layout (one bid a message; a hundred, length-prefixed): bytes on disk per byte of payload, events per second
-// of wall time of this one thread when writing (fsync included), when reading alone, and when q1 runs over what is read:
-// decode, gates, operators, digests, encoding; output dropped. Goals are printed beside the numbers.
+// of wall time of this one thread when writing (fsync included), when reading alone, and when q1 runs over what is
+// read: decode, gates, operators, digests, encoding; output dropped. Goals are printed beside the numbers.
 #include "cli/cli.h"
 #include "nexmark.h"
 #include "processor/emit.h"
@@ -124,8 +124,8 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
                                          .sequence = ++bench->messages,
                                          .timestamp = {events->at_us[i] + 800 + (int64_t)jitter}};
         if (writer == NULL)
-            must(br_segment_create(bench->segments, &identity, bench->framed, bench->pipeline->tables[0].row_type.message,
-                                   &writer, &error),
+            must(br_segment_create(bench->segments, &identity, bench->framed,
+                                   bench->pipeline->tables[0].row_type.message, &writer, &error),
                  &error);
         must(br_segment_add(writer, &message, &error), &error);
         bench->payload_bytes += payload.len;
@@ -268,8 +268,8 @@ static void run(const struct br_nexmark_events *events, bool framed) {
     double count = (double)bench.events, ratio = (double)bench.file_bytes / (double)bench.payload_bytes;
     BR_CHECK(rows == bench.events);
     const char *layout = framed ? "delimited" : "single";
-    printf("archive %-9s  size %.3f of payload, goal %.2f (%lu messages, %lu MB of payload)\n", layout, ratio, GOAL_RATIO,
-           (unsigned long)bench.messages, (unsigned long)bench.payload_bytes / 1000000);
+    printf("archive %-9s  size %.3f of payload, goal %.2f (%lu messages, %lu MB of payload)\n", layout, ratio,
+           GOAL_RATIO, (unsigned long)bench.messages, (unsigned long)bench.payload_bytes / 1000000);
     tell(layout, "write", count, written);
     tell(layout, "read", count, read);
     tell(layout, "q1", count, q1);

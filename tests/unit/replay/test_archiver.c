@@ -19,8 +19,8 @@ static uint64_t published;
 
 static void load(const char *options) {
     char sql[512];
-    snprintf(sql, sizeof sql,
-             "CREATE TABLE t (a bigint, b text) WITH (subject = 'in.b', archive = 'file://%s'%s);", folder, options);
+    snprintf(sql, sizeof sql, "CREATE TABLE t (a bigint, b text) WITH (subject = 'in.b', archive = 'file://%s'%s);",
+             folder, options);
     struct br_diagnostics *diagnostics = br_diagnostics_create("p.sql", sql);
     cr_assert_eq(br_pipeline_load("p.sql", sql, NULL, diagnostics, &pipeline, &error), BR_OK);
     br_diagnostics_destroy(&diagnostics);
@@ -105,7 +105,6 @@ static uint64_t check(uint64_t first, uint64_t last) {
     cr_assert(last == ANY || next == last + 1 || next == last, "%lu", (unsigned long)next);
     return end;
 }
-
 
 Test(archiver, copies_what_is_there_when_it_finishes) {
     publish(100);

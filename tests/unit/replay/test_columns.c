@@ -56,19 +56,26 @@ Test(columns, payloads_come_back_byte_for_byte) {
         {(const uint8_t *)"", 0},
         {(const uint8_t *)"no protobuf at all", 18},
         {(const uint8_t *)"\x08\x01", 2},
-        {(const uint8_t *)"\x08\x81\x00", 3},                 // a varint longer than it need be
-        {(const uint8_t *)"\x88\x00\x01", 3},                 // a tag longer than it need be
-        {(const uint8_t *)"\x12\x03" "abc" "\x08\x05", 7},
-        {(const uint8_t *)"\x12\x83\x00" "abc", 6},           // a length longer than it need be
-        {(const uint8_t *)"\x12\x04" "abc", 5},               // cut short
+        {(const uint8_t *)"\x08\x81\x00", 3}, // a varint longer than it need be
+        {(const uint8_t *)"\x88\x00\x01", 3}, // a tag longer than it need be
+        {(const uint8_t *)"\x12\x03"
+                          "abc"
+                          "\x08\x05",
+         7},
+        {(const uint8_t *)"\x12\x83\x00"
+                          "abc",
+         6}, // a length longer than it need be
+        {(const uint8_t *)"\x12\x04"
+                          "abc",
+         5}, // cut short
         {(const uint8_t *)"\x0d\x01\x02\x03\x04\x11\x01\x02\x03\x04\x05\x06\x07\x08", 14},
-        {(const uint8_t *)"\x0b\x08\x01\x0c", 4},             // a group
+        {(const uint8_t *)"\x0b\x08\x01\x0c", 4}, // a group
         {(const uint8_t *)"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
         {(const uint8_t *)"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 11}, // 70 bits
-        {(const uint8_t *)"\x00\x01", 2},                     // field 0
-        {(const uint8_t *)"\x02\x08\x01\x02\x08\x02", 6},     // framed
-        {(const uint8_t *)"\x02\x08\x01\x00\x02\x08\x02", 7}, // framed, one of them empty
-        {(const uint8_t *)"\x02\x08\x01\x09\x08\x02", 6},     // framed, cut short
+        {(const uint8_t *)"\x00\x01", 2},                                      // field 0
+        {(const uint8_t *)"\x02\x08\x01\x02\x08\x02", 6},                      // framed
+        {(const uint8_t *)"\x02\x08\x01\x00\x02\x08\x02", 7},                  // framed, one of them empty
+        {(const uint8_t *)"\x02\x08\x01\x09\x08\x02", 6},                      // framed, cut short
     };
     struct br_log_message messages[sizeof payloads / sizeof payloads[0]];
     for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++)

@@ -90,8 +90,7 @@ static enum br_status read_all(struct br_reader *reader, uint64_t prehistory, ui
         size_t taken = count < step ? count : step;
         for (size_t i = 0; i < taken; i++, next++) {
             uint8_t payload[32];
-            struct br_log_message wanted =
-                folder_message(next <= prehistory ? next : next - prehistory, payload);
+            struct br_log_message wanted = folder_message(next <= prehistory ? next : next - prehistory, payload);
             cr_assert_eq(messages[i].sequence, next);
             cr_assert(br_slice_equal(messages[i].payload, wanted.payload), "payload of %lu", (unsigned long)next);
         }
@@ -276,7 +275,8 @@ Test(history, describe_says_what_there_is) {
     archive_range(1, 30);
     archive_range(41, 50);
     struct br_stream_info info = info_of();
-    cr_assert_eq(br_history_describe(history, &pipeline->tables[0], &info, &extent, &error), BR_OK, "%s", error.message);
+    cr_assert_eq(br_history_describe(history, &pipeline->tables[0], &info, &extent, &error), BR_OK, "%s",
+                 error.message);
     cr_assert_eq(extent.prehistory, 7);
     cr_assert_eq(extent.archive_first, 1);
     cr_assert_eq(extent.archive_last, 50);
