@@ -243,9 +243,9 @@ static enum br_status first_in_archive(const struct importing *importing, struct
 static enum br_status first_in_stream(const struct importing *importing, struct br_wall_time *ret_begins,
                                       struct br_error *error) {
     struct br_log *log = NULL;
-    struct br_stream_info info;
+    struct br_stream_info info = {0};
     struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0}, copy = {0};
-    struct br_log_message message;
+    struct br_log_message message = {0};
     bool found = false;
     br_subject_filter(importing->table->subject, &filter);
     enum br_status status = br_log_connect_jetstream(&importing->arguments->connect, &log, error);

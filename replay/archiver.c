@@ -84,20 +84,11 @@ static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_sta
 static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, struct br_error *error) {
     struct br_archive *archive = NULL;
     BR_TRY(br_archive_open(copy->folder, &archive, error));
-    const struct br_archive_segment *last = archive->count == 0 ? NULL : &archive->segments[archive->count - 1];
     enum br_status status = BR_OK;
-    if (last != NULL && last->damage != NULL)
-        status = br_error_set(error, BR_FATAL, "%.900s; restore it from a copy", last->damage);
-    else if (last != NULL &&
-             (last->info.created.us != copy->stream.created.us || strcmp(last->info.source, copy->stream.name) != 0))
-        status =
-            br_error_set(error, BR_FATAL,
-                         "the archive %.600s holds messages of another stream than %s as it is now (of %s%.100s); "
-                         "move the archive away, or restore the stream",
-                         copy->folder, copy->stream.name,
-                         strcmp(last->info.source, copy->stream.name) == 0 ? "an earlier " : "", last->info.source);
-    else
-        *ret_to = last == NULL ? 0 : last->info.to;
+    size_t count = archive->count;
+    if (count != 0)
+        status = br_archive_check_segment(archive, count - 1, &copy->stream, (const char *)copy->filter.ptr, error);
+    *ret_to = count == 0 ? 0 : archive->segments[count - 1].info.to;
     br_archive_close(&archive);
     return status;
 }
@@ -140,6 +131,7 @@ static struct br_segment_info identity_of(const struct br_archiver *archiver, co
     snprintf(identity.pipeline, sizeof identity.pipeline, "%s", archiver->options.pipeline->name);
     snprintf(identity.table, sizeof identity.table, "%s", copy->table->name);
     snprintf(identity.source, sizeof identity.source, "%s", copy->stream.name);
+    snprintf(identity.subject, sizeof identity.subject, "%s", (const char *)copy->filter.ptr);
     return identity;
 }
 

@@ -7,6 +7,7 @@
 #include "base/logging.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #define WAIT_US (BR_US_PER_SECOND / 5)
@@ -15,7 +16,7 @@
 struct br_archiver_thread {
     struct br_archiver_options options;
     pthread_t thread;
-    volatile bool stop;
+    atomic_bool stop;
     pthread_mutex_t mutex;
     struct br_buffer status; // guarded by mutex
 };
