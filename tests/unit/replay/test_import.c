@@ -34,6 +34,7 @@ static void load(const char *options) {
         "= 'at', archive = 'file://%s'%s);",
         folder, options);
     struct br_diagnostics *diagnostics = br_diagnostics_create("p.sql", sql);
+    br_import_destroy(&import);
     br_pipeline_destroy(&pipeline);
     cr_assert_eq(br_pipeline_load("p.sql", sql, NULL, diagnostics, &pipeline, &error), BR_OK);
     br_diagnostics_destroy(&diagnostics);
