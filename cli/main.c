@@ -17,6 +17,8 @@ static const struct br_command commands[] = {
     {"schema", "print the protobuf schema of tables and views", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},
     {"replay", "run history again, compare, promote and roll back", br_command_replay},
+    {"archive", "list, check and print archived history", br_command_archive},
+    {"import", "put existing data before a table's stream", br_command_import},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -85,6 +85,18 @@ static void print_list(const struct br_json *status, const char *list, const cha
     }
 }
 
+static void print_warnings(const struct br_json *status, struct br_arena *arena) {
+    struct br_json array, item;
+    struct br_slice name;
+    if (!br_json_member(status, "warnings", arena, &array) || array.kind != BR_JSON_ARRAY)
+        return;
+    struct br_json_walk walk = br_json_begin(&array);
+    while (br_json_next(&walk, arena, &name, &item)) {
+        struct br_slice text = br_json_string(&item, arena);
+        printf("%-20s %.*s\n", "warning", (int)text.len, (const char *)text.ptr);
+    }
+}
+
 static void print_status(struct br_slice answer) {
     struct br_arena *arena = br_arena_create();
     struct br_json status, state;
@@ -117,6 +129,8 @@ static void print_status(struct br_slice answer) {
         print_list(&status, "inputs", (const char *const[]){"table", "rows", "lag", "quarantined", "watermark"}, 5,
                    arena);
         print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
+        print_list(&status, "archives", (const char *const[]){"table", "to"}, 2, arena);
+        print_warnings(&status, arena);
     }
     br_arena_destroy(&arena);
 }

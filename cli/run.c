@@ -30,7 +30,7 @@ struct arguments {
     enum br_level level;
     size_t budget_bytes;
     uint32_t epoch_messages;
-    int64_t epoch_time_us, progress_us;
+    int64_t epoch_time_us, progress_us, archive_us;
     int replicas;
 };
 
@@ -44,7 +44,8 @@ enum {
     KEY_LOG_JSON,
     KEY_PROGRESS,
     KEY_REPLICAS,
-    KEY_MEMORY
+    KEY_MEMORY,
+    KEY_ARCHIVE
 };
 
 static const struct argp_option options[] = {
@@ -55,6 +56,7 @@ static const struct argp_option options[] = {
     {"epoch-time", KEY_TIME, "MS", 0, "Keep epochs shorter than this many milliseconds (default 100)", 0},
     {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
     {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
+    {"archive-every", KEY_ARCHIVE, "SECONDS", 0, "Close archived segments at least this often (default 60)", 0},
     {"log-level", KEY_LEVEL, "LEVEL", 0, "debug, info, warn or error (default info)", 0},
     {"log-json", KEY_LOG_JSON, NULL, 0, "Log as JSON lines", 0},
     {"progress", KEY_PROGRESS, "SECONDS", 0, "A log line of progress this often (default 10; 0: none)", 0},
@@ -97,6 +99,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_MEMORY:
         arguments->memory = true;
+        return 0;
+    case KEY_ARCHIVE:
+        arguments->archive_us = parse_number(argument, 1, 86400, "--archive-every", state) * BR_US_PER_SECOND;
         return 0;
     case KEY_LEVEL:
         if (!br_log_level_parse(argument, &arguments->level))
@@ -183,8 +188,10 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
         status = br_make_input_streams(log, pipeline, &error);
     struct br_archiver_thread *archiver = NULL;
     if (status == BR_OK && br_archiver_needed(pipeline)) {
-        struct br_archiver_options archiving = {
-            .pipeline = pipeline, .connect = connect_archiver, .connect_context = &arguments->connect};
+        struct br_archiver_options archiving = {.pipeline = pipeline,
+                                                .roll_us = arguments->archive_us,
+                                                .connect = connect_archiver,
+                                                .connect_context = &arguments->connect};
         status = br_archiver_start(&archiving, &archiver, &error);
     }
     struct br_history *history = NULL;

@@ -162,6 +162,31 @@ enum br_status br_archive_open_segment(const struct br_archive *archive, size_t 
     return br_segment_open(path, ret_reader, error);
 }
 
+enum br_status br_archive_check_segment(const struct br_archive *archive, size_t index,
+                                        const struct br_stream_info *stream, const char *filter,
+                                        struct br_error *error) {
+    const struct br_archive_segment *segment = &archive->segments[index];
+    const struct br_segment_info *info = &segment->info;
+    char subject[BR_SEGMENT_TEXT_SIZE];
+    if (segment->damage != NULL)
+        return br_error_set(error, BR_FATAL, "%.900s; restore it from a copy", segment->damage);
+    if (stream == NULL || info->kind != BR_SEGMENT_STREAM)
+        return BR_OK;
+    bool renamed = strcmp(info->source, stream->name) != 0;
+    if (renamed || info->created.us != stream->created.us)
+        return br_error_set(error, BR_FATAL,
+                            "the archive %.500s is not of stream %.100s as it is now: it holds messages of %s%.100s, "
+                            "whose sequences mean other messages; move the archive away, or restore the stream",
+                            archive->folder, stream->name, renamed ? "" : "an earlier stream ", info->source);
+    snprintf(subject, sizeof subject, "%s", filter);
+    if (strcmp(info->subject, subject) == 0)
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "the archive %.500s holds messages of '%.100s', but the table's subject is '%.100s' now; move "
+                        "the archive away, or give the table back its subject",
+                        archive->folder, info->subject, filter);
+}
+
 // --- checking
 
 struct checking {
@@ -215,7 +240,8 @@ static void check_neighbours(const struct br_archive *archive, size_t index, con
         tell_fault(checking, fault);
     }
     if (before->damage == NULL && after->damage == NULL && before->info.kind == BR_SEGMENT_STREAM &&
-        (before->info.created.us != after->info.created.us || strcmp(before->info.source, after->info.source) != 0)) {
+        (before->info.created.us != after->info.created.us || strcmp(before->info.source, after->info.source) != 0 ||
+         strcmp(before->info.subject, after->info.subject) != 0)) {
         snprintf(fault, sizeof fault, "segments %.46s and %.46s in %.600s are of different streams", before->name,
                  after->name, archive->folder);
         tell_fault(checking, fault);

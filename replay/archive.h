@@ -44,6 +44,11 @@ enum br_status br_archive_open(const char *folder, struct br_archive **ret_archi
 void br_archive_close(struct br_archive **archive);
 // The first segment whose `to` is at least the sequence; count when there is none.
 size_t br_archive_find(const struct br_archive *archive, uint64_t sequence);
+// Is the segment usable as what was archived of this stream (NULL: of none, imported) with this filter? BR_FATAL, in
+// words: it is damaged, or of another stream, or of other subjects.
+enum br_status br_archive_check_segment(const struct br_archive *archive, size_t index,
+                                        const struct br_stream_info *stream, const char *filter, struct br_error *error)
+    BR_MUST_CHECK;
 enum br_status br_archive_open_segment(const struct br_archive *archive, size_t index,
                                        struct br_segment_reader **ret_reader, struct br_error *error) BR_MUST_CHECK;
 

@@ -101,6 +101,7 @@ static enum br_status merge_last_two(const struct br_archive *archive, bool fram
     memcpy(identity.pipeline, archive->segments[last].info.pipeline, sizeof identity.pipeline);
     memcpy(identity.table, archive->segments[last].info.table, sizeof identity.table);
     memcpy(identity.source, archive->segments[last].info.source, sizeof identity.source);
+    memcpy(identity.subject, archive->segments[last].info.subject, sizeof identity.subject);
     BR_TRY(br_segment_create(archive->folder, &identity, framed, message, &writer, error));
     struct br_block block = {0};
     enum br_status status = copy_segment(archive, last - 1, writer, &block, error);
@@ -120,6 +121,7 @@ static bool may_merge(const struct br_archive *archive, uint64_t segment_bytes) 
     const struct br_archive_segment *before = &archive->segments[archive->count - 2], *last = before + 1;
     return before->damage == NULL && last->damage == NULL && before->info.to + 1 == last->info.from &&
            before->info.created.us == last->info.created.us && strcmp(before->info.source, last->info.source) == 0 &&
+           strcmp(before->info.subject, last->info.subject) == 0 &&
            before->info.source_hash == last->info.source_hash &&
            before->info.payload_bytes <= last->info.payload_bytes * 2 &&
            before->info.payload_bytes + last->info.payload_bytes <= segment_bytes;

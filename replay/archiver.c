@@ -5,7 +5,6 @@
 //      └── error that doesn't (R3) ──> FAILED <──┘
 #include "replay/archiver_internal.h"
 
-#include "base/json.h"
 #include "base/logging.h"
 #include "processor/input.h"
 #include "replay/retention.h"
@@ -14,6 +13,7 @@
 #include <stdio.h>
 
 #define ROLL_US (60 * BR_US_PER_SECOND)
+#define LOOK_US (5 * BR_US_PER_SECOND) // between two looks of the retention guard
 #define PAUSE_US_MIN (BR_US_PER_SECOND / 4)
 #define PAUSE_US_MAX (30 * BR_US_PER_SECOND)
 
@@ -31,6 +31,7 @@ struct copy {
     uint64_t from;                    // of the next segment
     uint64_t taken;                   // everything up to here is in the writer or sealed; from − 1: nothing
     int64_t begun_us;                 // monotonic: of the next segment
+    int64_t looked_us;                // monotonic: of the retention guard
     int64_t not_before_us, pause_us;  // CLOSED
     char error[BR_ERROR_MESSAGE_SIZE], warning[BR_ERROR_MESSAGE_SIZE];
 };
@@ -83,20 +84,11 @@ static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_sta
 static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, struct br_error *error) {
     struct br_archive *archive = NULL;
     BR_TRY(br_archive_open(copy->folder, &archive, error));
-    const struct br_archive_segment *last = archive->count == 0 ? NULL : &archive->segments[archive->count - 1];
     enum br_status status = BR_OK;
-    if (last != NULL && last->damage != NULL)
-        status = br_error_set(error, BR_FATAL, "%.900s; restore it from a copy", last->damage);
-    else if (last != NULL &&
-             (last->info.created.us != copy->stream.created.us || strcmp(last->info.source, copy->stream.name) != 0))
-        status =
-            br_error_set(error, BR_FATAL,
-                         "the archive %.600s holds messages of another stream than %s as it is now (of %s%.100s); "
-                         "move the archive away, or restore the stream",
-                         copy->folder, copy->stream.name,
-                         strcmp(last->info.source, copy->stream.name) == 0 ? "an earlier " : "", last->info.source);
-    else
-        *ret_to = last == NULL ? 0 : last->info.to;
+    size_t count = archive->count;
+    if (count != 0)
+        status = br_archive_check_segment(archive, count - 1, &copy->stream, (const char *)copy->filter.ptr, error);
+    *ret_to = count == 0 ? 0 : archive->segments[count - 1].info.to;
     br_archive_close(&archive);
     return status;
 }
@@ -139,6 +131,7 @@ static struct br_segment_info identity_of(const struct br_archiver *archiver, co
     snprintf(identity.pipeline, sizeof identity.pipeline, "%s", archiver->options.pipeline->name);
     snprintf(identity.table, sizeof identity.table, "%s", copy->table->name);
     snprintf(identity.source, sizeof identity.source, "%s", copy->stream.name);
+    snprintf(identity.subject, sizeof identity.subject, "%s", (const char *)copy->filter.ptr);
     return identity;
 }
 
@@ -211,8 +204,9 @@ static void warn(struct br_archiver *archiver, struct copy *copy) {
                            archiver->options.clock->wall(archiver->options.clock), &warning, &ignored) != BR_OK)
         return;
     br_buffer_append_byte(&warning, '\0');
+    bool told = copy->warning[0] != '\0';
     snprintf(copy->warning, sizeof copy->warning, "%s", (const char *)warning.ptr);
-    if (copy->warning[0] != '\0')
+    if (copy->warning[0] != '\0' && !told) // the status shows it as long as it is so
         br_log_line(BR_LEVEL_WARN, "retention", BR_STR("table", copy->table->name), BR_STR("what", copy->warning));
 }
 
@@ -228,8 +222,11 @@ static bool step_copy(struct br_archiver *archiver, struct copy *copy) {
     }
     if (status == BR_OK)
         status = copy_messages(archiver, copy, &worked, &error);
-    if (status == BR_OK && mono_us(archiver) - copy->begun_us >= archiver->options.roll_us) {
+    if (status == BR_OK && mono_us(archiver) - copy->looked_us >= LOOK_US) {
+        copy->looked_us = mono_us(archiver);
         warn(archiver, copy);
+    }
+    if (status == BR_OK && mono_us(archiver) - copy->begun_us >= archiver->options.roll_us) {
         copy->begun_us = mono_us(archiver);
         if (copy->taken >= copy->from)
             status = seal(archiver, copy, &error);
@@ -303,29 +300,16 @@ void br_archiver_destroy(struct br_archiver **archiver) {
 
 // --- status
 
-static void put_string(struct br_buffer *out, const char *text) {
-    br_buffer_append_byte(out, '"');
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            br_buffer_append_byte(out, '\\');
-        if ((unsigned char)*at < 0x20)
-            br_buffer_printf(out, "\\u%04x", (unsigned)(unsigned char)*at);
-        else
-            br_buffer_append_byte(out, (uint8_t)*at);
-    }
-    br_buffer_append_byte(out, '"');
-}
-
 void archiver_status(const struct br_archiver *archiver, struct br_buffer *out) {
     br_buffer_append_text(out, ",\"archives\":[");
     for (size_t i = 0; i < archiver->count; i++) {
         const struct copy *copy = &archiver->copies[i];
         br_buffer_append_text(out, i == 0 ? "{\"table\":" : ",{\"table\":");
-        put_string(out, copy->table->name);
+        br_json_append_string(br_slice_of(copy->table->name), out);
         br_buffer_printf(out, ",\"to\":%" PRIu64, copy->from == 0 ? 0 : copy->from - 1);
         if (copy->error[0] != '\0') {
             br_buffer_append_text(out, ",\"error\":");
-            put_string(out, copy->error);
+            br_json_append_string(br_slice_of(copy->error), out);
         }
         br_buffer_append_byte(out, '}');
     }
@@ -336,7 +320,7 @@ void archiver_status(const struct br_archiver *archiver, struct br_buffer *out) 
         if (text[0] == '\0')
             continue;
         br_buffer_append_text(out, shown++ == 0 ? "" : ",");
-        put_string(out, text);
+        br_json_append_string(br_slice_of(text), out);
     }
     br_buffer_append_byte(out, ']');
 }

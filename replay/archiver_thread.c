@@ -7,6 +7,7 @@
 #include "base/logging.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #define WAIT_US (BR_US_PER_SECOND / 5)
@@ -15,7 +16,7 @@
 struct br_archiver_thread {
     struct br_archiver_options options;
     pthread_t thread;
-    volatile bool stop;
+    atomic_bool stop;
     pthread_mutex_t mutex;
     struct br_buffer status; // guarded by mutex
 };
@@ -48,7 +49,7 @@ static void *run(void *context) {
     if (log == NULL)
         return NULL;
     struct br_archiver *archiver = br_archiver_create(&thread->options, log);
-    int64_t noted_us = INT64_MIN;
+    int64_t noted_us = 0; // monotonic
     while (!thread->stop) {
         bool worked = br_archiver_step(archiver);
         if (!worked || clock->mono(clock).us - noted_us > STATUS_EVERY_US) {

@@ -56,6 +56,8 @@ static bool take_varint(struct cursor *cursor, uint64_t *ret_value) {
         *ret_value = *cursor->at++;
         return true;
     }
+    if (cursor->at == cursor->end) // of a column that isn't there both are NULL
+        return false;
     size_t size = br_varint_get(cursor->at, cursor->end, ret_value);
     cursor->at += size;
     return size != 0;

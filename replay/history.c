@@ -35,22 +35,6 @@ enum br_status history_list(const struct br_history *history, const struct br_ta
     return br_archive_open(folder, ret_archive, error);
 }
 
-enum br_status history_check_segment(const struct br_archive *archive, size_t index,
-                                     const struct br_stream_info *stream, struct br_error *error) {
-    const struct br_archive_segment *segment = &archive->segments[index];
-    if (segment->damage != NULL)
-        return br_error_set(error, BR_FATAL, "%s; restore it from a copy", segment->damage);
-    if (stream == NULL || segment->info.kind != BR_SEGMENT_STREAM ||
-        (segment->info.created.us == stream->created.us && strcmp(segment->info.source, stream->name) == 0))
-        return BR_OK;
-    return br_error_set(error, BR_FATAL,
-                        "the archive %.600s is not of stream %.100s as it is now: it holds messages of %s%.100s, whose "
-                        "sequences mean other messages; move the archive away, or restore the stream",
-                        archive->folder, stream->name,
-                        strcmp(segment->info.source, stream->name) == 0 ? "an earlier stream " : "",
-                        segment->info.source);
-}
-
 // --- what there is
 
 static void add_hole(struct br_history_extent *extent, uint64_t from, uint64_t to) {
@@ -68,7 +52,7 @@ static enum br_status describe_import(const struct br_archive *import, struct br
                                       struct br_error *error) {
     for (size_t i = 0; i < import->count; i++) {
         const struct br_segment_info *info = &import->segments[i].info;
-        BR_TRY(history_check_segment(import, i, NULL, error));
+        BR_TRY(br_archive_check_segment(import, i, NULL, NULL, error));
         if (info->from != extent->prehistory + 1)
             return br_error_set(error, BR_FATAL, "imported messages %" PRIu64 " to %" PRIu64 " are missing in %.600s",
                                 extent->prehistory + 1, info->from - 1, import->folder);
@@ -83,10 +67,10 @@ static enum br_status describe_import(const struct br_archive *import, struct br
 }
 
 static enum br_status describe_archive(const struct br_archive *archive, const struct br_stream_info *stream,
-                                       struct br_history_extent *extent, struct br_error *error) {
+                                       const char *filter, struct br_history_extent *extent, struct br_error *error) {
     for (size_t i = 0; i < archive->count; i++) {
         const struct br_segment_info *info = &archive->segments[i].info;
-        BR_TRY(history_check_segment(archive, i, stream, error));
+        BR_TRY(br_archive_check_segment(archive, i, stream, filter, error));
         if (i != 0)
             add_gap(extent, extent->archive_last + 1, info->from - 1);
         if (info->messages != 0 && extent->archive_messages == 0)
@@ -109,6 +93,8 @@ enum br_status br_history_describe(const struct br_history *history, const struc
                                    struct br_error *error) {
     struct br_history_extent extent = {0};
     struct br_archive *import = NULL, *archive = NULL;
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(table, &filter);
     if (stream != NULL && stream->first_sequence <= stream->last_sequence) {
         extent.stream_first = stream->first_sequence;
         extent.stream_last = stream->last_sequence;
@@ -121,7 +107,7 @@ enum br_status br_history_describe(const struct br_history *history, const struc
         if (status == BR_OK)
             status = describe_import(import, &extent, error);
         if (status == BR_OK)
-            status = describe_archive(archive, stream, &extent, error);
+            status = describe_archive(archive, stream, (const char *)filter.ptr, &extent, error);
     }
     br_archive_close(&import);
     br_archive_close(&archive);

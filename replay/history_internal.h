@@ -8,9 +8,6 @@
 // Of a table that has an archive.
 enum br_status history_list(const struct br_history *history, const struct br_table *table, enum br_segment_kind kind,
                             struct br_archive **ret_archive, struct br_error *error) BR_MUST_CHECK;
-// BR_FATAL: it is damaged, or of another stream than this one (NULL: any).
-enum br_status history_check_segment(const struct br_archive *archive, size_t index,
-                                     const struct br_stream_info *stream, struct br_error *error) BR_MUST_CHECK;
 enum br_status history_reader_open(const struct br_history *history, struct br_log *log, const struct br_table *table,
                                    const struct br_stream_info *stream, const char *filter, uint64_t prehistory,
                                    uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,

@@ -131,7 +131,7 @@ static enum br_status damage_is_fatal(struct br_error *error) {
 
 static enum br_status open_segment(struct history_reader *reader, const struct br_archive *archive, size_t index,
                                    uint64_t base, struct br_error *error) {
-    BR_TRY(history_check_segment(archive, index, &reader->stream, error));
+    BR_TRY(br_archive_check_segment(archive, index, &reader->stream, reader->filter, error));
     enum br_status status = br_archive_open_segment(archive, index, &reader->segment, error);
     if (status == BR_FATAL) // it isn't there any more: merged, or too old
         return BR_DATA;

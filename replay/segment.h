@@ -28,10 +28,11 @@ enum br_segment_kind {
 struct br_segment_info {
     enum br_segment_kind kind;
     char pipeline[BR_SEGMENT_TEXT_SIZE], table[BR_SEGMENT_TEXT_SIZE];
-    char source[BR_SEGMENT_TEXT_SIZE]; // the stream, or the imported file's name
-    uint64_t source_hash;              // XXH3-64 of the imported file; 0 for a stream
-    struct br_wall_time created;       // of the stream; of the import
-    uint64_t from, to;                 // S2
+    char source[BR_SEGMENT_TEXT_SIZE];  // the stream, or the imported file's name
+    char subject[BR_SEGMENT_TEXT_SIZE]; // of a stream: the filter that its messages match
+    uint64_t source_hash;               // XXH3-64 of the imported file; 0 for a stream
+    struct br_wall_time created;        // of the stream; of the import
+    uint64_t from, to;                  // S2
     uint64_t messages;
     uint64_t first, last;                      // sequences of messages; 0 when there are none
     struct br_wall_time first_time, last_time; // the lowest and the highest of its messages; 0 when there are none

@@ -62,6 +62,7 @@ void br_segment_put_header(const struct br_segment_info *info, const uint8_t syn
     PUT("braid.pipeline", info->pipeline);
     PUT("braid.table", info->table);
     PUT("braid.source", info->source);
+    PUT("braid.subject", info->subject);
     for (size_t i = 0; i < NUMBER_COUNT; i++) {
         uint64_t value;
         memcpy(&value, (const uint8_t *)info + numbers[i].offset, sizeof value);
@@ -148,7 +149,8 @@ enum br_status br_segment_read_header(struct br_slice bytes, struct br_segment_i
                             !has(&header, "avro.codec", CODEC)))
         status = br_error_set(error, BR_DATA, "it is a segment of another format than " FORMAT);
     bool good = status == BR_OK && read_text(&header, "braid.pipeline", info.pipeline) &&
-                read_text(&header, "braid.table", info.table) && read_text(&header, "braid.source", info.source);
+                read_text(&header, "braid.table", info.table) && read_text(&header, "braid.source", info.source) &&
+                read_text(&header, "braid.subject", info.subject);
     for (size_t i = 0; i < NUMBER_COUNT && good; i++)
         good = read_number(&header, &numbers[i], &info);
     info.kind =

@@ -103,6 +103,7 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
     strcpy(identity.pipeline, bench->pipeline->name);
     strcpy(identity.table, "bid");
     strcpy(identity.source, "IN");
+    strcpy(identity.subject, "bench.bid");
     must(br_archive_lock(bench->segments, &lock, &error), &error);
     struct spent begin = now();
     uint64_t from = 1;
@@ -223,7 +224,8 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
         count = count < epoch_messages ? count : epoch_messages;
         br_arena_reset(arena);
         events.count = 0;
-        engine.epoch = (struct br_epoch){.number = ++number,
+        number++;
+        engine.epoch = (struct br_epoch){.number = number,
                                          .now = list[count - 1].timestamp,
                                          .watermarks_before = &before,
                                          .watermarks_after = &after,

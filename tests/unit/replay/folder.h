@@ -42,6 +42,7 @@ static inline struct br_segment_info folder_identity(enum br_segment_kind kind) 
     strcpy(info.pipeline, "p");
     strcpy(info.table, "t");
     strcpy(info.source, "IN");
+    strcpy(info.subject, "in.>");
     return info;
 }
 

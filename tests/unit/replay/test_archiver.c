@@ -17,13 +17,17 @@ static struct br_archiver *archiver;
 static struct br_error error;
 static uint64_t published;
 
-static void load(const char *options) {
+static void load_subject(const char *subject, const char *options) {
     char sql[512];
-    snprintf(sql, sizeof sql, "CREATE TABLE t (a bigint, b text) WITH (subject = 'in.b', archive = 'file://%s'%s);",
-             folder, options);
+    snprintf(sql, sizeof sql, "CREATE TABLE t (a bigint, b text) WITH (subject = '%s', archive = 'file://%s'%s);",
+             subject, folder, options);
     struct br_diagnostics *diagnostics = br_diagnostics_create("p.sql", sql);
     cr_assert_eq(br_pipeline_load("p.sql", sql, NULL, diagnostics, &pipeline, &error), BR_OK);
     br_diagnostics_destroy(&diagnostics);
+}
+
+static void load(const char *options) {
+    load_subject("in.b", options);
 }
 
 // A table of in.b on the stream IN, where others write to in.a.
@@ -192,6 +196,21 @@ Test(archiver, a_stream_made_anew_is_not_mixed_with_the_old_one) {
     br_sim_recreate(sim, "IN");
     published = 0;
     publish(80);
+    start(0);
+    run();
+    br_archiver_finish(archiver);
+    cr_assert_eq(check(1, 50), 50);
+}
+
+Test(archiver, a_table_with_another_subject_is_not_mixed_with_what_it_had) {
+    publish(50);
+    start(0);
+    run();
+    br_archiver_finish(archiver);
+    br_archiver_destroy(&archiver);
+    br_pipeline_destroy(&pipeline);
+    load_subject("in.a", "");
+    publish(50);
     start(0);
     run();
     br_archiver_finish(archiver);

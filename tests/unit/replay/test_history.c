@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/logging.h"
 #include "processor/log/simulated.h"
 #include "processor/sql/sql.h"
 #include "replay/history.h"
@@ -20,6 +21,7 @@ static void begin(void) {
     static const char *const subjects[] = {"in.>"};
     char sql[256], path[BR_ARCHIVE_PATH_SIZE];
     int lock;
+    br_log_configure(BR_LEVEL_ERROR, false);
     folder_make(folder);
     snprintf(sql, sizeof sql, "CREATE TABLE t (a bigint, b text) WITH (subject = 'in.>', archive = 'file://%s');",
              folder);
@@ -78,7 +80,7 @@ static enum br_status open_reader(uint64_t prehistory, uint64_t first, uint64_t 
 static enum br_status read_all(struct br_reader *reader, uint64_t prehistory, uint64_t first, uint64_t last,
                                size_t step) {
     uint64_t next = first;
-    for (int idle = 0; idle < 10;) {
+    for (int idle = 0; idle < 1000;) {
         const struct br_log_message *messages;
         size_t count;
         enum br_status status = br_reader_peek(reader, &messages, &count, &error);
@@ -267,6 +269,29 @@ Test(history, damage_and_other_streams_are_fatal_and_named) {
     fputs("broken", file);
     fclose(file);
     expect_hole(0, 0, name);
+}
+
+Test(history, a_server_that_refuses_and_delays_loses_nothing) {
+    import_range(1, 10);
+    archive_range(1, 30);
+    archive_range(41, 60);
+    struct br_log *perfect = log_;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        br_sim_set_faults(sim, &(struct br_sim_faults){.seed = seed, .refuse = 300, .delay = 500});
+        log_ = br_sim_connect(sim, true);
+        struct br_stream_info info;
+        while (br_log_stream_info(log_, "IN", &info, &error) == BR_RETRY)
+            continue;
+        struct br_reader *reader = NULL;
+        enum br_status status = BR_RETRY;
+        while (status == BR_RETRY)
+            status = br_history_open_input(history, log_, &pipeline->tables[0], &info, 10, 0, 0, &reader, &error);
+        cr_assert_eq(status, BR_OK, "%s", error.message);
+        cr_assert_eq(read_all(reader, 10, 1, 110, seed), BR_OK, "%s", error.message);
+        br_reader_close(&reader);
+        br_log_close(&log_);
+    }
+    log_ = perfect;
 }
 
 Test(history, describe_says_what_there_is) {
