@@ -28,6 +28,7 @@
 #include <malloc.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -42,6 +43,7 @@
 #define FILTER_BITS_PER_KEY 10.0
 #define READ_GROUP 128
 #define CHECKSUM_XXH3 4
+#define READ_AHEAD_STEP (128 << 10)
 
 struct rocksdb_store {
     struct br_store base;
@@ -385,12 +387,16 @@ static enum br_status open_run_file(struct rocksdb_run *run, struct br_error *er
 }
 
 // The writer drops the file from the page cache, as if nobody read what was changed last. Reading it in again at once
-// is sequential and waits for nothing; left to point reads it would be thousands of small waits.
+// is sequential and waits for nothing; left to point reads it would be thousands of small waits. In steps, because the
+// kernel cuts each advice down to the device's read-ahead (128 KiB unless set otherwise), however much was asked for.
 static void read_ahead(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat about;
     if (file < 0)
         return;
-    (void)posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+    if (fstat(file, &about) == 0)
+        for (off_t at = 0; at < about.st_size; at += READ_AHEAD_STEP)
+            (void)posix_fadvise(file, at, READ_AHEAD_STEP, POSIX_FADV_WILLNEED);
     close(file);
 }
 
