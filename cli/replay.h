@@ -47,7 +47,7 @@ struct replay_arguments {
 // A replay about to be made: what `plan` shows, `start` stores and --local runs.
 struct replay_draft {
     char name[256];             // of the pipeline
-    struct br_pipeline *before; // of PIPELINE.sql; NULL: a name was given
+    struct br_pipeline *before; // of PIPELINE.sql, or as the worker has stored it; NULL: it hasn't
     struct br_pipeline *after;  // of --pipeline; NULL: the one that runs
     struct br_replay_plan *plan;
     Braid__V1__ReplayJob record; // points into all of these and into the arena
