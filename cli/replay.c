@@ -2,6 +2,7 @@
 // braid replay: history run again. Jobs are made, shown and commanded here; workers do them (replay/job.h).
 #include "cli/replay.h"
 #include "processor/expr/datetime.h"
+#include "replay/report.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,15 +29,21 @@ enum {
     OPTION_DRY_RUN,
     OPTION_MAX_CHANGED,
     OPTION_REQUIRE_VERIFIED,
+    OPTION_FAIL_ON,
+    OPTION_TOLERANCE,
+    OPTION_SAMPLES,
+    OPTION_LAST,
     OPTIONS
 };
 #define KEY_FIRST 256 // argp key of option 0
+#define SAMPLES_MAX 100000
 
 #define SLICE_OPTIONS (OPTION(OPTION_FROM) | OPTION(OPTION_TO) | OPTION(OPTION_JSON))
 #define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_LOCAL) | OPTION(OPTION_WAIT))
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
      OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
+#define COMPARE_OPTIONS (OPTION(OPTION_TOLERANCE) | OPTION(OPTION_SAMPLES))
 #define WISH_OPTIONS (OPTION(OPTION_JSON) | OPTION(OPTION_WAIT))
 
 static const struct verb {
@@ -54,10 +61,11 @@ static const struct verb {
     [REPLAY_PAUSE] = {"pause", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PAUSE},
     [REPLAY_RESUME] = {"resume", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN},
     [REPLAY_CANCEL] = {"cancel", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_CANCEL},
-    [REPLAY_DIFF] = {"diff", OPTION(OPTION_JSON), true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
+    [REPLAY_DIFF] = {"diff", OPTION(OPTION_JSON) | OPTION(OPTION_FAIL_ON) | OPTION(OPTION_LAST) | COMPARE_OPTIONS, true,
+                     BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
     [REPLAY_PROMOTE] = {"promote",
                         WISH_OPTIONS | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_REQUIRE_VERIFIED),
+                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS,
                         true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE},
     [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
     [REPLAY_DROP] = {"drop", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
@@ -87,15 +95,30 @@ static const struct argp_option options[] = {
     {"max-changed", KEY_FIRST + OPTION_MAX_CHANGED, "N", 0, "promote: refuse when more rows would change", 0},
     {"require-verified", KEY_FIRST + OPTION_REQUIRE_VERIFIED, NULL, 0,
      "promote: only when the live results have been verified", 0},
+    {"fail-on", KEY_FIRST + OPTION_FAIL_ON, "CONDITION,…", 0,
+     "diff: exit with 1 when one holds, as in 'unknown>0', instead of when any row differs", 0},
+    {"tolerance", KEY_FIRST + OPTION_TOLERANCE, "VIEW.COLUMN=N", 0,
+     "diff, promote: values of this double precision column no further apart are equal; may be repeated", 0},
+    {"samples", KEY_FIRST + OPTION_SAMPLES, "N", 0,
+     "diff, promote: show at most N rows of a view and a kind of difference", 0},
+    {"last", KEY_FIRST + OPTION_LAST, NULL, 0, "diff: show the last report, and don't compare again", 0},
     {0},
 };
 
-static uint64_t parse_count(const char *text, struct argp_state *state) {
+static uint64_t parse_count(const char *text, const char *option, uint64_t most, struct argp_state *state) {
     char *end;
     unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0)
-        argp_error(state, "--max-changed takes a number from 1 on, not '%s'", text);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value == 0 || value > most)
+        argp_error(state, "--%s takes a number from 1 on, not '%s'", option, text);
     return value;
+}
+
+static const char *parse_fail_on(const char *text, struct argp_state *state) {
+    struct br_error error;
+    bool fails;
+    if (br_report_fails_on(text, NULL, &fails, NULL, &error) != BR_OK)
+        argp_error(state, "--%s", error.message);
+    return text;
 }
 
 static void parse_rate(struct replay_arguments *arguments, const char *text, struct argp_state *state) {
@@ -189,10 +212,24 @@ static void take_option(struct replay_arguments *arguments, int option, char *ar
         arguments->gates.dry_run = true;
         break;
     case OPTION_MAX_CHANGED:
-        arguments->gates.max_changed = parse_count(argument, state);
+        arguments->gates.max_changed = parse_count(argument, "max-changed", UINT64_MAX, state);
+        break;
+    case OPTION_REQUIRE_VERIFIED:
+        arguments->gates.require_verified = true;
+        break;
+    case OPTION_FAIL_ON:
+        arguments->fail_on = parse_fail_on(argument, state);
+        break;
+    case OPTION_TOLERANCE:
+        if (!replay_add_tolerance(arguments, argument))
+            argp_error(state, "--tolerance takes VIEW.COLUMN=NUMBER, at most %d times, not '%s'", REPLAY_TOLERANCES_MAX,
+                       argument);
+        break;
+    case OPTION_SAMPLES:
+        arguments->gates.samples = (uint32_t)parse_count(argument, "samples", SAMPLES_MAX, state);
         break;
     default:
-        arguments->gates.require_verified = true;
+        arguments->last = true;
         break;
     }
 }
@@ -275,14 +312,24 @@ static int show_plan(const struct replay_arguments *arguments, struct br_log *lo
     return code;
 }
 
+static int show_dry_run(const struct replay_arguments *arguments, struct br_log *log,
+                        const Braid__V1__ReplayJob *record) {
+    int code = replay_show_report(arguments, log, record);
+    if (!arguments->json)
+        puts("nothing was published");
+    return code == BR_EXIT_FAILED ? code : BR_EXIT_OK; // that rows differ is what a promotion is for
+}
+
 static int follow_to_the_end(const struct replay_arguments *arguments, struct br_jobs *jobs, struct br_log *log,
                              const char *id, bool show, bool over_pauses) {
     struct br_job job = {0};
     int code = replay_follow(arguments, jobs, log, id, show, over_pauses, &job);
     if (code == BR_EXIT_OK) {
-        if (arguments->verb == REPLAY_DIFF)
-            print_job(arguments, job.record);
         code = replay_outcome(arguments, job.record);
+        if (code == BR_EXIT_OK && arguments->verb == REPLAY_DIFF)
+            code = replay_show_report(arguments, log, job.record);
+        else if (code == BR_EXIT_OK && arguments->gates.dry_run)
+            code = show_dry_run(arguments, log, job.record);
     } else if (code == BR_EXIT_INTERRUPTED) {
         fprintf(stderr, "%s goes on; braid replay watch %s %s follows it again\n", id, arguments->word, id);
     }
@@ -360,15 +407,19 @@ static int list_jobs(const struct replay_arguments *arguments, struct br_jobs *j
     return BR_EXIT_OK;
 }
 
-static int show_status(const struct replay_arguments *arguments, struct br_jobs *jobs) {
+static int show_status(const struct replay_arguments *arguments, struct br_jobs *jobs, struct br_log *log) {
     struct br_error error;
     struct br_job job;
     enum br_status status = br_jobs_read(jobs, arguments->id, &job, &error);
     if (status != BR_OK)
         return fail(status, &error);
-    print_job(arguments, job.record);
+    int code = BR_EXIT_OK;
+    if (arguments->last)
+        code = replay_show_report(arguments, log, job.record);
+    else
+        print_job(arguments, job.record);
     br_job_free(&job);
-    return BR_EXIT_OK;
+    return code;
 }
 
 static int make_wish(const struct replay_arguments *arguments, struct br_jobs *jobs, struct br_log *log) {
@@ -376,7 +427,8 @@ static int make_wish(const struct replay_arguments *arguments, struct br_jobs *j
     struct br_job job;
     const struct br_clock *clock = br_clock_system();
     const struct verb *verb = &verbs[arguments->verb];
-    const struct br_job_gates *gates = arguments->verb == REPLAY_PROMOTE ? &arguments->gates : NULL;
+    bool compares = arguments->verb == REPLAY_PROMOTE || arguments->verb == REPLAY_DIFF;
+    const struct br_job_gates *gates = compares ? &arguments->gates : NULL;
     enum br_status status = br_jobs_wish(jobs, arguments->id, verb->wish, gates, clock->wall(clock), &job, &error);
     if (status != BR_OK)
         return fail(status, &error);
@@ -386,7 +438,8 @@ static int make_wish(const struct replay_arguments *arguments, struct br_jobs *j
     br_job_free(&job);
     if (!wait)
         return BR_EXIT_OK;
-    return follow_to_the_end(arguments, jobs, log, arguments->id, arguments->verb != REPLAY_DIFF, false);
+    bool reports = arguments->verb == REPLAY_DIFF || arguments->gates.dry_run; // and nothing else, into a pipe
+    return follow_to_the_end(arguments, jobs, log, arguments->id, !reports, false);
 }
 
 static int on_jobs(const struct replay_arguments *arguments, struct br_log *log) {
@@ -403,8 +456,8 @@ static int on_jobs(const struct replay_arguments *arguments, struct br_log *log)
         return fail(status, &error);
     if (arguments->verb == REPLAY_LIST)
         code = list_jobs(arguments, jobs);
-    else if (arguments->verb == REPLAY_STATUS)
-        code = show_status(arguments, jobs);
+    else if (arguments->verb == REPLAY_STATUS || arguments->last)
+        code = show_status(arguments, jobs, log);
     else if (arguments->verb == REPLAY_WATCH)
         code = follow_to_the_end(arguments, jobs, log, arguments->id, true, true);
     else

@@ -8,6 +8,7 @@
 #include "replay/plan.h"
 
 #define REPLAY_ONLY_MAX 256
+#define REPLAY_TOLERANCES_MAX 64
 
 enum replay_verb {
     REPLAY_PLAN,
@@ -35,7 +36,9 @@ struct replay_arguments {
     const char *from, *to, *new_path, *key, *reason;
     const char *only[REPLAY_ONLY_MAX];
     size_t only_count;
-    bool include_late, include_quarantine, behind_live, publish, fresh_epochs, local, json, wait;
+    bool include_late, include_quarantine, behind_live, publish, fresh_epochs, local, json, wait, last;
+    const char *fail_on; // NULL: any difference
+    Braid__V1__Tolerance tolerances[REPLAY_TOLERANCES_MAX], *tolerance_list[REPLAY_TOLERANCES_MAX];
     int64_t lateness_us; // -1: the views' own
     double rate;
     struct br_job_gates gates;
@@ -44,7 +47,7 @@ struct replay_arguments {
 // A replay about to be made: what `plan` shows, `start` stores and --local runs.
 struct replay_draft {
     char name[256];             // of the pipeline
-    struct br_pipeline *before; // of PIPELINE.sql; NULL: a name was given
+    struct br_pipeline *before; // of PIPELINE.sql, or as the worker has stored it; NULL: it hasn't
     struct br_pipeline *after;  // of --pipeline; NULL: the one that runs
     struct br_replay_plan *plan;
     Braid__V1__ReplayJob record; // points into all of these and into the arena
@@ -66,6 +69,13 @@ int replay_follow(const struct replay_arguments *arguments, struct br_jobs *jobs
                   bool show, bool over_pauses, struct br_job *ret_job);
 // How a followed job's end reads as an exit code; says the findings and errors on stderr.
 int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__ReplayJob *record);
+
+// replay_report.c
+// VIEW.COLUMN=NUMBER, cut in place; false: it isn't that, or there are too many.
+bool replay_add_tolerance(struct replay_arguments *arguments, char *text);
+// Prints a job's last report, and why --fail-on fails. The code says whether it does.
+int replay_show_report(const struct replay_arguments *arguments, struct br_log *log,
+                       const Braid__V1__ReplayJob *record);
 
 // replay_local.c: runs the draft in this process, in the foreground.
 int replay_local(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A replay from its options: pipelines, plan and job record. See replay.h.
 #include "cli/replay.h"
+#include "processor/pipeline_text.h"
+#include "replay/plan_history.h"
+#include "replay/plan_views.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -45,30 +48,6 @@ static int load_changed(const struct replay_arguments *arguments, struct replay_
 
 // --- the plan
 
-static void add_view(struct br_plan_view *views, size_t *count, const char *view, const char *verdict) {
-    views[(*count)++] = (struct br_plan_view){view, verdict, ""};
-}
-
-// Which views keep their state: those with the same signature all the way down to the tables.
-static size_t compare_views(const struct br_pipeline *before, const struct br_pipeline *after, struct br_arena *arena,
-                            const struct br_plan_view **ret_views) {
-    size_t count = 0;
-    if (before == NULL || after == NULL)
-        return 0;
-    struct br_plan_view *views = br_arena_array(arena, struct br_plan_view, before->view_count + after->view_count + 1);
-    for (uint32_t v = 0; v < after->view_count; v++) {
-        const struct br_view *view = &after->views[v], *former = br_pipeline_find_view(before, view->name);
-        bool same = former != NULL && former->root->signature == view->root->signature &&
-                    former->lateness_us == view->lateness_us;
-        add_view(views, &count, view->name, former == NULL ? "new" : same ? "keep" : "rebuild");
-    }
-    for (uint32_t v = 0; v < before->view_count; v++)
-        if (br_pipeline_find_view(after, before->views[v].name) == NULL)
-            add_view(views, &count, before->views[v].name, "removed");
-    *ret_views = views;
-    return count;
-}
-
 // What the last replay of this pipeline made, as the rate to be expected; 0: none has run.
 static double last_rate(struct br_log *log, const char *name) {
     struct br_jobs *jobs = NULL;
@@ -84,6 +63,34 @@ static double last_rate(struct br_log *log, const char *name) {
     br_job_list_free(&list);
     br_jobs_close(&jobs);
     return rate;
+}
+
+// The pipeline that runs, by what its worker has stored, when only its name was given. Without it the plan knows of no
+// archive, and of no views.
+static int load_running(struct br_log *log, struct replay_draft *draft) {
+    struct br_error error;
+    uint64_t hash;
+    if (draft->before != NULL)
+        return BR_EXIT_OK;
+    enum br_status status = br_pipeline_text_of_owner(log, draft->name, &hash, &draft->before, &error);
+    if (status == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return BR_EXIT_FAILED;
+}
+
+static enum br_status plan_with_history(struct br_replay_plan_options *options, struct br_replay_plan **ret_plan,
+                                        struct br_error *error) {
+    struct br_history *history = NULL;
+    struct br_history_source source;
+    if (options->pipeline == NULL)
+        return br_replay_plan_make(options, ret_plan, error);
+    BR_TRY(br_history_create(options->pipeline, &history, error));
+    source = br_plan_history(history);
+    options->history = &source;
+    enum br_status status = br_replay_plan_make(options, ret_plan, error);
+    br_history_destroy(&history);
+    return status;
 }
 
 static int make_plan(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
@@ -102,8 +109,9 @@ static int make_plan(const struct replay_arguments *arguments, struct br_log *lo
         .now = clock->wall(clock),
         .messages_per_second = arguments->rate > 0 && (rate <= 0 || arguments->rate < rate) ? arguments->rate : rate,
     };
-    options.view_count = compare_views(draft->before, draft->after, draft->arena, &options.views);
-    enum br_status status = br_replay_plan_make(&options, &draft->plan, &error);
+    if (draft->before != NULL && arguments->verb != REPLAY_VERIFY)
+        options.view_count = br_plan_views(draft->before, draft->after, draft->arena, &options.views);
+    enum br_status status = plan_with_history(&options, &draft->plan, &error);
     if (status == BR_OK)
         return BR_EXIT_OK;
     br_complain("%s", error.message);
@@ -166,6 +174,8 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
     int code = replay_pipeline_name(arguments, draft->name, sizeof draft->name, &draft->before);
     if (code == BR_EXIT_OK)
         code = load_changed(arguments, draft);
+    if (code == BR_EXIT_OK)
+        code = load_running(log, draft);
     if (code == BR_EXIT_OK)
         code = check_views(arguments, draft);
     if (code == BR_EXIT_OK)

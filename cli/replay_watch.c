@@ -97,13 +97,6 @@ int replay_follow(const struct replay_arguments *arguments, struct br_jobs *jobs
     return code;
 }
 
-static bool differs(const Braid__V1__ReconcileReport *report) {
-    for (size_t v = 0; report != NULL && v < report->n_views; v++)
-        if (report->views[v]->changed + report->views[v]->missing + report->views[v]->extra != 0)
-            return true;
-    return false;
-}
-
 int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__ReplayJob *record) {
     static const Braid__V1__ReplayPhase wanted[REPLAY_VERBS] = {
         [REPLAY_PAUSE] = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PAUSED,
@@ -125,7 +118,7 @@ int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__Re
         return dry ? BR_EXIT_OK : BR_EXIT_NO;
     }
     if (record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_FAILED || record->first_bad_epoch != 0 ||
-        (verb == REPLAY_DIFF && (record->error[0] != '\0' || record->report == NULL || differs(record->report))))
+        (verb == REPLAY_DIFF && record->error[0] != '\0'))
         return BR_EXIT_NO;
     if (record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_CANCELLED && verb != REPLAY_CANCEL)
         return BR_EXIT_NO;

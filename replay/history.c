@@ -28,6 +28,10 @@ void br_history_destroy(struct br_history **history) {
     *history = NULL;
 }
 
+const struct br_pipeline *history_pipeline(const struct br_history *history) {
+    return history->pipeline;
+}
+
 enum br_status history_list(const struct br_history *history, const struct br_table *table, enum br_segment_kind kind,
                             struct br_archive **ret_archive, struct br_error *error) {
     char folder[BR_ARCHIVE_PATH_SIZE];

@@ -5,6 +5,7 @@
 
 #include "replay/history.h"
 
+const struct br_pipeline *history_pipeline(const struct br_history *history);
 // Of a table that has an archive.
 enum br_status history_list(const struct br_history *history, const struct br_table *table, enum br_segment_kind kind,
                             struct br_archive **ret_archive, struct br_error *error) BR_MUST_CHECK;

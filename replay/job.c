@@ -261,6 +261,10 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
     made.created_us = now.us;
     made.phase = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PLANNED;
     made.wish = BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN;
+    if (made.worker[0] != '\0') {
+        made.lease_until_us = now.us + BR_JOB_LEASE_US;
+        made.started_us = now.us;
+    }
     highest.number++;
     for (int i = 0; i < CHANGE_TRIES_MAX; i++) {
         enum br_append_result result;
@@ -372,6 +376,9 @@ static enum br_status make_wish(void *context, struct br_job *job, bool *ret_wri
         record->max_changed = wishing->gates->max_changed;
         record->require_verified = wishing->gates->require_verified;
         record->dry_run = wishing->gates->dry_run;
+        record->samples = wishing->gates->samples;
+        record->tolerances = wishing->gates->tolerances;
+        record->n_tolerances = wishing->gates->tolerance_count;
     }
     // Nobody has begun, so there is nothing that a worker would have to end or clear away (J2).
     bool untouched = record->started_us == 0 && record->worker[0] == '\0';

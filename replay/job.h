@@ -50,7 +50,7 @@ enum br_status br_jobs_open(struct br_log *log, const char *pipeline, struct br_
 void br_jobs_close(struct br_jobs **jobs);
 
 // Stores a new job under the next free id (r1, r2, …). Of the record given, id, pipeline, phase (planned), wish and
-// created_us are set here.
+// created_us are set here. One with a `worker` is leased to it from the start: no other can be faster.
 enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *record, struct br_wall_time now,
                               char ret_id[BR_JOB_ID_SIZE], struct br_error *error) BR_MUST_CHECK;
 // BR_DATA: there is no such job.
@@ -72,10 +72,14 @@ typedef enum br_status br_job_change(void *context, struct br_job *job, bool *re
 enum br_status br_jobs_change(struct br_jobs *jobs, const char *id, br_job_change *change, void *context,
                               struct br_job *ret_job, struct br_error *error) BR_MUST_CHECK;
 
-// Makes a wish. BR_DATA in words when the job's phase doesn't allow it. gates: for promote, else NULL.
+// Makes a wish. BR_DATA in words when the job's phase doesn't allow it. gates: for compare and promote, else NULL; what
+// they point to is borrowed until ret_job is freed.
 struct br_job_gates {
     uint64_t max_changed;
     bool require_verified, dry_run;
+    uint32_t samples; // rows shown per view and kind; 0: as many as is usual
+    Braid__V1__Tolerance **tolerances;
+    size_t tolerance_count;
 };
 enum br_status br_jobs_wish(struct br_jobs *jobs, const char *id, Braid__V1__ReplayWish wish,
                             const struct br_job_gates *gates, struct br_wall_time now, struct br_job *ret_job,

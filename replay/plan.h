@@ -45,11 +45,14 @@ struct br_history_source {
                                   struct br_error *error);
 };
 
-// What becomes of a view (replay/upgrade.h tells).
+// What becomes of a view (replay/plan_views.h tells).
 struct br_plan_view {
     const char *view;
     const char *verdict; // keep, rebuild, new, removed
     const char *why;     // "" when there is nothing to say
+    const char *note;    // what a comparison or a promotion can't do with it; "": nothing
+    bool corrected;      // a promotion publishes what differs of it
+    bool same;           // its plan is
 };
 
 struct br_replay_plan_options {

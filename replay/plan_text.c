@@ -69,14 +69,26 @@ static void input_lines(const Braid__V1__ReplayInput *input, struct br_buffer *o
         br_buffer_printf(out, " about %" PRIu64 " messages, %s\n", input->messages, bytes);
 }
 
+static void promote_line(const struct br_replay_plan *plan, struct br_buffer *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < plan->view_count; i++)
+        if (plan->views[i].corrected && !plan->views[i].same)
+            br_buffer_printf(out, "%s%s", count++ == 0 ? "promote could change rows of " : ", ", plan->views[i].view);
+    br_buffer_append_text(out, count == 0 ? "promote changes only rows that aren't what history gives\n" : "\n");
+}
+
 static void views_lines(const struct br_replay_plan *plan, struct br_buffer *out) {
-    if (plan->view_count != 0)
-        br_buffer_append_text(out, "views\n");
+    if (plan->view_count == 0)
+        return;
+    br_buffer_append_text(out, "views\n");
     for (size_t i = 0; i < plan->view_count; i++) {
         const struct br_plan_view *view = &plan->views[i];
         br_buffer_printf(out, "  %-16s %s%s%s\n", view->view, view->verdict, view->why[0] != '\0' ? ": " : "",
                          view->why);
+        if (view->note[0] != '\0')
+            br_buffer_printf(out, "  %-16s (%s)\n", "", view->note);
     }
+    promote_line(plan, out);
 }
 
 void br_replay_plan_text(const struct br_replay_plan *plan, struct br_buffer *out) {
@@ -153,7 +165,8 @@ void br_replay_plan_json(const struct br_replay_plan *plan, struct br_buffer *ou
         text_member(out, i == 0 ? "{" : ",{", "view", plan->views[i].view);
         text_member(out, ",", "verdict", plan->views[i].verdict);
         text_member(out, ",", "why", plan->views[i].why);
-        br_buffer_append_byte(out, '}');
+        text_member(out, ",", "note", plan->views[i].note);
+        br_buffer_printf(out, ",\"corrected\":%s}", plan->views[i].corrected ? "true" : "false");
     }
     br_buffer_append_text(out, "],\"holes\":[");
     for (size_t i = 0; i < plan->hole_count; i++) {

@@ -483,6 +483,14 @@ static enum br_status follow_to(struct br_replay *replay, uint64_t epoch, struct
     return BR_OK;
 }
 
+enum br_status br_replay_check_changed(const struct br_replay *replay, uint64_t max_changed, struct br_error *error) {
+    uint64_t changed = br_differences_count(replay->difference);
+    if (max_changed == 0 || changed <= max_changed)
+        return BR_OK;
+    return br_error_set(error, BR_DATA, "%" PRIu64 " rows would change, more than the %" PRIu64 " allowed", changed,
+                        max_changed);
+}
+
 enum br_status br_replay_promote(struct br_replay *replay, const struct br_promotion *promotion,
                                  enum br_promoted *ret_promoted, struct br_error *error) {
     BR_CHECK(replay->difference != NULL);
@@ -496,11 +504,8 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
                      replay->superseded_by, replay->options.base_lineage);
         return BR_OK;
     }
-    uint64_t changed = br_differences_count(replay->difference);
-    if (promotion->max_changed != 0 && changed > promotion->max_changed) {
+    if (br_replay_check_changed(replay, promotion->max_changed, error) != BR_OK) {
         *ret_promoted = BR_PROMOTE_REFUSED;
-        br_error_set(error, BR_DATA, "%" PRIu64 " rows would change, more than the %" PRIu64 " allowed", changed,
-                     promotion->max_changed);
         return BR_OK;
     }
     return take_over(replay, promotion, ret_promoted, error);

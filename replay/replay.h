@@ -75,6 +75,9 @@ struct br_promotion {
     uint64_t max_changed; // refuse when more rows differ; 0: no bound
     int64_t hold_us;      // how long the owner is asked to wait
 };
+// BR_DATA in words: aligned, and more rows differ than are allowed.
+enum br_status br_replay_check_changed(const struct br_replay *replay, uint64_t max_changed, struct br_error *error)
+    BR_MUST_CHECK;
 enum br_promoted { BR_PROMOTED, BR_PROMOTE_AGAIN, BR_PROMOTE_REFUSED };
 // When aligned and BR_REPLAY_WAITING. BR_PROMOTE_AGAIN: the owner has gone on, or there is an epoch to repeat first.
 // BR_PROMOTE_REFUSED: by a gate, which `error` words; nothing was done. Promoted: the task is the owner of the outputs

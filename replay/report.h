@@ -12,6 +12,8 @@ void br_report_print(const Braid__V1__ReconcileReport *report, struct br_buffer 
 // One JSON object, one line. Rows stand in it as objects; sums are numbers with every digit.
 void br_report_print_json(const Braid__V1__ReconcileReport *report, struct br_buffer *out);
 
+#define BR_REPORT_ANY_DIFFERENCE "differing>0" // what a script asks when it asks for nothing special
+
 // "unknown>0", "changed>10,missing>0": conditions on totals over all views, any of which makes the report a failure.
 // Counts: equal, changed, missing, extra, differing (the last three together), late, quarantined, function, plan,
 // unknown, skipped (views that weren't compared). Comparisons: > >= < <= = != (== is =). report NULL: only checks the

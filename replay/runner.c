@@ -50,6 +50,7 @@ enum br_status run_change(struct run *run, br_job_change *change, void *context,
 
 struct phase_change {
     Braid__V1__ReplayPhase phase;
+    Braid__V1__ReplayWish wish, next; // which one is fulfilled, and what comes of it
     bool fulfilled, started, ended;
     const char *text; // of the error; NULL: none
     const char *former_lineage;
@@ -62,8 +63,9 @@ static enum br_status put_phase(void *context, struct br_job *job, bool *ret_wri
     (void)error;
     *ret_write = true;
     record->phase = change->phase;
-    if (change->fulfilled)
-        record->wish = WISH(UNSPECIFIED);
+    // Somebody may have made another wish meanwhile: it stands, if it has a meaning now.
+    if (change->fulfilled && (record->wish == change->wish || !br_job_has_work(record)))
+        record->wish = change->next;
     if (change->started && record->started_us == 0)
         record->started_us = wall().us;
     if (change->ended)
@@ -77,6 +79,7 @@ static enum br_status put_phase(void *context, struct br_job *job, bool *ret_wri
 }
 
 static enum br_status set_phase(struct run *run, struct phase_change change, struct br_error *error) {
+    change.wish = run->wish;
     return run_change(run, put_phase, &change, error);
 }
 
@@ -260,6 +263,8 @@ static enum br_status interrupted(struct run *run, struct br_error *error) {
     if (run->replay != NULL)
         BR_TRY(br_task_stop(br_replay_task(run->replay), error));
     Braid__V1__ReplayWish wish = run->job.record->wish;
+    if (wish == WISH(CANCEL) || wish == WISH(PAUSE))
+        run->wish = wish;
     if (wish == WISH(CANCEL))
         return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
                          error);
@@ -289,7 +294,10 @@ static enum br_status recompute(struct run *run, struct br_error *error) {
     run->renewed_us = 0;
     bool go_on;
     BR_TRY(run_tick(run, &go_on, error));
-    return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true, .ended = true}, error);
+    struct phase_change change = {.phase = PHASE(DONE), .fulfilled = true, .ended = true};
+    if (run->job.record->reconcile)
+        change.next = WISH(COMPARE);
+    return set_phase(run, change, error);
 }
 
 // --- the same position
@@ -344,7 +352,12 @@ static enum br_status compare(struct run *run, struct br_error *error) {
         return interrupted(run, error);
     BR_TRY(run_report(run, error));
     BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-    return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
+    struct phase_change change = {.phase = PHASE(DONE), .fulfilled = true};
+    if (run->job.record->reconcile) {
+        BR_TRY(run_verdict(run, error));
+        change.next = WISH(DROP);
+    }
+    return set_phase(run, change, error);
 }
 
 // --- promote and roll back
@@ -440,6 +453,7 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
     if (go_on && !rollback)
         BR_TRY(run_report(run, error));
     if (go_on && run->job.record->dry_run) {
+        BR_TRY(br_replay_check_changed(run->replay, run->job.record->max_changed, error));
         BR_TRY(br_task_stop(br_replay_task(run->replay), error));
         return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
     }
@@ -510,6 +524,7 @@ static enum br_status drop(struct run *run, struct br_error *error) {
 static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *error) {
     const Braid__V1__ReplayJob *record = run->job.record;
     bool noted = false;
+    run->wish = record->wish;
     switch (record->wish) {
     case WISH(PAUSE):
         return set_phase(run, (struct phase_change){.phase = PHASE(PAUSED), .fulfilled = true}, error);
@@ -574,7 +589,9 @@ static void release_run(void *owned) {
     free_run(owned);
 }
 
-enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
+// One wish. *ret_more: the job goes on by itself with another one, and the lease is kept for it.
+static enum br_status run_wish(const struct br_runner_options *options, const char *id, bool *ret_more,
+                               struct br_error *error) {
     struct run *run = br_calloc(1, sizeof *run);
     run->options = options;
     run->own_arena = br_arena_create();
@@ -593,11 +610,21 @@ enum br_status br_runner_run(const struct br_runner_options *options, const char
         }
     }
     struct br_error ignored;
-    if (run->held && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
+    *ret_more = status == BR_OK && run->held && !run_stopped(run) && run->job.record->reconcile &&
+                br_job_has_work(run->job.record);
+    if (run->held && !*ret_more && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a lease runs out by itself", BR_STR("replay", run->id),
                     BR_STR("why", ignored.message));
     if (!taken)
         free_run(run);
+    return status;
+}
+
+enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
+    bool more = true;
+    enum br_status status = BR_OK;
+    while (status == BR_OK && more)
+        status = run_wish(options, id, &more, error);
     return status;
 }
 

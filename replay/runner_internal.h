@@ -29,7 +29,8 @@ struct run {
     uint64_t measured_messages;
     uint64_t rate_from; // where this run began, for its rate
     int64_t asked_live_us;
-    bool held; // the lease
+    bool held;                  // the lease
+    Braid__V1__ReplayWish wish; // that is being fulfilled
     struct br_arena *own_arena;
 };
 
@@ -61,5 +62,7 @@ enum br_status run_verify(struct run *run, struct br_error *error) BR_MUST_CHECK
 // --- runner_report.c
 // Compares shadow and replay, which are at the same position, publishes the report, puts its summary into the record.
 enum br_status run_report(struct run *run, struct br_error *error) BR_MUST_CHECK;
+// Of a reconcile that has been compared: a line in the log, at error level when its report fails.
+enum br_status run_verdict(struct run *run, struct br_error *error) BR_MUST_CHECK;
 
 #endif

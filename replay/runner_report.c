@@ -5,6 +5,7 @@
 
 #include "base/logging.h"
 #include "replay/causes.h"
+#include "replay/report.h"
 
 #include <stdio.h>
 
@@ -44,14 +45,17 @@ static void fill_message(const struct run *run, Braid__V1__ReconcileReport *mess
     fill_position(run, message, arena);
 }
 
-// A report that fits no message goes without samples: the numbers are what counts.
+// A report that fits no message has less samples: the numbers are what counts.
 static enum br_status publish(struct run *run, Braid__V1__ReconcileReport *message, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
     char subject[320];
     size_t size = braid__v1__reconcile_report__get_packed_size(message);
-    if (size + 4096 > br_log_payload_max(run->log)) {
-        for (size_t v = 0; v < message->n_views; v++)
-            message->views[v]->n_samples = 0;
+    for (bool fewer = true; fewer && size + 4096 > br_log_payload_max(run->log);) {
+        fewer = false;
+        for (size_t v = 0; v < message->n_views; v++) {
+            fewer |= message->views[v]->n_samples != 0;
+            message->views[v]->n_samples /= 2;
+        }
         size = braid__v1__reconcile_report__get_packed_size(message);
     }
     bytes.len = braid__v1__reconcile_report__pack(message, br_buffer_reserve(&bytes, size));
@@ -76,6 +80,13 @@ static enum br_status put_summary(void *context, struct br_job *job, bool *ret_w
     return BR_OK;
 }
 
+static const struct br_tolerance *copy_tolerances(const Braid__V1__ReplayJob *record, struct br_arena *arena) {
+    struct br_tolerance *tolerances = br_arena_array(arena, struct br_tolerance, record->n_tolerances + 1);
+    for (size_t i = 0; i < record->n_tolerances; i++)
+        tolerances[i] = (struct br_tolerance){record->tolerances[i]->column, record->tolerances[i]->absolute};
+    return tolerances;
+}
+
 static enum br_status compare(struct run *run, struct br_causes *causes, struct br_arena *arena,
                               struct br_compare_report **ret_report, struct br_error *error) {
     struct br_epoch shadow = epoch_of(br_replay_shadow(run->replay), arena),
@@ -83,7 +94,10 @@ static enum br_status compare(struct run *run, struct br_causes *causes, struct 
     struct br_compare_side before = {run->base.pipeline, br_task_graph(br_replay_shadow(run->replay)), &shadow},
                            after = {run->own.pipeline, br_task_graph(br_replay_task(run->replay)), &replay};
     const Braid__V1__ReplayJob *record = run->job.record;
-    struct br_compare_options options = {.samples = record->dry_run ? SAMPLES_DRY_RUN : SAMPLES,
+    size_t samples = record->samples != 0 ? record->samples : record->dry_run ? SAMPLES_DRY_RUN : SAMPLES;
+    struct br_compare_options options = {.samples = samples,
+                                         .tolerances = copy_tolerances(record, arena),
+                                         .tolerance_count = record->n_tolerances,
                                          .cause = br_causes_of,
                                          .cause_context = causes,
                                          .stop = run->options->stop,
@@ -113,10 +127,26 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     if (status == BR_OK) {
         struct summary summary = {&message};
         status = run_change(run, put_summary, &summary, error);
-        run->job.record->report = NULL; // borrowed
     }
     br_compare_report_destroy(&report);
     br_causes_destroy(&causes);
     br_arena_destroy(&arena);
     return status;
+}
+
+enum br_status run_verdict(struct run *run, struct br_error *error) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    struct br_buffer BR_CLEANUP(br_buffer_free) why = {0};
+    bool fails;
+    const char *expression = record->fail_on[0] != '\0' ? record->fail_on : BR_REPORT_ANY_DIFFERENCE;
+    if (record->report == NULL)
+        return br_error_set(error, BR_FATAL, "reconcile %s has no report", run->id);
+    BR_TRY(br_report_fails_on(expression, record->report, &fails, &why, error));
+    *br_buffer_reserve(&why, 1) = '\0';
+    for (size_t i = 0; i < why.len; i++)
+        why.ptr[i] = why.ptr[i] != '\n' ? why.ptr[i] : i + 1 < why.len ? ';' : ' ';
+    br_log_line(fails ? BR_LEVEL_ERROR : BR_LEVEL_INFO, fails ? "a reconcile has found differences" : "reconciled",
+                BR_STR("pipeline", run->options->pipeline_name), BR_STR("replay", run->id),
+                BR_INT("epoch", record->report->epoch_before), BR_STR("why", (const char *)why.ptr));
+    return BR_OK;
 }

@@ -373,7 +373,9 @@ Test(replay_plan, a_stream_made_anew_is_told) {
 
 Test(replay_plan, a_plan_reads_as_text_and_as_json_and_fills_a_job) {
     ten_epochs();
-    const struct br_plan_view views[] = {{"revenue", "rebuild", "its filter changed"}, {"orders", "keep", ""}};
+    const struct br_plan_view views[] = {
+        {.view = "revenue", .verdict = "rebuild", .why = "its filter changed", .note = "", .corrected = true},
+        {.view = "orders", .verdict = "keep", .why = "", .note = "", .corrected = true, .same = true}};
     struct br_replay_plan_options options = options_of(NULL, NULL);
     options.views = views;
     options.view_count = 2;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// See plan_views.h.
+#include "replay/plan_views.h"
+
+#include "replay/upgrade.h"
+
+// As the operators' scans have it: what only passes rows on has none to be compared.
+static bool keeps_rows(const struct br_node *node) {
+    switch (node->kind) {
+    case BR_NODE_SOURCE:
+        return node->source.table->primary_key_count != 0;
+    case BR_NODE_JOIN:
+        return !node->join.lookup;
+    case BR_NODE_FILTER:
+    case BR_NODE_PROJECT:
+    case BR_NODE_WINDOW:
+        return keeps_rows(node->inputs[0]);
+    default:
+        return true;
+    }
+}
+
+static const char *note_of(const struct br_upgrade_view *row, bool kept, bool effect) {
+    bool same = row->verdict == BR_UPGRADE_KEEP;
+    if (row->verdict == BR_UPGRADE_REMOVED && !kept)
+        return "keeps no rows, so none are taken back";
+    if (!kept)
+        return same ? "keeps no rows: it can't be compared, and nothing of it is corrected"
+                    : "keeps no rows: it can't be compared; a promotion changes what it gives from then on";
+    if (effect)
+        return same ? "effect: nothing of it is corrected"
+                    : "effect: nothing of it is corrected; a promotion changes what it gives from then on";
+    return "";
+}
+
+size_t br_plan_views(const struct br_pipeline *before, const struct br_pipeline *after, struct br_arena *arena,
+                     const struct br_plan_view **ret_views) {
+    struct br_upgrade *upgrade = br_upgrade_compare(before, after == NULL ? before : after);
+    struct br_plan_view *views = br_arena_array(arena, struct br_plan_view, upgrade->view_count + 1);
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        const struct br_upgrade_view *row = &upgrade->views[i];
+        bool kept = (row->before == NULL || keeps_rows(row->before->root)) &&
+                    (row->after == NULL || keeps_rows(row->after->root));
+        bool effect = (row->before != NULL && row->before->effect) || (row->after != NULL && row->after->effect);
+        views[i] = (struct br_plan_view){.view = br_arena_strdup(arena, row->view),
+                                         .verdict = br_upgrade_verdict_name(row->verdict),
+                                         .why = br_arena_strdup(arena, row->why),
+                                         .note = note_of(row, kept, effect),
+                                         .corrected = kept && !effect,
+                                         .same = row->verdict == BR_UPGRADE_KEEP};
+    }
+    size_t count = upgrade->view_count;
+    br_upgrade_destroy(&upgrade);
+    *ret_views = views;
+    return count;
+}
