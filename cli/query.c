@@ -102,6 +102,7 @@ static void print_status(struct br_slice answer) {
     struct br_json status, state;
     if (br_json_parse(answer, &status, NULL) == BR_OK && status.kind == BR_JSON_OBJECT) {
         static const char *const facts[] = {"pipeline",
+                                            "lineage",
                                             "worker",
                                             "epoch",
                                             "committed",

@@ -443,6 +443,11 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
                                 "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
                                 "promoted",
                                 run->id);
+        if (strcmp(run->job.record->from, "beginning") != 0)
+            return br_error_set(
+                error, BR_DATA,
+                "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
+                run->job.record->from);
         if (run->job.record->require_verified)
             BR_TRY(check_verified(run, error));
     }
