@@ -87,8 +87,9 @@ static enum br_status plan_with_history(struct br_replay_plan_options *options, 
         return br_replay_plan_make(options, ret_plan, error);
     BR_TRY(br_history_create(options->pipeline, &history, error));
     source = br_plan_history(history);
-    options->history = &source;
-    enum br_status status = br_replay_plan_make(options, ret_plan, error);
+    struct br_replay_plan_options with_history = *options;
+    with_history.history = &source;
+    enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
     br_history_destroy(&history);
     return status;
 }
