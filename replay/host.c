@@ -108,6 +108,7 @@ static void *run_host(void *context) {
             tell(host, "no replay can run here", &error);
         return NULL;
     }
+    br_log_jetstream_set_cancel(log, NULL); // a lease is given back after a stop
     while (!host->stop) {
         bool worked = false;
         if (host->runner.jobs == NULL &&
