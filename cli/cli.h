@@ -31,6 +31,7 @@ int br_command_status(int argc, char **argv);
 int br_command_schema(int argc, char **argv);
 int br_command_quarantine(int argc, char **argv);
 int br_command_replay(int argc, char **argv);
+int br_command_reconcile(int argc, char **argv);
 
 // --- a pipeline file: an argp child parser for --name and --descriptors, then loading
 #define BR_DESCRIPTORS_MAX 64

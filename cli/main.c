@@ -17,6 +17,7 @@ static const struct br_command commands[] = {
     {"schema", "print the protobuf schema of tables and views", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},
     {"replay", "run history again, compare, promote and roll back", br_command_replay},
+    {"reconcile", "are the live results what history gives? once, or every day", br_command_reconcile},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -61,6 +61,7 @@ int replay_pipeline_name(const struct replay_arguments *arguments, char *name, s
                          struct br_pipeline **ret_pipeline); // *ret_pipeline NULL: a name was given
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
 void replay_draft_free(struct replay_draft *draft);
+char *replay_maker(struct br_arena *arena); // who commands
 
 // replay_watch.c
 // Follows a job until nothing is left for a worker to do (or it is paused, unless `over_pauses`). Shows a bar or JSON

@@ -3,6 +3,7 @@
 #include "replay/host.h"
 
 #include "base/logging.h"
+#include "replay/schedule.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ struct br_host {
     pthread_t thread;
     bool running;
     volatile bool stop;
+    bool schedule_told; // that it can't be looked at
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct br_successor successor; // waits to be taken; task NULL: none does
@@ -73,7 +75,6 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     struct br_error error;
     bool claimed = false;
     const struct br_clock *clock = br_clock_system();
-    *ret_worked = false;
     if (br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error) !=
         BR_OK) {
         tell(host, "replay jobs can't be looked at", &error);
@@ -87,6 +88,26 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     br_job_free(&job);
     br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
                 BR_STR("replay", id));
+    if (br_runner_run(&host->runner, id, &error) != BR_OK)
+        tell(host, "left a replay", &error);
+}
+
+// K1 of schedule.h: whoever is first.
+static void start_scheduled(struct br_host *host, struct br_log *log, bool *ret_worked) {
+    struct br_error error;
+    char id[BR_JOB_ID_SIZE];
+    bool started = false;
+    const struct br_clock *clock = br_clock_system();
+    const char *pipeline = host->options.pipeline->name;
+    enum br_status status = br_schedule_start(host->runner.jobs, log, pipeline, host->options.worker,
+                                              clock->wall(clock), id, &started, &error);
+    if (status != BR_OK && !host->schedule_told)
+        tell(host, "scheduled reconciles can't be looked at", &error);
+    host->schedule_told = status != BR_OK;
+    if (!started)
+        return;
+    *ret_worked = true;
+    br_log_line(BR_LEVEL_INFO, "a scheduled reconcile begins", BR_STR("pipeline", pipeline), BR_STR("replay", id));
     if (br_runner_run(&host->runner, id, &error) != BR_OK)
         tell(host, "left a replay", &error);
 }
@@ -115,6 +136,8 @@ static void *run_host(void *context) {
             br_jobs_open(log, host->options.pipeline->name, &host->runner.jobs, &error) != BR_OK)
             host->runner.jobs = NULL;
         if (host->runner.jobs != NULL)
+            start_scheduled(host, log, &worked);
+        if (host->runner.jobs != NULL && !host->stop)
             look_once(host, &worked);
         if (!worked && !host->stop)
             br_log_wait(log, LOOK_US);
