@@ -144,7 +144,7 @@ static int check_views(const struct replay_arguments *arguments, const struct re
 
 // --- the record
 
-static char *maker(struct br_arena *arena) {
+char *replay_maker(struct br_arena *arena) {
     char host[128] = "";
     const char *user = getenv("USER");
     if (gethostname(host, sizeof host - 1) != 0)
@@ -155,7 +155,7 @@ static char *maker(struct br_arena *arena) {
 static void fill_record(const struct replay_arguments *arguments, struct replay_draft *draft) {
     Braid__V1__ReplayJob *record = &draft->record;
     br_replay_plan_fill(draft->plan, record);
-    record->created_by = maker(draft->arena);
+    record->created_by = replay_maker(draft->arena);
     record->reason = (char *)(arguments->reason == NULL ? "" : arguments->reason);
     record->plan_hash = draft->after != NULL ? draft->after->plan_hash : draft->plan->base_plan_hash;
     record->only = (char **)arguments->only;
