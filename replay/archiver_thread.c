@@ -48,7 +48,7 @@ static void *run(void *context) {
     if (log == NULL)
         return NULL;
     struct br_archiver *archiver = br_archiver_create(&thread->options, log);
-    int64_t noted_us = INT64_MIN;
+    int64_t noted_us = 0;
     while (!thread->stop) {
         bool worked = br_archiver_step(archiver);
         if (!worked || clock->mono(clock).us - noted_us > STATUS_EVERY_US) {
