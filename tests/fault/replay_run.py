@@ -411,9 +411,11 @@ def shown(world):
 def test_reconciles_on_a_schedule(world):
     worker = opened(world)
     world.braid("reconcile", "faults", "--every", "1 second", "--fail-on", "equal>0", "--server", world.server.url)
-    until(lambda: len((shown(world) or [])) == 2 and shown(world)[0]["last_job"] not in ("", "r1", "r2"), "the third of them",
-          worker=worker)
-    schedule, report = shown(world)
+
+    def third():
+        lines = shown(world)
+        return lines and len(lines) == 2 and lines[0]["last_job"] not in ("r1", "r2") and lines
+    schedule, report = until(third, "the third of them, and its report", worker=worker)
     check(schedule["every_seconds"] == 1 and report["views"][1]["equal"] == harness.KEYS, f"{schedule} {report}")
     check(worker.log().count("a reconcile has found differences") >= 2, "told each time")
     keys = {message.subject for message in world.client.stored("KV_BRAID_faults_replays", ">")}
@@ -421,8 +423,7 @@ def test_reconciles_on_a_schedule(world):
     # Another worker goes on with the schedule, each turn is made once.
     worker.kill()
     worker = Worker(world, flags=SMALL_EPOCHS).started()
-    last = shown(world)[0]["last_job"]
-    until(lambda: shown(world)[0]["last_job"] not in ("", last), "the next one", TAKEOVER_S, worker=worker)
+    until(lambda: "a scheduled reconcile begins" in worker.log(), "the next one", TAKEOVER_S, worker=worker)
     world.braid("reconcile", "faults", "--stop", "--server", world.server.url)
     check(shown(world) is None, "stopped")
     until(lambda: command(world, "list", "--json") == "", "what was under way ends")
@@ -430,7 +431,7 @@ def test_reconciles_on_a_schedule(world):
     time.sleep(2.5)  # two turns
     check(worker.log().count("a scheduled reconcile begins") == made, "none is made any more")
     world.braid("reconcile", "faults", "--every", "1 day", "--server", world.server.url)
-    until(lambda: (shown(world) or [{}])[0].get("last_job"), "at once")
+    until(lambda: (shown(world) or [{}])[0].get("last_job"), "the first one at once")
     worker.stopped()
 
 
