@@ -150,6 +150,15 @@ enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error
     return BR_OK;
 }
 
+enum br_status run_tick_comparing(void *context, struct br_error *error) {
+    struct run *run = context;
+    bool go_on;
+    BR_TRY(run_tick(run, &go_on, error));
+    if (!run->held)
+        return br_error_set(error, BR_RETRY, "another worker has taken replay %s over", run->id);
+    return BR_OK;
+}
+
 enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) {
     run->renewed_us = 0;
     return run_tick(run, ret_go_on, error);
@@ -263,7 +272,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .fresh_epochs = record->fresh_epochs,
                                        .publish_as = record->publish && !rolls_back ? run->id : NULL,
                                        .state_budget_bytes = options->state_budget_bytes,
-                                       .stop = options->stop};
+                                       .stop = options->stop,
+                                       .tick = run_tick_comparing,
+                                       .tick_context = run};
     BR_TRY(br_replay_create(&replay, &run->replay, error));
     run_begin_pace(run);
     return BR_OK;
@@ -406,7 +417,7 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
 }
 
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
-    struct br_promotion promotion = {.reason = run->job.record->reason,
+    struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
                                      .max_changed = run->job.record->max_changed,
                                      .hold_us = HOLD_US};
