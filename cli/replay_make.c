@@ -79,6 +79,16 @@ static int load_running(struct br_log *log, struct replay_draft *draft) {
     return BR_EXIT_FAILED;
 }
 
+// A hole may be one only from here: the worker may have the folder.
+static void tell_archives(const struct br_pipeline *pipeline) {
+    for (uint32_t t = 0; t < pipeline->table_count; t++) {
+        const char *path = pipeline->tables[t].archive_path;
+        if (path != NULL && access(path, R_OK) != 0)
+            br_complain("the archive of table %s, %s, can't be read on this machine: plan where it can be",
+                        pipeline->tables[t].name, path);
+    }
+}
+
 static enum br_status plan_with_history(struct br_replay_plan_options *options, struct br_replay_plan **ret_plan,
                                         struct br_error *error) {
     struct br_history *history = NULL;
@@ -90,6 +100,8 @@ static enum br_status plan_with_history(struct br_replay_plan_options *options, 
     struct br_replay_plan_options with_history = *options;
     with_history.history = &source;
     enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
+    if (status == BR_OK && (*ret_plan)->hole_count != 0)
+        tell_archives(options->pipeline);
     br_history_destroy(&history);
     return status;
 }

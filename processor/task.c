@@ -385,6 +385,10 @@ bool task_try_again(struct br_task *task, enum br_status status, struct br_error
     return true;
 }
 
+enum br_status br_task_settle(struct br_task *task, struct br_error *error) {
+    return task_await(task, error);
+}
+
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) {
     BR_TRY(task_await(task, error));
     return task_flush(task, error);

@@ -80,6 +80,8 @@ void br_task_destroy(struct br_task **task);
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
+// Waits for the outstanding commit, so that the log can be used for something else.
+enum br_status br_task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Waits for the outstanding commit and flushes: a clean stop.
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // The next epoch, which needs no input, moves every watermark to the end of time: all windows close (`braid test`, ends

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define TICK_STEPS 65536 // rows, or runs of equal ones
+
 // Where the merge stands on one side.
 struct cursor {
     struct br_pages *pages;
@@ -140,7 +142,10 @@ static bool is_stopped(const struct br_compare_options *options) {
 
 static enum br_status merge_rows(struct merge *merge, struct br_error *error) {
     struct cursor *a = &merge->cursors[BR_SIDE_BEFORE], *b = &merge->cursors[BR_SIDE_AFTER];
+    uint64_t steps = 0;
     while (a->page != NULL || b->page != NULL) {
+        if (++steps % TICK_STEPS == 0 && merge->options->tick != NULL)
+            BR_TRY(merge->options->tick(merge->options->tick_context, error));
         if (is_stopped(merge->options))
             return br_error_set(error, BR_RETRY, "stopped while comparing view %s", merge->pair->name);
         if (a->page == NULL)

@@ -72,8 +72,11 @@ struct br_compare_options {
     enum br_status (*each)(void *context, const struct br_difference *difference, struct br_error *error);
     void *each_context;
     const volatile bool *stop; // once set: BR_RETRY; NULL: never
-    size_t sort_bytes;         // memory per side for a view that must be sorted; 0: 64 MiB
-    const char *sort_folder;   // of the temporary files; NULL: $TMPDIR, else /tmp
+    // Called many times a second while rows are merged, as long comparisons take; an error ends it. NULL: nobody waits.
+    enum br_status (*tick)(void *context, struct br_error *error);
+    void *tick_context;
+    size_t sort_bytes;       // memory per side for a view that must be sorted; 0: 64 MiB
+    const char *sort_folder; // of the temporary files; NULL: $TMPDIR, else /tmp
 };
 
 // --- the result: plain data in an arena

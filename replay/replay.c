@@ -393,11 +393,13 @@ static struct br_lineage_state state_of(struct br_task *task, const struct br_pi
                                      .watermarks = br_task_watermarks(task)};
 }
 
-static enum br_status compare(struct br_task *shadow, const struct br_pipeline *base_pipeline, struct br_task *task,
-                              const struct br_pipeline *pipeline, struct br_differences **ret_difference,
-                              struct br_error *error) {
-    struct br_lineage_state former = state_of(shadow, base_pipeline), other = state_of(task, pipeline);
-    return br_differences_create(&former, &other, ret_difference, error);
+static enum br_status compare(struct br_replay *replay, struct br_error *error) {
+    const struct br_replay_options *options = &replay->options;
+    struct br_lineage_state former = state_of(replay->shadow, options->base_pipeline),
+                            other = state_of(replay->task, options->pipeline);
+    former.tick = options->tick;
+    former.tick_context = options->tick_context;
+    return br_differences_create(&former, &other, &replay->difference, error);
 }
 
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
@@ -411,8 +413,7 @@ enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, stru
     if (shadow > replay->follows)
         return BR_OK;
     br_commits_close(&replay->shadow_commits);
-    BR_TRY(compare(replay->shadow, replay->options.base_pipeline, replay->task, replay->options.pipeline,
-                   &replay->difference, error));
+    BR_TRY(compare(replay, error));
     *ret_aligned = true;
     return BR_OK;
 }
@@ -517,7 +518,8 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
     BR_CHECK(record != NULL && br_task_epoch(shadow) == record->from_epoch);
     struct br_differences *difference = NULL;
-    BR_TRY(compare(shadow, base_pipeline, task, pipeline, &difference, error));
+    struct br_lineage_state former = state_of(shadow, base_pipeline), own = state_of(task, pipeline);
+    BR_TRY(br_differences_create(&former, &own, &difference, error));
     char *replay = br_strdup(record->replay), *from = br_strdup(record->from_lineage),
          *reason = br_strdup(record->reason);
     struct br_takeover takeover = {.replay = replay,

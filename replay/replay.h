@@ -40,6 +40,8 @@ struct br_replay_options {
     int64_t flush_interval_us;
     uint32_t epoch_messages;
     const volatile bool *stop;
+    enum br_status (*tick)(void *context, struct br_error *error); // br_compare_options.tick
+    void *tick_context;
 };
 
 enum br_status br_replay_create(const struct br_replay_options *options, struct br_replay **ret_replay,

@@ -150,6 +150,15 @@ enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error
     return BR_OK;
 }
 
+enum br_status run_tick_comparing(void *context, struct br_error *error) {
+    struct run *run = context;
+    bool go_on;
+    BR_TRY(run_tick(run, &go_on, error));
+    if (!run->held)
+        return br_error_set(error, BR_RETRY, "another worker has taken replay %s over", run->id);
+    return BR_OK;
+}
+
 enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) {
     run->renewed_us = 0;
     return run_tick(run, ret_go_on, error);
@@ -263,7 +272,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .fresh_epochs = record->fresh_epochs,
                                        .publish_as = record->publish && !rolls_back ? run->id : NULL,
                                        .state_budget_bytes = options->state_budget_bytes,
-                                       .stop = options->stop};
+                                       .stop = options->stop,
+                                       .tick = run_tick_comparing,
+                                       .tick_context = run};
     BR_TRY(br_replay_create(&replay, &run->replay, error));
     run_begin_pace(run);
     return BR_OK;
@@ -406,7 +417,7 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
 }
 
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
-    struct br_promotion promotion = {.reason = run->job.record->reason,
+    struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
                                      .max_changed = run->job.record->max_changed,
                                      .hold_us = HOLD_US};
@@ -470,6 +481,8 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
             BR_TRY(check_verified(run, error));
     }
     BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
+    // Whoever rolls back, verifies or takes over after us needs it.
+    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));
@@ -480,8 +493,6 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
         BR_TRY(br_task_stop(br_replay_task(run->replay), error));
         return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
     }
-    if (go_on) // whoever rolls back, verifies or takes over after us needs it
-        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     if (go_on)
         BR_TRY(try_until_promoted(run, rollback, &promoted, error));
     if (!promoted)

@@ -80,11 +80,22 @@ static enum br_status put_summary(void *context, struct br_job *job, bool *ret_w
     return BR_OK;
 }
 
+// Copied: ticks read the record again.
 static const struct br_tolerance *copy_tolerances(const Braid__V1__ReplayJob *record, struct br_arena *arena) {
     struct br_tolerance *tolerances = br_arena_array(arena, struct br_tolerance, record->n_tolerances + 1);
     for (size_t i = 0; i < record->n_tolerances; i++)
-        tolerances[i] = (struct br_tolerance){record->tolerances[i]->column, record->tolerances[i]->absolute};
+        tolerances[i] = (struct br_tolerance){br_arena_strdup(arena, record->tolerances[i]->column),
+                                              record->tolerances[i]->absolute};
     return tolerances;
+}
+
+static const char *const *copy_views(const Braid__V1__ReplayJob *record, struct br_arena *arena) {
+    if (record->n_only == 0)
+        return NULL;
+    const char **views = br_arena_array(arena, const char *, record->n_only);
+    for (size_t i = 0; i < record->n_only; i++)
+        views[i] = br_arena_strdup(arena, record->only[i]);
+    return views;
 }
 
 static enum br_status compare(struct run *run, struct br_causes *causes, struct br_arena *arena,
@@ -101,10 +112,10 @@ static enum br_status compare(struct run *run, struct br_causes *causes, struct 
                                          .cause = br_causes_of,
                                          .cause_context = causes,
                                          .stop = run->options->stop,
-                                         .views = (const char *const *)record->only,
+                                         .tick = run_tick_comparing,
+                                         .tick_context = run,
+                                         .views = copy_views(record, arena),
                                          .view_count = record->n_only};
-    if (record->n_only == 0)
-        options.views = NULL;
     return br_compare(&before, &after, &options, ret_report, error);
 }
 
@@ -113,7 +124,9 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     struct br_compare_report *report = NULL;
     struct br_arena *arena = br_arena_create();
     Braid__V1__ReconcileReport message;
-    enum br_status status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    enum br_status status = br_task_settle(br_replay_task(run->replay), error);
+    if (status == BR_OK)
+        status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);
     if (status == BR_OK)
