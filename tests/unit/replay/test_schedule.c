@@ -102,9 +102,7 @@ Test(schedule, what_is_no_schedule_is_an_error_not_a_crash) {
     struct br_schedule schedule;
     enum br_append_result result;
     uint64_t revision = 0;
-    static const char *const wrong[] = {"\xff\xff", "", "\x08\x00",
-                                        "\x12\x03"
-                                        "a"};
+    static const char *const wrong[] = {"\xff\xff", "", "\x08\x00", "\x12\x03x"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct br_slice value = br_slice_of(wrong[i]);
         cr_assert_eq(br_jobs_put_value(jobs, "schedule", &value, revision, &result, &revision, &error), BR_OK);
