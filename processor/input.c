@@ -190,7 +190,8 @@ static enum br_status close_batch(struct run *run, struct br_error *error) {
                                    .events = run->events,
                                    .intake = run->intake,
                                    .event_time_max = run->event_time_max,
-                                   .deletes = run->deletes};
+                                   .deletes = run->deletes,
+                                   .lenient = run->intake->lenient};
         BR_TRY(br_gate_apply(run->input->gate, &gate, &batch, error));
     }
     if (batch->row_count != 0) {

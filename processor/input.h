@@ -33,6 +33,7 @@ struct br_intake {
                            struct br_error *error);
     enum br_status (*reject)(void *context, const struct br_table *table, uint32_t origin, const char *reason,
                              const char *detail, struct br_error *error);
+    bool lenient; // gates are (gate.h, G4)
 };
 
 // Decodes used columns only, unless all_columns (braid test's reports, quarantine show).

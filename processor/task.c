@@ -115,6 +115,11 @@ void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us
     task->plan.at_bound = false;
 }
 
+void br_task_choose_to(struct br_task *task, bool hold_watermarks, bool lenient) {
+    task->holds_watermarks = hold_watermarks;
+    task->wants_lenient = lenient;
+}
+
 bool br_task_at_bound(const struct br_task *task) {
     return task->plan.at_bound;
 }
@@ -158,7 +163,8 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     if (count == 0)
         return BR_OK;
     BR_CHECK(messages[0].sequence > input->last_sequence);
-    struct br_intake intake = {task, take_rows, reject_event};
+    struct br_intake intake = {
+        .context = task, .take = take_rows, .reject = reject_event, .lenient = task->plan.lenient};
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
@@ -175,7 +181,7 @@ static void move_watermarks(struct br_task *task) {
             watermark->us = task->plan.recorded->inputs[i]->watermark_us;
         else if (task->plan.end_of_time)
             watermark->us = BR_EVENT_TIME_MAX;
-        else if (highest_us != BR_EVENT_TIME_MIN &&
+        else if (!task->holds_watermarks && highest_us != BR_EVENT_TIME_MIN &&
                  !__builtin_sub_overflow(highest_us, task->inputs[i].table->watermark_delay_us, &moved_us) &&
                  moved_us > watermark->us)
             watermark->us = moved_us;
@@ -251,6 +257,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     task->epoch = task->plan.number;
     task->clock = task->plan.clock;
     task->digest = br_emit_digest(emit);
+    task->lenient = task->plan.lenient;
     task->follows = task->plan.follows;
     task->follows_sequence = task->plan.follows_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);

@@ -5,6 +5,7 @@
 
 #include "base/logging.h"
 #include "replay/causes.h"
+#include "replay/selection.h"
 
 #include <stdio.h>
 
@@ -86,11 +87,15 @@ static enum br_status compare(struct run *run, struct br_causes *causes, struct 
     struct br_compare_options options = {.samples = record->dry_run ? SAMPLES_DRY_RUN : SAMPLES,
                                          .cause = br_causes_of,
                                          .cause_context = causes,
-                                         .stop = run->options->stop,
-                                         .views = (const char *const *)record->only,
-                                         .view_count = record->n_only};
-    if (record->n_only == 0)
-        options.views = NULL;
+                                         .stop = run->options->stop};
+    if (br_selection_is_part(record)) { // all of the replay's views; not those that it hasn't got
+        const char **views = br_arena_array(arena, const char *, run->own.pipeline->view_count + 1);
+        for (uint32_t v = 0; v < run->own.pipeline->view_count; v++)
+            views[options.view_count++] = run->own.pipeline->views[v].name;
+        options.views = views;
+    }
+    if (record->key[0] != '\0')
+        options.condition = record->key;
     return br_compare(&before, &after, &options, ret_report, error);
 }
 
@@ -100,6 +105,8 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     struct br_arena *arena = br_arena_create();
     Braid__V1__ReconcileReport message;
     enum br_status status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    if (status == BR_OK && run->own.whole != NULL)
+        br_causes_compare_plans(causes, run->own.whole);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);
     if (status == BR_OK)
