@@ -201,6 +201,8 @@ static void become_owner(struct br_task *task) {
     br_task_owner_subject(task->pipeline->name, task->commit_subject, sizeof task->commit_subject);
     task->options.role = BR_TASK_OWNER;
     task->options.publish_as = NULL;
+    for (int e = 0; e < 2; e++)
+        br_emit_set_publish_as(task->emits[e], NULL);
 }
 
 // Nothing has landed and the owner has gone on: as it was before.

@@ -131,8 +131,7 @@ Test(narrow, a_lateness_is_what_the_option_would_be_on_every_view_with_windows) 
 
 // --- key
 Test(narrow, a_key_goes_through_groups_and_windows_down_to_the_table) {
-    EXPECT_KEY_SHAPE(SHOP, "per_minute", "customer = 'ann'",
-                     "aggregate(window(project(filter(source))))");
+    EXPECT_KEY_SHAPE(SHOP, "per_minute", "customer = 'ann'", "aggregate(window(project(filter(source))))");
 }
 
 Test(narrow, a_key_goes_through_the_view_beneath) {
@@ -147,16 +146,15 @@ Test(narrow, a_key_goes_through_the_view_beneath) {
 }
 
 Test(narrow, join_keys_carry_a_key_to_both_sides) {
-    static const char *const text =
-        ORDERS CUSTOMERS "CREATE MATERIALIZED VIEW n AS SELECT c.customer, count(*) AS n FROM orders o JOIN customers c "
-                         "USING (customer) GROUP BY c.customer;\n"
-                         "CREATE MATERIALIZED VIEW regions AS SELECT c.region, count(*) AS n FROM orders o JOIN "
-                         "customers c USING (customer) GROUP BY c.region;\n"
-                         "CREATE MATERIALIZED VIEW all_orders AS SELECT o.customer, count(c.region) AS n FROM orders o "
-                         "LEFT JOIN customers c ON c.customer = o.customer GROUP BY o.customer;\n";
-    struct loaded loaded = changed(text, (struct br_plan_changes){.only = (const char *const[]){"n"},
-                                                                  .only_count = 1,
-                                                                  .key = "customer = 'ann'"});
+    static const char *const text = ORDERS CUSTOMERS
+        "CREATE MATERIALIZED VIEW n AS SELECT c.customer, count(*) AS n FROM orders o JOIN customers c "
+        "USING (customer) GROUP BY c.customer;\n"
+        "CREATE MATERIALIZED VIEW regions AS SELECT c.region, count(*) AS n FROM orders o JOIN "
+        "customers c USING (customer) GROUP BY c.region;\n"
+        "CREATE MATERIALIZED VIEW all_orders AS SELECT o.customer, count(c.region) AS n FROM orders o "
+        "LEFT JOIN customers c ON c.customer = o.customer GROUP BY o.customer;\n";
+    struct loaded loaded = changed(
+        text, (struct br_plan_changes){.only = (const char *const[]){"n"}, .only_count = 1, .key = "customer = 'ann'"});
     uint32_t over[2] = {0};
     for (uint32_t n = 0; n < loaded.pipeline->node_count; n++) {
         const struct br_node *node = loaded.pipeline->nodes[n];
@@ -169,9 +167,9 @@ Test(narrow, join_keys_carry_a_key_to_both_sides) {
     loaded = changed(text, (struct br_plan_changes){
                                .only = (const char *const[]){"regions"}, .only_count = 1, .key = "region = 'EU'"});
     unload(&loaded);
-    loaded = changed(text, (struct br_plan_changes){.only = (const char *const[]){"all_orders"},
-                                                    .only_count = 1,
-                                                    .key = "customer = 'ann'"});
+    loaded =
+        changed(text, (struct br_plan_changes){
+                          .only = (const char *const[]){"all_orders"}, .only_count = 1, .key = "customer = 'ann'"});
     unload(&loaded);
 }
 
@@ -188,8 +186,7 @@ Test(narrow, views_that_share_are_narrowed_each_for_itself) {
 }
 
 Test(narrow, what_stands_in_the_way_of_a_key_is_told) {
-    static const char *const text =
-        ORDERS CUSTOMERS PER_MINUTE
+    static const char *const text = ORDERS CUSTOMERS PER_MINUTE
         "CREATE MATERIALIZED VIEW shouted AS SELECT upper(customer) AS name, count(*) AS n FROM orders GROUP BY 1;\n"
         "CREATE MATERIALIZED VIEW optional AS SELECT c.region, count(*) AS n FROM orders o LEFT JOIN customers c ON "
         "c.customer = o.customer GROUP BY c.region;\n"
