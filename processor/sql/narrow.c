@@ -198,6 +198,31 @@ static bool column_below(struct descent *descent, const struct br_node *node, ui
     }
 }
 
+// Values that are equal may be written in several ways: 1.0 and 1.00, 0 and -0, 1 mon and 30 days. A group and a join
+// key take them for one. A condition that compares them does too, one that does anything else with them may not.
+static bool equal_is_same(enum br_type type) {
+    return type != BR_NUMERIC && type != BR_DOUBLE && type != BR_INTERVAL;
+}
+
+static bool only_compares(const struct br_expr *expr, uint32_t column) {
+    if (expr->kind == BR_EXPR_COLUMN)
+        return expr->column != column;
+    for (uint32_t a = 0; a < expr->argument_count; a++) {
+        const struct br_expr *argument = expr->arguments[a];
+        bool compared = argument->kind == BR_EXPR_COLUMN && br_expr_compares(expr);
+        if (!compared && !only_compares(argument, column))
+            return false;
+    }
+    return true;
+}
+
+// May the part look at an equal value instead of this column's?
+static bool equal_will_do(struct descent *descent, const struct part *part, enum br_type type, uint32_t column) {
+    return equal_is_same(type) || only_compares(part->expr, column) ||
+           stop(descent, part->names[column],
+                "can only be compared: equal values of its type may be written in several ways, and count as one");
+}
+
 static bool descend_below(struct descent *descent, struct br_node *node, struct part part) {
     bool *used = br_arena_array(descent->binder->arena, bool, node->field_count + 1);
     uint32_t *map = br_arena_array(descent->binder->arena, uint32_t, node->field_count + 1);
@@ -206,19 +231,17 @@ static bool descend_below(struct descent *descent, struct br_node *node, struct 
         map[c] = UINT32_MAX;
         if (used[c] && !column_below(descent, node, c, part.names[c], &map[c]))
             return false;
+        if (used[c] && node->kind == BR_NODE_AGGREGATE && !equal_will_do(descent, &part, node->fields[c].type, c))
+            return false;
     }
     return descend(descent, &node->inputs[0], remap(descent, part, node, node->inputs[0], map));
-}
-
-// Equal numbers may be written in several ways (1.0 and 1.00), which a condition can tell apart.
-static bool equal_is_same(enum br_type type) {
-    return type != BR_NUMERIC && type != BR_DOUBLE && type != BR_INTERVAL;
 }
 
 // Which column of one side a column of a join is, or is always equal to. In the columns of the optional side of a left
 // join NULL stands for no row.
 static bool column_of_side(struct descent *descent, const struct br_node *node, uint32_t port, uint32_t column,
-                           const char *name, uint32_t *ret_column) {
+                           const struct part *part, uint32_t *ret_column) {
+    const char *name = part->names[column];
     uint32_t left = node->inputs[0]->field_count, from = column < left ? 0 : 1;
     uint32_t own = column < left ? column : column - left;
     if (from == 1 && node->join.left_outer)
@@ -228,10 +251,9 @@ static bool column_of_side(struct descent *descent, const struct br_node *node, 
         return true;
     }
     for (uint32_t k = 0; k < node->join.key_count; k++)
-        if ((from == 0 ? node->join.left_keys : node->join.right_keys)[k] == own &&
-            equal_is_same(node->fields[column].type)) {
+        if ((from == 0 ? node->join.left_keys : node->join.right_keys)[k] == own) {
             *ret_column = (port == 0 ? node->join.left_keys : node->join.right_keys)[k];
-            return true;
+            return equal_will_do(descent, part, node->fields[column].type, column);
         }
     return stop(descent, name, "and the other columns come from two sides of a join");
 }
@@ -242,7 +264,7 @@ static bool descend_side(struct descent *descent, struct br_node *node, uint32_t
     br_expr_mark_columns(part.expr, used);
     for (uint32_t c = 0; c < node->field_count; c++) {
         map[c] = UINT32_MAX;
-        if (used[c] && !column_of_side(descent, node, port, c, part.names[c], &map[c]))
+        if (used[c] && !column_of_side(descent, node, port, c, &part, &map[c]))
             return false;
     }
     return descend(descent, &node->inputs[port], remap(descent, part, node, node->inputs[port], map));
