@@ -29,8 +29,8 @@ static const struct {
     {"SELECT region, count(*) AS n FROM customers GROUP BY region", "region IS NULL", true},
     {"SELECT c.region, sum(o.price) AS total FROM orders o JOIN customers c USING (customer) GROUP BY c.region",
      "region = 'r1'", true},
-    {"SELECT o.id, o.customer, c.region FROM orders o JOIN customers c USING (customer)",
-     "customer = 'c1' OR id < 5", true},
+    {"SELECT o.id, o.customer, c.region FROM orders o JOIN customers c USING (customer)", "customer = 'c1' OR id < 5",
+     true},
     {"SELECT c.customer, count(*) AS n FROM orders o JOIN customers c USING (customer) GROUP BY c.customer",
      "customer = 'c1'", true},
     {"SELECT o.customer, count(*) AS n, count(c.region) AS known FROM orders o LEFT JOIN customers c ON c.customer = "
