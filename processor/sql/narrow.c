@@ -30,7 +30,7 @@ static enum br_status unknown_view(struct sql_binder *binder, const char *name, 
     for (uint32_t v = 0; v < pipeline->view_count; v++)
         sql_nearest_try(&nearest, pipeline->views[v].name);
     const char *hint = sql_nearest_hint(binder, &nearest);
-    return br_error_set(error, BR_DATA, "pipeline %s has no materialized view \"%s\"%s%s", pipeline->name, name,
+    return br_error_set(error, BR_DATA, "pipeline %s has no view \"%s\"%s%s", pipeline->name, name,
                         hint == NULL ? "" : "; ", hint == NULL ? "" : hint);
 }
 

@@ -174,7 +174,7 @@ def test_what_cannot_be_selected_is_refused_before_there_is_a_job(world):
 
     def refused(*words):
         return world.braid("replay", "start", world.pipeline, *words, "--server", world.server.url, status=EXIT_NO)
-    check_words(refused("--only", "per_minut"), "no materialized view", "per_minut", 'did you mean "per_minute"?')
+    check_words(refused("--only", "per_minut"), "no view", "per_minut", 'did you mean "per_minute"?')
     check_words(refused("--only", "per_minute", "--key", "n > 3"), "view per_minute", "column n isn't in its key")
     check_words(refused("--only", "shouted", "--key", "name = 'EU'"), "view shouted", "name is computed, upper(")
     check_words(refused("--key", "region = 'EU'"), "view shouted", "region")

@@ -98,7 +98,7 @@ Test(narrow, a_kept_view_has_the_state_that_it_has_in_the_whole) {
 }
 
 Test(narrow, an_unknown_view_is_told_with_the_nearest) {
-    expect_refusal(SHOP, "per_minut", NULL, "no materialized view \"per_minut\"; did you mean \"per_minute\"?");
+    expect_refusal(SHOP, "per_minut", NULL, "no view \"per_minut\"; did you mean \"per_minute\"?");
 }
 
 Test(narrow, no_changes_give_the_same_plan) {
