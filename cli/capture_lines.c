@@ -110,7 +110,7 @@ static enum br_status choose(struct br_capture_lines *lines, const struct br_tab
     if (*input == NULL)
         BR_TRY(br_input_create(table, true, input, error));
     struct choice choice = {lines, condition, message->timestamp};
-    struct br_intake intake = {.context = &choice, .take = choose_rows, .reject = reject_event};
+    struct br_intake intake = {&choice, choose_rows, reject_event};
     struct br_event_time highest = {BR_EVENT_TIME_MIN};
     uint64_t rows = 0;
     lines->events.count = 0;

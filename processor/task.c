@@ -163,8 +163,8 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     if (count == 0)
         return BR_OK;
     BR_CHECK(messages[0].sequence > input->last_sequence);
-    struct br_intake intake = {
-        .context = task, .take = take_rows, .reject = reject_event, .lenient = task->plan.lenient};
+    struct br_intake intake = {task, take_rows, reject_event};
+    br_input_set_lenient(input->input, task->plan.lenient);
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;

@@ -133,7 +133,7 @@ static enum br_status run_input(struct bounded *run, uint32_t t, struct br_error
     if (input->count == 0)
         return BR_OK;
     struct br_event_time highest = {BR_EVENT_TIME_MIN};
-    struct br_intake intake = {.context = run, .take = take_rows, .reject = reject_event};
+    struct br_intake intake = {run, take_rows, reject_event};
     BR_TRY(br_input_run(run->inputs[t], input->messages, input->count, run->epoch.now, &run->events, &intake, &highest,
                         &counts->rows, error));
     counts->messages += input->count;

@@ -210,7 +210,7 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
     struct br_arena *arena = br_arena_create();
     struct br_events events = {0};
     struct br_event_time before = {BR_EVENT_TIME_MIN}, after = before, highest = before;
-    struct br_intake intake = {.context = &engine, .take = take, .reject = reject};
+    struct br_intake intake = {&engine, take, reject};
     uint64_t digest = 0, rows = 0, number = 0;
     size_t epoch_messages = bench->framed ? EPOCH_MESSAGES / FRAME : EPOCH_MESSAGES;
     *ret_rows = 0;

@@ -105,7 +105,7 @@ static void run_epoch(struct bench *bench, uint32_t table, const struct br_log_m
                                      .arena = bench->arena};
     br_emit_begin(bench->emit, bench->number, &bench->events);
     memcpy(bench->before, bench->after, bench->pipeline->table_count * sizeof *bench->before);
-    struct br_intake intake = {.context = bench, .take = take, .reject = reject};
+    struct br_intake intake = {bench, take, reject};
     uint64_t rows = 0;
     must(br_input_run(bench->inputs[table], messages, count, bench->epoch.now, &bench->events, &intake,
                       &bench->highest[table], &rows, &error),
