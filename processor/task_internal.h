@@ -87,8 +87,8 @@ struct br_task {
     uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
-    bool lenient;          // of the last epoch
-    bool holds_watermarks; // of the epochs to come, as is the next
+    bool lenient;                             // of the last epoch
+    enum br_task_watermarks wants_watermarks; // of the epochs to come
     bool wants_lenient;
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones

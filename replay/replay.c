@@ -232,7 +232,10 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
 // For epochs that end within the slice (0: before the base's first); `last`: at its end.
 static void choose(struct br_replay *replay, bool within, bool last) {
     const struct br_replay_options *options = &replay->options;
-    br_task_choose_to(replay->task, options->include_late && within && !last, options->include_quarantine && within);
+    enum br_task_watermarks watermarks = BR_WATERMARKS_MOVE;
+    if (options->include_late && within)
+        watermarks = last ? BR_WATERMARKS_MOVE_IF_REPEATED : BR_WATERMARKS_STAND;
+    br_task_choose_to(replay->task, watermarks, options->include_quarantine && within);
 }
 
 // What is free-run ends in an epoch that repeats the base's: fresh epochs in its last one, else in the oldest there is.

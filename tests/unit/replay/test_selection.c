@@ -321,6 +321,32 @@ Test(selection, late_events_are_taken_in_within_the_slice_and_windows_close_at_i
     close_world(&world);
 }
 
+Test(selection, a_table_that_live_does_not_read_closes_no_window_before_the_slice_ends) {
+    struct world world = open_world();
+    struct br_error error = {0};
+    char text[4000];
+    snprintf(text, sizeof text,
+             "%sCREATE TABLE more (id bigint) WITH (subject = 'in.more');\n"
+             "CREATE MATERIALIZED VIEW mores AS SELECT count(*) AS n FROM more;\n",
+             sql);
+    struct br_pipeline *changed = load(text);
+    order(&world, "bob", 1, "00:03:00");
+    struct br_log_message more = {.subject = br_slice_of("in.more")}; // an epoch of its own, before the last
+    must(br_log_publish(world.feeder, &more, &error), &error);
+    must(br_log_publish_flush(world.feeder, &error), &error);
+    br_log_wait(world.feeder, 1000);
+    order(&world, "ann", 7, "00:00:40"); // late
+    struct br_replay *replay = open_replay(
+        &world, changed, (struct br_replay_options){.include_late = true, .include_until = br_task_epoch(world.live)});
+    follow(replay);
+    EXPECT_ROWS(br_replay_task(replay), changed, "mores", "{\"n\":1}");
+    cr_expect_eq(late_of(br_replay_task(replay)), 0);
+    cr_expect_eq(br_task_watermarks(br_replay_task(replay))[1].us, br_task_watermarks(world.live)[1].us);
+    br_replay_destroy(&replay);
+    br_pipeline_destroy(&changed);
+    close_world(&world);
+}
+
 Test(selection, what_took_late_events_in_has_the_plan_of_the_file_when_it_is_promoted) {
     struct world world = open_world();
     feed_late(&world);
