@@ -4,6 +4,7 @@
 #include "processor/pipeline_text.h"
 #include "replay/plan_history.h"
 #include "replay/plan_views.h"
+#include "replay/selection.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -143,15 +144,14 @@ static int check_same_pipeline(const struct replay_arguments *arguments, const s
     return BR_EXIT_NO;
 }
 
-static int check_views(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+static int check_selection(struct br_log *log, const struct replay_draft *draft) {
+    struct br_error error;
     const struct br_pipeline *pipeline = draft->after != NULL ? draft->after : draft->before;
-    for (size_t i = 0; pipeline != NULL && i < arguments->only_count; i++) {
-        if (br_pipeline_find_view(pipeline, arguments->only[i]) == NULL) {
-            br_complain("--only: pipeline %s has no view \"%s\"", draft->name, arguments->only[i]);
-            return BR_EXIT_NO;
-        }
-    }
-    return BR_EXIT_OK;
+    enum br_status status = br_selection_check(log, draft->name, pipeline, &draft->record, &error);
+    if (status == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return status == BR_DATA ? BR_EXIT_NO : BR_EXIT_FAILED;
 }
 
 // --- the record
@@ -190,13 +190,13 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
     if (code == BR_EXIT_OK)
         code = load_running(log, draft);
     if (code == BR_EXIT_OK)
-        code = check_views(arguments, draft);
-    if (code == BR_EXIT_OK)
         code = make_plan(arguments, log, draft);
     if (code == BR_EXIT_OK)
         code = check_same_pipeline(arguments, draft);
     if (code == BR_EXIT_OK)
         fill_record(arguments, draft);
+    if (code == BR_EXIT_OK)
+        code = check_selection(log, draft);
     return code;
 }
 

@@ -94,6 +94,14 @@ void br_task_end_tap(struct br_task *task); // nobody looks on any more
 // message stored after limit_us. br_task_at_bound: there is nothing more to take within it.
 void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us);
 bool br_task_at_bound(const struct br_task *task);
+// Two more choices of the epochs to come, which their commits record as they do every choice: watermarks stand still,
+// so that nothing is late and no window closes; gates are lenient (gate.h, G4). At first they move, and gates aren't.
+enum br_task_watermarks {
+    BR_WATERMARKS_MOVE,
+    BR_WATERMARKS_STAND,
+    BR_WATERMARKS_MOVE_IF_REPEATED, // at the end of the epoch that br_task_repeat is given; before it they stand
+};
+void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks, bool lenient);
 // Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with
 // its clock reading, and commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of
 // their own.

@@ -62,6 +62,9 @@ struct br_tolerance {
 struct br_compare_options {
     const char *const *views; // NULL: all of both pipelines
     size_t view_count;
+    // SQL over a view's columns: rows for which it isn't true are left out on both sides, as if they weren't there.
+    // NULL: none are. BR_DATA when a view that is compared hasn't got its columns.
+    const char *condition;
     const struct br_tolerance *tolerances; // of double precision columns
     size_t tolerance_count;
     size_t samples; // rows shown per view and kind

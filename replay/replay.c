@@ -229,11 +229,23 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
 
 // --- stepping
 
+// For epochs that end within the slice (0: before the base's first); `last`: at its end.
+static void choose(struct br_replay *replay, bool within, bool last) {
+    const struct br_replay_options *options = &replay->options;
+    enum br_task_watermarks watermarks = BR_WATERMARKS_MOVE;
+    if (options->include_late && within)
+        watermarks = last ? BR_WATERMARKS_MOVE_IF_REPEATED : BR_WATERMARKS_STAND;
+    br_task_choose_to(replay->task, watermarks, options->include_quarantine && within);
+}
+
 // What is free-run ends in an epoch that repeats the base's: fresh epochs in its last one, else in the oldest there is.
 static enum br_status step_own(struct br_replay *replay, enum br_replay_progress *ret_progress,
                                struct br_error *error) {
     bool worked;
-    BR_TRY(br_task_step(replay->task, &worked, error));
+    choose(replay, replay->options.include_until != 0, false);
+    enum br_status status = br_task_step(replay->task, &worked, error);
+    choose(replay, false, false);
+    BR_TRY(status);
     if (!worked && br_task_at_bound(replay->task)) {
         br_task_bound(replay->task, NULL, INT64_MAX);
         replay->stage = STAGE_REPEAT;
@@ -268,6 +280,15 @@ static bool lies_before(const struct br_replay *replay, const Braid__V1__Commit 
     return before;
 }
 
+static enum br_status repeat(struct br_replay *replay, const Braid__V1__Commit *commit, uint64_t sequence,
+                             struct br_error *error) {
+    uint64_t until = replay->options.include_until;
+    choose(replay, commit->epoch <= until, commit->epoch == until);
+    enum br_status status = br_task_repeat(replay->task, commit, sequence, error);
+    choose(replay, false, false);
+    return status;
+}
+
 // A shadow that is behind reads the commits for itself (catch_up_shadow).
 static bool shadow_keeps_step(const struct br_replay *replay) {
     return replay->shadow != NULL && replay->shadow_commits == NULL && br_task_epoch(replay->shadow) >= replay->follows;
@@ -298,7 +319,7 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
                                 " is followed by epoch %" PRIu64,
                                 options->base_lineage, replay->follows, (uint64_t)commit->epoch);
         if (!lies_before(replay, commit))
-            BR_TRY(br_task_repeat(replay->task, commit, message->sequence, error));
+            BR_TRY(repeat(replay, commit, message->sequence, error));
         replay->follows = commit->epoch;
         replay->follows_sequence = message->sequence;
     }

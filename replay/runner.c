@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
+#include "replay/selection.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,7 +99,8 @@ static uint64_t position_done(const struct run *run) {
     for (size_t i = 0; i < record->n_inputs; i++) {
         const struct br_table *table = br_pipeline_find_table(pipeline, record->inputs[i]->table);
         uint64_t first = record->inputs[i]->first_sequence, last = record->inputs[i]->last_sequence;
-        uint64_t at = table == NULL ? 0 : br_task_position(task, table->index, NULL);
+        // Of a table that no view reads any more (--only) nothing is left to do.
+        uint64_t at = table == NULL ? last : br_task_position(task, table->index, NULL);
         at = at > last ? last : at;
         done += at >= first && first != 0 ? at - first + 1 : 0;
     }
@@ -271,6 +273,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .begin = rolls_back || !begins_later(run) ? NULL : run->begin,
                                        .fresh_epochs = record->fresh_epochs,
                                        .publish_as = record->publish && !rolls_back ? run->id : NULL,
+                                       .include_late = record->include_late,
+                                       .include_quarantine = record->include_quarantine,
+                                       .include_until = rolls_back ? 0 : record->base_last_epoch,
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop,
                                        .tick = run_tick_comparing,
@@ -467,7 +472,7 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
     } else {
         BR_TRY(check_base(run, error));
         BR_TRY(run_load_own(run, &run->own, error));
-        if (run->job.record->n_only != 0 || run->job.record->key[0] != '\0')
+        if (br_selection_is_part(run->job.record))
             return br_error_set(error, BR_DATA,
                                 "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
                                 "promoted",

@@ -12,6 +12,8 @@
 struct loaded {
     const struct br_pipeline *pipeline;
     struct br_pipeline *owned; // NULL: borrowed
+    // Of a job that selects or changes: what it was made from, when that is owned too, and the same with all keys.
+    struct br_pipeline *text, *whole;
     struct br_history *history;
 };
 

@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "replay/causes.h"
 #include "replay/report.h"
+#include "replay/selection.h"
 
 #include <stdio.h>
 
@@ -89,15 +90,6 @@ static const struct br_tolerance *copy_tolerances(const Braid__V1__ReplayJob *re
     return tolerances;
 }
 
-static const char *const *copy_views(const Braid__V1__ReplayJob *record, struct br_arena *arena) {
-    if (record->n_only == 0)
-        return NULL;
-    const char **views = br_arena_array(arena, const char *, record->n_only);
-    for (size_t i = 0; i < record->n_only; i++)
-        views[i] = br_arena_strdup(arena, record->only[i]);
-    return views;
-}
-
 static enum br_status compare(struct run *run, struct br_causes *causes, struct br_arena *arena,
                               struct br_compare_report **ret_report, struct br_error *error) {
     struct br_epoch shadow = epoch_of(br_replay_shadow(run->replay), arena),
@@ -113,9 +105,15 @@ static enum br_status compare(struct run *run, struct br_causes *causes, struct 
                                          .cause_context = causes,
                                          .stop = run->options->stop,
                                          .tick = run_tick_comparing,
-                                         .tick_context = run,
-                                         .views = copy_views(record, arena),
-                                         .view_count = record->n_only};
+                                         .tick_context = run};
+    if (br_selection_is_part(record)) { // all of the replay's views; not those that it hasn't got
+        const char **views = br_arena_array(arena, const char *, run->own.pipeline->view_count + 1);
+        for (uint32_t v = 0; v < run->own.pipeline->view_count; v++)
+            views[options.view_count++] = run->own.pipeline->views[v].name;
+        options.views = views;
+    }
+    if (record->key[0] != '\0') // a copy: the record is read anew meanwhile
+        options.condition = br_arena_strdup(arena, record->key);
     return br_compare(&before, &after, &options, ret_report, error);
 }
 
@@ -127,6 +125,8 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     enum br_status status = br_task_settle(br_replay_task(run->replay), error);
     if (status == BR_OK)
         status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    if (status == BR_OK && run->own.whole != NULL)
+        br_causes_compare_plans(causes, run->own.whole);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);
     if (status == BR_OK)
