@@ -40,10 +40,10 @@ def check_built():
 
 
 class Stage:
-    """pipeline: the SQL file that the worker runs."""
+    """pipeline: the SQL file that the worker runs, with these flags."""
 
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
+    def __init__(self, pipeline, *flags):
+        self.pipeline, self.flags = pipeline, flags
         self.folder = tempfile.mkdtemp(prefix="braid-demo-")
         self.processes = {}
         self.url = None
@@ -110,7 +110,8 @@ class Stage:
 
     def start_worker(self):
         """Starts it and waits until it answers; gives its status."""
-        process = self.start("worker", [BRAID, "run", self.pipeline, "--server", self.url, "--data", self.folder + "/state"])
+        process = self.start("worker", [BRAID, "run", self.pipeline, *self.flags, "--server", self.url,
+                                        "--data", self.folder + "/state"])
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             status = self.status()
