@@ -176,7 +176,8 @@ static enum br_status add_epoch(struct capture *capture, const struct br_log_mes
             const Braid__V1__InputPosition *input = commit->inputs[i];
             const struct br_table *table = br_pipeline_find_table(capture->pipeline, input->table);
             if (table != NULL && input->last_sequence > input->prehistory)
-                epoch->last[table->index] = input->last_sequence - input->prehistory;
+                epoch->last[table->index] =
+                    input->last_sequence - input->prehistory + br_span_inputs(capture->span)[table->index].prehistory;
         }
         for (uint32_t t = 0; capture->epoch_count > 0 && t < capture->pipeline->table_count; t++)
             if (epoch->last[t] < epoch[-1].last[t]) // a table that this plan didn't have

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid check and braid explain: what can be said of a pipeline without running it.
 #include "cli/cli.h"
+#include "processor/input.h"
+#include "replay/guard.h"
 #include "replay/upgrade.h"
 
 #include <stdio.h>
@@ -8,13 +10,18 @@
 struct arguments {
     struct br_pipeline_arguments pipeline;
     const char *path, *former; // former: explain's --upgrade
-    bool json;
+    bool json, streams;
+    struct br_connect_options connect;
 };
 
-enum { KEY_UPGRADE = 256 };
+enum { KEY_UPGRADE = 256, KEY_STREAMS };
 
 static const struct argp_option options[] = {
     {"json", 'j', NULL, 0, "JSON instead of text", 0},
+    {"streams", KEY_STREAMS, NULL, 0,
+     "Look at the server too: is there a stream for every table, and will its limits delete what the pipeline or a "
+     "replay of it still needs?",
+     0},
     {0},
 };
 
@@ -30,6 +37,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &arguments->pipeline;
+        state->child_inputs[1] = &arguments->connect;
+        return 0;
+    case KEY_STREAMS:
+        arguments->streams = true;
         return 0;
     case 'j':
         arguments->json = true;
@@ -52,21 +63,63 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 static const struct argp_child children[] = {{&br_pipeline_argp, 0, NULL, 0}, {0}};
+static const struct argp_child check_children[] = {
+    {&br_pipeline_argp, 0, NULL, 0}, {&br_connect_argp, 0, "Server (--streams):", 2}, {0}};
+
+static enum br_status look_at_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_buffer *lines,
+                                      struct br_error *error) {
+    struct br_jobs *jobs = NULL;
+    struct br_error ignored;
+    for (uint32_t t = 0; t < pipeline->table_count; t++) {
+        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+        struct br_stream_info info;
+        br_input_filter(&pipeline->tables[t], &filter);
+        enum br_status status = br_log_find_stream(log, (const char *)filter.ptr, &info, error);
+        if (status != BR_OK)
+            return br_error_context(error, "table %s", pipeline->tables[t].name);
+    }
+    // A pipeline that has never run has no replays.
+    if (br_jobs_open(log, pipeline->name, &jobs, &ignored) != BR_OK)
+        jobs = NULL;
+    enum br_status status = br_guard_survey(log, pipeline, jobs, lines, error);
+    br_jobs_close(&jobs);
+    return status;
+}
+
+// Warnings are what a script wants to know of: exit code 1.
+static int check_streams(const struct arguments *arguments, const struct br_pipeline *pipeline) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) lines = {0};
+    struct br_error error;
+    struct br_log *log = br_connect(&arguments->connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    int code = look_at_streams(log, pipeline, &lines, &error) == BR_OK ? BR_EXIT_OK : br_fail(&error);
+    br_log_close(&log);
+    if (code != BR_EXIT_OK || lines.len == 0)
+        return code;
+    fwrite(lines.ptr, 1, lines.len, stderr);
+    return BR_EXIT_NO;
+}
 
 int br_command_check(int argc, char **argv) {
     static const struct argp argp = {options,
                                      parse,
                                      "PIPELINE.sql",
                                      "Reports every error of a pipeline's SQL, each with its place and a way out.",
-                                     children,
+                                     check_children,
                                      NULL,
                                      NULL};
     struct arguments arguments = {0};
+    br_connect_defaults(&arguments.connect, "braid check");
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
     int code = br_load_pipeline(arguments.path, &arguments.pipeline, arguments.json, &pipeline);
-    if (code != BR_EXIT_OK)
+    if (code == BR_EXIT_OK && arguments.streams)
+        code = check_streams(&arguments, pipeline);
+    if (code != BR_EXIT_OK) {
+        br_pipeline_destroy(&pipeline);
         return code;
+    }
     if (!arguments.json)
         printf("%s: pipeline %s: %u table%s, %u view%s, no errors\n", arguments.path, pipeline->name,
                pipeline->table_count, pipeline->table_count == 1 ? "" : "s", pipeline->view_count,

@@ -33,6 +33,7 @@ int br_command_quarantine(int argc, char **argv);
 int br_command_replay(int argc, char **argv);
 int br_command_archive(int argc, char **argv);
 int br_command_import(int argc, char **argv);
+int br_command_reconcile(int argc, char **argv);
 
 // --- a pipeline file: an argp child parser for --name and --descriptors, then loading
 #define BR_DESCRIPTORS_MAX 64

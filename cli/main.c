@@ -19,6 +19,7 @@ static const struct br_command commands[] = {
     {"replay", "run history again, compare, promote and roll back", br_command_replay},
     {"archive", "list, check and print archived history", br_command_archive},
     {"import", "put existing data before a table's stream", br_command_import},
+    {"reconcile", "are the live results what history gives? once, or every day", br_command_reconcile},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -85,10 +85,10 @@ static void print_list(const struct br_json *status, const char *list, const cha
     }
 }
 
-static void print_warnings(const struct br_json *status, struct br_arena *arena) {
+static void print_warnings(const struct br_json *status, const char *list, struct br_arena *arena) {
     struct br_json array, item;
     struct br_slice name;
-    if (!br_json_member(status, "warnings", arena, &array) || array.kind != BR_JSON_ARRAY)
+    if (!br_json_member(status, list, arena, &array) || array.kind != BR_JSON_ARRAY)
         return;
     struct br_json_walk walk = br_json_begin(&array);
     while (br_json_next(&walk, arena, &name, &item)) {
@@ -102,6 +102,7 @@ static void print_status(struct br_slice answer) {
     struct br_json status, state;
     if (br_json_parse(answer, &status, NULL) == BR_OK && status.kind == BR_JSON_OBJECT) {
         static const char *const facts[] = {"pipeline",
+                                            "lineage",
                                             "worker",
                                             "epoch",
                                             "committed",
@@ -130,7 +131,8 @@ static void print_status(struct br_slice answer) {
                    arena);
         print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
         print_list(&status, "archives", (const char *const[]){"table", "to"}, 2, arena);
-        print_warnings(&status, arena);
+        print_warnings(&status, "warnings", arena);
+        print_warnings(&status, "needs", arena);
     }
     br_arena_destroy(&arena);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid replay: history run again. Jobs are made, shown and commanded here; workers do them (replay/job.h).
 #include "cli/replay.h"
+#include "base/logging.h"
 #include "processor/expr/datetime.h"
+#include "processor/worker.h"
 #include "replay/report.h"
 
 #include <inttypes.h>
@@ -24,6 +26,7 @@ enum {
     OPTION_PUBLISH,
     OPTION_EPOCHS,
     OPTION_LOCAL,
+    OPTION_DATA,
     OPTION_JSON,
     OPTION_WAIT,
     OPTION_DRY_RUN,
@@ -39,7 +42,8 @@ enum {
 #define SAMPLES_MAX 100000
 
 #define SLICE_OPTIONS (OPTION(OPTION_FROM) | OPTION(OPTION_TO) | OPTION(OPTION_JSON))
-#define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_LOCAL) | OPTION(OPTION_WAIT))
+#define LOCAL_OPTIONS (OPTION(OPTION_LOCAL) | OPTION(OPTION_DATA))
+#define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_WAIT) | LOCAL_OPTIONS)
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
      OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
@@ -59,16 +63,18 @@ static const struct verb {
     [REPLAY_STATUS] = {"status", OPTION(OPTION_JSON), true, 0},
     [REPLAY_WATCH] = {"watch", OPTION(OPTION_JSON), true, 0},
     [REPLAY_PAUSE] = {"pause", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PAUSE},
-    [REPLAY_RESUME] = {"resume", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN},
+    [REPLAY_RESUME] = {"resume", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN},
     [REPLAY_CANCEL] = {"cancel", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_CANCEL},
-    [REPLAY_DIFF] = {"diff", OPTION(OPTION_JSON) | OPTION(OPTION_FAIL_ON) | OPTION(OPTION_LAST) | COMPARE_OPTIONS, true,
-                     BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
+    [REPLAY_DIFF] = {"diff",
+                     OPTION(OPTION_JSON) | OPTION(OPTION_FAIL_ON) | OPTION(OPTION_LAST) | COMPARE_OPTIONS |
+                         LOCAL_OPTIONS,
+                     true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
     [REPLAY_PROMOTE] = {"promote",
                         WISH_OPTIONS | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS,
+                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS | LOCAL_OPTIONS,
                         true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE},
-    [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
-    [REPLAY_DROP] = {"drop", WISH_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
+    [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
+    [REPLAY_DROP] = {"drop", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
 };
 
 // --- arguments
@@ -88,7 +94,8 @@ static const struct argp_option options[] = {
     {"publish", KEY_FIRST + OPTION_PUBLISH, NULL, 0, "Publish its changes on braid.<pipeline>.replay.<id>.view.<view>",
      0},
     {"epochs", KEY_FIRST + OPTION_EPOCHS, "fresh", 0, "Epochs of its own instead of the recorded ones", 0},
-    {"local", KEY_FIRST + OPTION_LOCAL, NULL, 0, "In this process, not in a worker", 0},
+    {"local", KEY_FIRST + OPTION_LOCAL, NULL, 0, "In this process, not in a worker; waits for the end", 0},
+    {"data", KEY_FIRST + OPTION_DATA, "DIR", 0, "--local: folder for state (default: <pipeline>.braid-data)", 0},
     {"json", KEY_FIRST + OPTION_JSON, NULL, 0, "JSON, one object a line", 0},
     {"wait", KEY_FIRST + OPTION_WAIT, NULL, 0, "Until it has come true", 0},
     {"dry-run", KEY_FIRST + OPTION_DRY_RUN, NULL, 0, "promote: tell what would be published", 0},
@@ -201,6 +208,9 @@ static void take_option(struct replay_arguments *arguments, int option, char *ar
         break;
     case OPTION_LOCAL:
         arguments->local = true;
+        break;
+    case OPTION_DATA:
+        arguments->data = argument;
         break;
     case OPTION_JSON:
         arguments->json = true;
@@ -330,6 +340,9 @@ static int follow_to_the_end(const struct replay_arguments *arguments, struct br
             code = replay_show_report(arguments, log, job.record);
         else if (code == BR_EXIT_OK && arguments->gates.dry_run)
             code = show_dry_run(arguments, log, job.record);
+    } else if (code == BR_EXIT_INTERRUPTED && arguments->local) {
+        fprintf(stderr, "%s stops here; a worker goes on with it, or braid replay resume %s %s --local\n", id,
+                arguments->word, id);
     } else if (code == BR_EXIT_INTERRUPTED) {
         fprintf(stderr, "%s goes on; braid replay watch %s %s follows it again\n", id, arguments->word, id);
     }
@@ -340,20 +353,21 @@ static int follow_to_the_end(const struct replay_arguments *arguments, struct br
 static int start(const struct replay_arguments *arguments, struct br_log *log) {
     struct br_error error;
     struct br_jobs *jobs = NULL;
+    struct replay_local *local = NULL;
     struct replay_draft draft;
     const struct br_clock *clock = br_clock_system();
-    char id[BR_JOB_ID_SIZE];
+    char id[BR_JOB_ID_SIZE], worker[128];
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK && br_replay_plan_check(draft.plan, &error) != BR_OK)
         code = fail(BR_DATA, &error);
-    if (code == BR_EXIT_OK && arguments->local) {
-        code = replay_local(arguments, log, &draft);
-    } else if (code == BR_EXIT_OK) {
+    if (code == BR_EXIT_OK) {
+        br_worker_name(worker, sizeof worker);
+        draft.record.worker = arguments->local ? worker : draft.record.worker;
         enum br_status status = br_jobs_open(log, draft.name, &jobs, &error);
         if (status == BR_OK)
             status = br_jobs_create(jobs, &draft.record, clock->wall(clock), id, &error);
         code = status == BR_OK ? BR_EXIT_OK : fail(status, &error);
-        if (code == BR_EXIT_OK && arguments->json && !arguments->wait) {
+        if (code == BR_EXIT_OK && arguments->json && !arguments->wait && !arguments->local) {
             struct br_job job = {0};
             status = br_jobs_read(jobs, id, &job, &error);
             if (status == BR_OK)
@@ -364,8 +378,11 @@ static int start(const struct replay_arguments *arguments, struct br_log *log) {
             printf("%s\n", id);
             fflush(stdout);
         }
-        if (code == BR_EXIT_OK && arguments->wait)
-            code = follow_to_the_end(arguments, jobs, log, id, true, true);
+        if (code == BR_EXIT_OK && arguments->local)
+            code = replay_local_start(arguments, draft.name, draft.before, id, worker, &local);
+        if (code == BR_EXIT_OK && (arguments->wait || arguments->local))
+            code = follow_to_the_end(arguments, jobs, log, id, true, !arguments->local);
+        replay_local_stop(&local);
     }
     br_jobs_close(&jobs);
     replay_draft_free(&draft);
@@ -422,7 +439,24 @@ static int show_status(const struct replay_arguments *arguments, struct br_jobs 
     return code;
 }
 
-static int make_wish(const struct replay_arguments *arguments, struct br_jobs *jobs, struct br_log *log) {
+// A worker that was faster has the job: then it is only followed.
+static int claim_here(const struct replay_arguments *arguments, struct br_jobs *jobs, const char *name,
+                      struct replay_local **ret_local) {
+    struct br_error error;
+    struct br_job job = {0};
+    const struct br_clock *clock = br_clock_system();
+    char worker[128];
+    bool claimed;
+    br_worker_name(worker, sizeof worker);
+    enum br_status status = br_jobs_claim(jobs, arguments->id, worker, clock->wall(clock), &job, &claimed, &error);
+    if (status != BR_OK)
+        return fail(status, &error);
+    br_job_free(&job);
+    return claimed ? replay_local_start(arguments, name, NULL, arguments->id, worker, ret_local) : BR_EXIT_OK;
+}
+
+static int make_wish(const struct replay_arguments *arguments, struct br_jobs *jobs, struct br_log *log,
+                     const char *name) {
     struct br_error error;
     struct br_job job;
     const struct br_clock *clock = br_clock_system();
@@ -432,14 +466,18 @@ static int make_wish(const struct replay_arguments *arguments, struct br_jobs *j
     enum br_status status = br_jobs_wish(jobs, arguments->id, verb->wish, gates, clock->wall(clock), &job, &error);
     if (status != BR_OK)
         return fail(status, &error);
-    bool wait = arguments->wait || arguments->verb == REPLAY_DIFF || arguments->gates.dry_run;
+    struct replay_local *local = NULL;
+    int code = arguments->local ? claim_here(arguments, jobs, name, &local) : BR_EXIT_OK;
+    bool wait = arguments->wait || arguments->local || arguments->verb == REPLAY_DIFF || arguments->gates.dry_run;
     if (arguments->json && !wait)
         print_job(arguments, job.record);
     br_job_free(&job);
-    if (!wait)
-        return BR_EXIT_OK;
+    if (!wait || code != BR_EXIT_OK)
+        return code;
     bool reports = arguments->verb == REPLAY_DIFF || arguments->gates.dry_run; // and nothing else, into a pipe
-    return follow_to_the_end(arguments, jobs, log, arguments->id, !reports, false);
+    code = follow_to_the_end(arguments, jobs, log, arguments->id, !reports, false);
+    replay_local_stop(&local);
+    return code;
 }
 
 static int on_jobs(const struct replay_arguments *arguments, struct br_log *log) {
@@ -461,7 +499,7 @@ static int on_jobs(const struct replay_arguments *arguments, struct br_log *log)
     else if (arguments->verb == REPLAY_WATCH)
         code = follow_to_the_end(arguments, jobs, log, arguments->id, true, true);
     else
-        code = make_wish(arguments, jobs, log);
+        code = make_wish(arguments, jobs, log, name);
     br_jobs_close(&jobs);
     return code;
 }
@@ -507,6 +545,7 @@ int br_command_replay(int argc, char **argv) {
     br_connect_defaults(&arguments.connect, "braid replay");
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     br_catch_signals();
+    br_log_configure(BR_LEVEL_WARN, false); // --local does what workers tell of
     struct br_log *log = br_connect(&arguments.connect);
     if (log == NULL)
         return BR_EXIT_FAILED;

@@ -33,7 +33,7 @@ struct replay_arguments {
     enum replay_verb verb;
     const char *word; // PIPELINE or PIPELINE.sql
     const char *id;   // of the job, for the verbs that need one
-    const char *from, *to, *new_path, *key, *reason;
+    const char *from, *to, *new_path, *key, *reason, *data;
     const char *only[REPLAY_ONLY_MAX];
     size_t only_count;
     bool include_late, include_quarantine, behind_live, publish, fresh_epochs, local, json, wait, last;
@@ -61,6 +61,7 @@ int replay_pipeline_name(const struct replay_arguments *arguments, char *name, s
                          struct br_pipeline **ret_pipeline); // *ret_pipeline NULL: a name was given
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
 void replay_draft_free(struct replay_draft *draft);
+char *replay_maker(struct br_arena *arena); // who commands
 
 // replay_watch.c
 // Follows a job until nothing is left for a worker to do (or it is paused, unless `over_pauses`). Shows a bar or JSON
@@ -77,7 +78,12 @@ bool replay_add_tolerance(struct replay_arguments *arguments, char *text);
 int replay_show_report(const struct replay_arguments *arguments, struct br_log *log,
                        const Braid__V1__ReplayJob *record);
 
-// replay_local.c: runs the draft in this process, in the foreground.
-int replay_local(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
+// replay_local.c: does a job in this process, in a thread of its own. The lease is held by `worker`. The pipeline, as
+// the worker's own, may be NULL; it is borrowed until the stop.
+struct replay_local;
+int replay_local_start(const struct replay_arguments *arguments, const char *name, const struct br_pipeline *pipeline,
+                       const char *id, const char *worker, struct replay_local **ret_local);
+// Ends what is under way at an epoch's end, and waits for that. NULL-safe.
+void replay_local_stop(struct replay_local **local);
 
 #endif

@@ -87,8 +87,9 @@ static enum br_status plan_with_history(struct br_replay_plan_options *options, 
         return br_replay_plan_make(options, ret_plan, error);
     BR_TRY(br_history_create(options->pipeline, &history, error));
     source = br_plan_history(history);
-    options->history = &source;
-    enum br_status status = br_replay_plan_make(options, ret_plan, error);
+    struct br_replay_plan_options with_history = *options;
+    with_history.history = &source;
+    enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
     br_history_destroy(&history);
     return status;
 }
@@ -143,7 +144,7 @@ static int check_views(const struct replay_arguments *arguments, const struct re
 
 // --- the record
 
-static char *maker(struct br_arena *arena) {
+char *replay_maker(struct br_arena *arena) {
     char host[128] = "";
     const char *user = getenv("USER");
     if (gethostname(host, sizeof host - 1) != 0)
@@ -154,7 +155,7 @@ static char *maker(struct br_arena *arena) {
 static void fill_record(const struct replay_arguments *arguments, struct replay_draft *draft) {
     Braid__V1__ReplayJob *record = &draft->record;
     br_replay_plan_fill(draft->plan, record);
-    record->created_by = maker(draft->arena);
+    record->created_by = replay_maker(draft->arena);
     record->reason = (char *)(arguments->reason == NULL ? "" : arguments->reason);
     record->plan_hash = draft->after != NULL ? draft->after->plan_hash : draft->plan->base_plan_hash;
     record->only = (char **)arguments->only;

@@ -7,13 +7,15 @@
 #include <unistd.h>
 
 #define LOOK_EVERY_US 200000
+#define TAKE_OVER_US (5 * BR_US_PER_SECOND)
 #define BAR_WIDTH 30
 
 // Whether a worker is at it is told by its leases changing, not by their times: clocks differ.
 static bool nobody_works(const Braid__V1__ReplayJob *record, int64_t still_us) {
-    if (still_us < BR_JOB_LEASE_US)
+    bool leased = record->worker[0] != '\0'; // then another one has to see first that the lease has run out
+    if (still_us < BR_JOB_LEASE_US + (leased ? TAKE_OVER_US : 0))
         return false;
-    if (record->worker[0] == '\0')
+    if (!leased)
         br_complain("no worker has taken %s for %d s: is `braid run` running?", record->id,
                     (int)(still_us / BR_US_PER_SECOND));
     else

@@ -174,6 +174,18 @@ static enum br_status connect_archiver(void *context, struct br_log **ret_log, s
     return br_log_connect_jetstream(context, ret_log, error);
 }
 
+struct status_of {
+    struct br_archiver_thread *archiver; // NULL: nothing is archived
+    struct br_host *host;
+};
+
+static void add_status(void *context, struct br_buffer *out) {
+    struct status_of *of = context;
+    if (of->archiver != NULL)
+        br_archiver_add_status(of->archiver, out);
+    br_host_add_status(of->host, out);
+}
+
 static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_error error;
     size_t share = READ_AHEAD_BYTES / (pipeline->table_count == 0 ? 1 : pipeline->table_count);
@@ -210,6 +222,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     }
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
+        struct status_of status_of = {archiver, host};
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .name = name,
                                            .log = log,
@@ -226,8 +239,8 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
                                            .output_memory = arguments->memory,
                                            .stop = &br_stop_requested,
                                            .progress_interval_us = arguments->progress_us,
-                                           .add_status = archiver == NULL ? NULL : br_archiver_add_status,
-                                           .status_context = archiver};
+                                           .add_status = add_status,
+                                           .status_context = &status_of};
         status = br_worker_run(&worker, &error);
     }
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);

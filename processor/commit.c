@@ -123,7 +123,10 @@ static void build_part(struct br_task *task, Braid__V1__Commit *commit, const st
     commit->part = part;
     commit->parts = parts;
     commit->batch_messages = (uint32_t)count + 1;
+    size_t blocks = commit->n_blocks;
+    commit->n_blocks = part == parts ? blocks : 0; // what rides in the commit does so once
     pack(commit, &task->commit_bytes);
+    commit->n_blocks = blocks;
     task->batch[count] = (struct br_log_message){.subject = br_slice_of(task->commit_subject),
                                                  .payload = br_buffer_slice(&task->commit_bytes)};
     task->outstanding = (struct outstanding){.messages = task->batch,

@@ -650,7 +650,11 @@ const char *br_task_lineage(const struct br_task *task) {
     return task->options.lineage;
 }
 
-enum br_status br_task_serve_from_now(struct br_task *task, struct br_error *error) {
+enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task_options *options,
+                                      struct br_error *error) {
+    task->options.checkpoint_path = options->checkpoint_path;
+    task->options.add_status = options->add_status;
+    task->options.status_context = options->status_context;
     if (task->options.serve)
         return BR_OK;
     task->options.serve = true;

@@ -148,8 +148,9 @@ uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, u
 // Does its last commit stand on the lineage's own subject (and not on the owner's)?
 bool br_task_commits_apart(const struct br_task *task);
 const char *br_task_lineage(const struct br_task *task);
-// Answers requests from now on (a replay that has become the owner).
-enum br_status br_task_serve_from_now(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Answers requests from now on, as options->serve, with these of the options (a replay that has become the owner).
+enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task_options *options,
+                                      struct br_error *error) BR_MUST_CHECK;
 const struct br_event_time *br_task_watermarks(const struct br_task *task);
 struct br_wall_time br_task_clock(const struct br_task *task); // the last epoch's reading
 // The last message consumed of a table, and how many imported ones are counted in it.

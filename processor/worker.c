@@ -159,7 +159,12 @@ static enum br_status run_own(struct worker *worker, char *superseded_by, size_t
 
 static enum br_status run_successor(struct worker *worker, struct br_successor *successor, char *superseded_by,
                                     size_t size, struct br_error *error) {
-    enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);
+    struct br_task_options serving = {.checkpoint_path = worker->checkpoint_path,
+                                      .add_status = worker->options->add_status,
+                                      .status_context = worker->options->status_context};
+    enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
+    if (status == BR_OK)
+        status = run_until_stopped(worker, successor->task, successor->log, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&successor->task);

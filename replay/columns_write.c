@@ -85,8 +85,9 @@ static void dictionary_free(struct dictionary *dictionary) {
 
 static struct br_slice dictionary_at(const struct dictionary *dictionary, uint32_t number) {
     const struct entry *entry = &dictionary->entries[number];
-    return entry->len == 0 ? (struct br_slice){0}
-                           : (struct br_slice){dictionary->bytes.ptr + entry->offset, entry->len};
+    if (entry->len == 0) // there may be no bytes at all
+        return (struct br_slice){0};
+    return (struct br_slice){dictionary->bytes.ptr + entry->offset, entry->len};
 }
 
 static uint32_t *dictionary_slot(const struct dictionary *dictionary, struct br_slice word) {

@@ -95,7 +95,10 @@ static void append_row_key(struct br_pages *pages, const struct br_batch *batch,
     struct br_batch aligned = {.row_count = batch->row_count, .columns = pages->exact};
     for (uint32_t c = 0; c < line_up->exact_count; c++) {
         uint32_t column = line_up->exact_columns[c];
-        pages->exact[c] = column == BR_NO_COLUMN ? (struct br_column){.type = BR_BOOLEAN} : batch->columns[column];
+        if (column == BR_NO_COLUMN)
+            pages->exact[c] = (struct br_column){.type = BR_BOOLEAN};
+        else
+            pages->exact[c] = batch->columns[column];
     }
     aligned.column_count = line_up->exact_count;
     br_row_encode(&aligned, row, NULL, line_up->exact_count, &pages->key);

@@ -76,7 +76,7 @@ static bool same_validity(const struct br_column *a, uint32_t a_row, const struc
     uint64_t differing = 0;
     for (uint32_t i = 0; i < count; i += 64) {
         uint32_t part = count - i < 64 ? count - i : 64;
-        uint64_t mask = UINT64_MAX >> (64 - part);
+        uint64_t mask = part == 64 ? UINT64_MAX : (UINT64_C(1) << part) - 1;
         differing |= (validity_at(a, a_row + i, part) ^ validity_at(b, b_row + i, part)) & mask;
     }
     return differing == 0;

@@ -2,7 +2,10 @@
 // See host.h.
 #include "replay/host.h"
 
+#include "base/json.h"
 #include "base/logging.h"
+#include "replay/guard.h"
+#include "replay/schedule.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +14,7 @@
 #include <unistd.h>
 
 #define LOOK_US INT64_C(1000000)
+#define GUARD_US (60 * BR_US_PER_SECOND)
 #define TAKE_WAIT_US INT64_C(2000000) // a takeover is on the log before the task is handed over
 
 struct br_host {
@@ -19,8 +23,11 @@ struct br_host {
     pthread_t thread;
     bool running;
     volatile bool stop;
+    bool schedule_told; // that it can't be looked at
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    struct br_buffer needs; // lines of the guard
+    int64_t guarded_us;
     struct br_successor successor; // waits to be taken; task NULL: none does
 };
 
@@ -62,6 +69,55 @@ enum br_status br_host_finish_takeover(void *context, struct br_task *task, cons
     return br_runner_finish_takeover(&((struct br_host *)context)->runner, task, pipeline, error);
 }
 
+// --- the guard
+
+static struct br_slice next_line(struct br_slice *rest) {
+    const uint8_t *end = memchr(rest->ptr, '\n', rest->len);
+    struct br_slice line = {rest->ptr, end == NULL ? rest->len : (size_t)(end - rest->ptr)};
+    size_t skip = line.len + (end == NULL ? 0 : 1);
+    rest->ptr += skip;
+    rest->len -= skip;
+    return line;
+}
+
+void br_host_add_status(void *context, struct br_buffer *out) {
+    struct br_host *host = context;
+    pthread_mutex_lock(&host->lock);
+    br_buffer_append_text(out, ",\"needs\":[");
+    bool first = true;
+    for (struct br_slice rest = br_buffer_slice(&host->needs); rest.len != 0; first = false) {
+        br_buffer_append_text(out, first ? "" : ",");
+        br_json_append_string(next_line(&rest), out);
+    }
+    br_buffer_append_byte(out, ']');
+    pthread_mutex_unlock(&host->lock);
+}
+
+// Once a minute. Said in the log when it is new, and in the status for as long as it is so.
+static void guard(struct br_host *host, struct br_log *log) {
+    struct br_error error;
+    struct br_buffer lines = {0};
+    int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
+    if (host->guarded_us != 0 && now_us - host->guarded_us < GUARD_US)
+        return;
+    host->guarded_us = now_us;
+    if (br_guard_survey(log, host->options.pipeline, host->runner.jobs, &lines, &error) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "the streams' limits can't be looked at",
+                    BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", error.message));
+    else if (!br_slice_equal(br_buffer_slice(&lines), br_buffer_slice(&host->needs)))
+        for (struct br_slice rest = br_buffer_slice(&lines); rest.len != 0;) {
+            struct br_slice line = next_line(&rest);
+            char text[600];
+            snprintf(text, sizeof text, "%.*s", (int)(line.len < 590 ? line.len : 590), (const char *)line.ptr);
+            br_log_line(BR_LEVEL_WARN, "retention", BR_STR("pipeline", host->options.pipeline->name),
+                        BR_STR("what", text));
+        }
+    pthread_mutex_lock(&host->lock);
+    br_buffer_free(&host->needs);
+    host->needs = lines;
+    pthread_mutex_unlock(&host->lock);
+}
+
 // --- the thread
 
 static void tell(const struct br_host *host, const char *what, const struct br_error *error) {
@@ -73,7 +129,6 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     struct br_error error;
     bool claimed = false;
     const struct br_clock *clock = br_clock_system();
-    *ret_worked = false;
     if (br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error) !=
         BR_OK) {
         tell(host, "replay jobs can't be looked at", &error);
@@ -87,6 +142,26 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     br_job_free(&job);
     br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
                 BR_STR("replay", id));
+    if (br_runner_run(&host->runner, id, &error) != BR_OK)
+        tell(host, "left a replay", &error);
+}
+
+// K1 of schedule.h: whoever is first.
+static void start_scheduled(struct br_host *host, struct br_log *log, bool *ret_worked) {
+    struct br_error error;
+    char id[BR_JOB_ID_SIZE];
+    bool started = false;
+    const struct br_clock *clock = br_clock_system();
+    const char *pipeline = host->options.pipeline->name;
+    enum br_status status = br_schedule_start(host->runner.jobs, log, pipeline, host->options.worker,
+                                              clock->wall(clock), id, &started, &error);
+    if (status != BR_OK && !host->schedule_told)
+        tell(host, "scheduled reconciles can't be looked at", &error);
+    host->schedule_told = status != BR_OK;
+    if (!started)
+        return;
+    *ret_worked = true;
+    br_log_line(BR_LEVEL_INFO, "a scheduled reconcile begins", BR_STR("pipeline", pipeline), BR_STR("replay", id));
     if (br_runner_run(&host->runner, id, &error) != BR_OK)
         tell(host, "left a replay", &error);
 }
@@ -108,12 +183,16 @@ static void *run_host(void *context) {
             tell(host, "no replay can run here", &error);
         return NULL;
     }
+    br_log_jetstream_set_cancel(log, NULL); // a lease is given back after a stop
     while (!host->stop) {
         bool worked = false;
         if (host->runner.jobs == NULL &&
             br_jobs_open(log, host->options.pipeline->name, &host->runner.jobs, &error) != BR_OK)
             host->runner.jobs = NULL;
+        guard(host, log);
         if (host->runner.jobs != NULL)
+            start_scheduled(host, log, &worked);
+        if (host->runner.jobs != NULL && !host->stop)
             look_once(host, &worked);
         if (!worked && !host->stop)
             br_log_wait(log, LOOK_US);
@@ -168,6 +247,7 @@ void br_host_stop(struct br_host **host_ptr) {
     if (host->running)
         pthread_join(host->thread, NULL);
     end_successor(&host->successor);
+    br_buffer_free(&host->needs);
     pthread_cond_destroy(&host->changed);
     pthread_mutex_destroy(&host->lock);
     free(host);

@@ -106,21 +106,38 @@ static enum br_status unpack_job(const struct br_jobs *jobs, const struct br_log
     return BR_OK;
 }
 
+static enum br_status last_of(struct br_jobs *jobs, const char *key, struct br_buffer *copy,
+                              struct br_log_message *ret_message, bool *ret_found, struct br_error *error) {
+    char subject[400];
+    enum br_status status;
+    int tries = 0;
+    key_of(jobs, key, subject, sizeof subject);
+    do {
+        br_buffer_clear(copy);
+        status = br_log_last(jobs->log, jobs->stream, subject, copy, ret_message, ret_found, error);
+    } while (try_again(jobs, status, &tries));
+    return status;
+}
+
+enum br_status br_jobs_get_value(struct br_jobs *jobs, const char *key, struct br_buffer *copy,
+                                 struct br_slice *ret_value, uint64_t *ret_revision, bool *ret_found,
+                                 struct br_error *error) {
+    struct br_log_message message;
+    bool found;
+    BR_TRY(last_of(jobs, key, copy, &message, &found, error));
+    *ret_revision = found ? message.sequence : 0;
+    *ret_found = found && is_record(&message);
+    if (*ret_found)
+        *ret_value = message.payload;
+    return BR_OK;
+}
+
 enum br_status br_jobs_read(struct br_jobs *jobs, const char *id, struct br_job *ret_job, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message message;
-    char key[400];
     bool found = false;
-    enum br_status status = BR_OK;
-    int tries = 0;
-    if (number_of(br_slice_of(id)) != 0) {
-        key_of(jobs, id, key, sizeof key);
-        do {
-            br_buffer_clear(&copy);
-            status = br_log_last(jobs->log, jobs->stream, key, &copy, &message, &found, error);
-        } while (try_again(jobs, status, &tries));
-        BR_TRY(status);
-    }
+    if (number_of(br_slice_of(id)) != 0)
+        BR_TRY(last_of(jobs, id, &copy, &message, &found, error));
     if (!found || !is_record(&message))
         return br_error_set(error, BR_DATA, "pipeline %s has no replay \"%s\"; braid replay list shows what it has",
                             jobs->pipeline, id);
@@ -212,15 +229,18 @@ void br_job_list_free(struct br_job_list *list) {
 
 // --- writing
 
-// One compare-and-set.
-static enum br_status put(struct br_jobs *jobs, const Braid__V1__ReplayJob *record, uint64_t expected,
-                          enum br_append_result *ret_result, uint64_t *ret_revision, struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
-    char key[400];
-    key_of(jobs, record->id, key, sizeof key);
-    size_t size = braid__v1__replay_job__get_packed_size(record);
-    bytes.len = braid__v1__replay_job__pack(record, br_buffer_reserve(&bytes, size + 1));
-    struct br_log_message message = {.subject = br_slice_of(key), .payload = br_buffer_slice(&bytes)};
+enum br_status br_jobs_put_value(struct br_jobs *jobs, const char *key, const struct br_slice *value, uint64_t expected,
+                                 enum br_append_result *ret_result, uint64_t *ret_revision, struct br_error *error) {
+    char subject[400];
+    key_of(jobs, key, subject, sizeof subject);
+    const struct br_log_header deleted = {br_slice_of("KV-Operation"), br_slice_of("DEL")};
+    struct br_log_message message = {.subject = br_slice_of(subject)};
+    if (value != NULL) {
+        message.payload = *value;
+    } else {
+        message.headers = &deleted;
+        message.header_count = 1;
+    }
     enum br_status status;
     int tries = 0;
     do {
@@ -228,7 +248,16 @@ static enum br_status put(struct br_jobs *jobs, const Braid__V1__ReplayJob *reco
         if (status == BR_OK)
             status = br_log_append_wait(jobs->log, ret_result, ret_revision, error);
     } while (try_again(jobs, status, &tries));
-    return status == BR_OK ? BR_OK : br_error_context(error, "replay %s of pipeline %s", record->id, jobs->pipeline);
+    return status == BR_OK ? BR_OK : br_error_context(error, "replay %s of pipeline %s", key, jobs->pipeline);
+}
+
+static enum br_status put(struct br_jobs *jobs, const Braid__V1__ReplayJob *record, uint64_t expected,
+                          enum br_append_result *ret_result, uint64_t *ret_revision, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
+    size_t size = braid__v1__replay_job__get_packed_size(record);
+    bytes.len = braid__v1__replay_job__pack(record, br_buffer_reserve(&bytes, size + 1));
+    struct br_slice value = br_buffer_slice(&bytes);
+    return br_jobs_put_value(jobs, record->id, &value, expected, ret_result, ret_revision, error);
 }
 
 struct highest {
@@ -535,4 +564,17 @@ static enum br_status give_back(void *context, struct br_job *job, bool *ret_wri
 enum br_status br_jobs_release(struct br_jobs *jobs, const char *id, const char *worker, struct br_error *error) {
     bool held;
     return br_jobs_change_held(jobs, id, worker, give_back, NULL, NULL, &held, error);
+}
+
+enum br_status br_jobs_forget(struct br_jobs *jobs, const char *id, struct br_error *error) {
+    struct br_job job;
+    char key[400];
+    enum br_status status = br_jobs_read(jobs, id, &job, error);
+    if (status == BR_DATA)
+        return BR_OK; // it is gone
+    BR_TRY(status);
+    bool dropped = job.record->phase == PHASE(DROPPED);
+    br_job_free(&job);
+    key_of(jobs, id, key, sizeof key);
+    return dropped ? br_log_purge(jobs->log, jobs->stream, key, error) : BR_OK;
 }

@@ -108,8 +108,21 @@ enum br_status br_jobs_renew(struct br_jobs *jobs, const char *id, const char *w
 // Gives the lease back. Nothing happens when another has it.
 enum br_status br_jobs_release(struct br_jobs *jobs, const char *id, const char *worker, struct br_error *error)
     BR_MUST_CHECK;
+// Removes a dropped job's record altogether, so that those of a schedule don't pile up. Of no use for the newest job
+// (J4). Another phase: nothing happens.
+enum br_status br_jobs_forget(struct br_jobs *jobs, const char *id, struct br_error *error) BR_MUST_CHECK;
 // Phase dropped; what was to run and what was found goes, id, times and reason stay (J4). To be used in a change.
 void br_job_drop(Braid__V1__ReplayJob *record, struct br_wall_time now);
+
+// --- other records of the bucket, whose keys are no ids (schedule.h)
+// The last value of a key, copied into `copy`. *ret_revision 0: there never was one.
+enum br_status br_jobs_get_value(struct br_jobs *jobs, const char *key, struct br_buffer *copy,
+                                 struct br_slice *ret_value, uint64_t *ret_revision, bool *ret_found,
+                                 struct br_error *error) BR_MUST_CHECK;
+// One compare-and-set. value NULL: the key is deleted.
+enum br_status br_jobs_put_value(struct br_jobs *jobs, const char *key, const struct br_slice *value, uint64_t expected,
+                                 enum br_append_result *ret_result, uint64_t *ret_revision, struct br_error *error)
+    BR_MUST_CHECK;
 
 // --- words (job_text.c)
 const char *br_job_phase_name(Braid__V1__ReplayPhase phase); // "rolling back"

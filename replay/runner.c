@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
@@ -85,12 +86,17 @@ static enum br_status set_phase(struct run *run, struct phase_change change, str
 
 // --- progress
 
+static struct br_task *task_of(const struct run *run) {
+    return run->replay != NULL ? br_replay_task(run->replay) : run->verifier;
+}
+
 static uint64_t position_done(const struct run *run) {
     const Braid__V1__ReplayJob *record = run->job.record;
-    struct br_task *task = br_replay_task(run->replay);
+    const struct br_pipeline *pipeline = run->own.pipeline != NULL ? run->own.pipeline : run->base.pipeline;
+    struct br_task *task = task_of(run);
     uint64_t done = 0;
     for (size_t i = 0; i < record->n_inputs; i++) {
-        const struct br_table *table = br_pipeline_find_table(run->own.pipeline, record->inputs[i]->table);
+        const struct br_table *table = br_pipeline_find_table(pipeline, record->inputs[i]->table);
         uint64_t first = record->inputs[i]->first_sequence, last = record->inputs[i]->last_sequence;
         uint64_t at = table == NULL ? 0 : br_task_position(task, table->index, NULL);
         at = at > last ? last : at;
@@ -102,9 +108,9 @@ static uint64_t position_done(const struct run *run) {
 static void measure(struct run *run) {
     Braid__V1__ReplayProgress *progress = run->job.record->progress;
     struct br_task_status status;
-    if (run->replay == NULL || progress == NULL)
+    if (task_of(run) == NULL || progress == NULL)
         return;
-    br_task_status(br_replay_task(run->replay), &status);
+    br_task_status(task_of(run), &status);
     uint64_t done = position_done(run);
     int64_t now = now_us();
     if (run->measured_us != 0 && now > run->measured_us && done > run->measured_messages)
@@ -144,6 +150,11 @@ enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error
     return BR_OK;
 }
 
+enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) {
+    run->renewed_us = 0;
+    return run_tick(run, ret_go_on, error);
+}
+
 // --- rate
 
 struct live_status {
@@ -168,20 +179,36 @@ static uint64_t live_lag(struct run *run) {
     return lag == NULL ? 0 : strtoull(lag + strlen("\"lag\":"), NULL, 10);
 }
 
-// Keeps to the job's rate, and out of the way of live when it is asked to.
-static void keep_rate(struct run *run) {
-    const Braid__V1__ReplayJob *record = run->job.record;
-    if (record->rate > 0) {
-        int64_t due = run->started_us + (int64_t)((double)(position_done(run) - run->rate_from) * 1e6 / record->rate);
-        int64_t ahead = due - now_us();
-        if (ahead > 0)
-            br_log_wait(run->log, ahead < RENEW_US ? ahead : RENEW_US);
-    }
-    if (!record->behind_live || now_us() - run->asked_live_us < ASK_LIVE_US)
+// How long it takes until the job's rate allows for what has been done.
+static int64_t ahead_of_rate(const struct run *run) {
+    double rate = run->job.record->rate;
+    if (!(rate > 0))
+        return 0;
+    return run->started_us + (int64_t)((double)(position_done(run) - run->rate_from) * 1e6 / rate) - now_us();
+}
+
+// Out of the way of live, when it is asked to.
+static void yield_to_live(struct run *run) {
+    if (!run->job.record->behind_live || now_us() - run->asked_live_us < ASK_LIVE_US)
         return;
     run->asked_live_us = now_us();
     for (int i = 0; i < 20 && !run_stopped(run) && live_lag(run) > LIVE_LAG_MAX; i++)
         br_log_wait(run->log, YIELD_US);
+}
+
+void run_begin_pace(struct run *run) {
+    run->started_us = now_us();
+    run->rate_from = position_done(run);
+}
+
+enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error) {
+    yield_to_live(run);
+    BR_TRY(run_tick(run, ret_go_on, error));
+    for (int64_t ahead; *ret_go_on && (ahead = ahead_of_rate(run)) > 0;) {
+        usleep((useconds_t)(ahead < YIELD_US ? ahead : YIELD_US));
+        BR_TRY(run_tick(run, ret_go_on, error));
+    }
+    return BR_OK;
 }
 
 // --- the lineage
@@ -238,8 +265,7 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop};
     BR_TRY(br_replay_create(&replay, &run->replay, error));
-    run->started_us = now_us();
-    run->rate_from = position_done(run);
+    run_begin_pace(run);
     return BR_OK;
 }
 
@@ -252,8 +278,7 @@ static enum br_status step(struct run *run, enum br_replay_progress *ret_progres
         status = BR_OK;
     }
     BR_TRY(status);
-    keep_rate(run);
-    return run_tick(run, ret_go_on, error);
+    return run_pace(run, ret_go_on, error);
 }
 
 // Ended by a wish or a stop: what there is gets flushed, so that it is there when it goes on.
@@ -290,10 +315,8 @@ static enum br_status recompute(struct run *run, struct br_error *error) {
             br_log_wait(run->log, WAIT_US);
     }
     BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-    measure(run);
-    run->renewed_us = 0;
     bool go_on;
-    BR_TRY(run_tick(run, &go_on, error));
+    BR_TRY(run_tick_now(run, &go_on, error));
     struct phase_change change = {.phase = PHASE(DONE), .fulfilled = true, .ended = true};
     if (run->job.record->reconcile)
         change.next = WISH(COMPARE);
@@ -416,11 +439,6 @@ static enum br_status hand_over(struct run *run, bool *ret_taken, struct br_erro
         br_task_destroy(&task);
         return status;
     }
-    struct br_error ignored;
-    enum br_status status = br_task_serve_from_now(task, &ignored);
-    if (status != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "the new owner of the outputs can't answer requests",
-                    BR_STR("pipeline", run->options->pipeline_name), BR_STR("why", ignored.message));
     struct br_successor successor = {
         .task = task, .log = run->log, .pipeline = run->own.pipeline, .release = release_run, .owned = run};
     run->options->promoted(run->options->context, &successor);
@@ -443,6 +461,11 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
                                 "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
                                 "promoted",
                                 run->id);
+        if (strcmp(run->job.record->from, "beginning") != 0)
+            return br_error_set(
+                error, BR_DATA,
+                "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
+                run->job.record->from);
         if (run->job.record->require_verified)
             BR_TRY(check_verified(run, error));
     }

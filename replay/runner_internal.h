@@ -23,6 +23,7 @@ struct run {
     struct loaded own, base; // what the replay runs, and what the lineage that it repeats does
     const char *lineage, *base_lineage;
     struct br_replay *replay;
+    struct br_task *verifier; // of a verification; borrowed
     char state_path[4096], shadow_path[4096];
     uint64_t *prehistory, *begin; // by table of own.pipeline
     int64_t renewed_us, started_us, measured_us;
@@ -39,6 +40,11 @@ bool run_stopped(const struct run *run);
 // Renews the lease when it is time. *ret_go_on false: the lease is lost, the runner is to stop, or another wish ends
 // what is under way.
 enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
+// The same at once, so that the record has the progress as it is now.
+enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
+// Keeps to the job's rate, counted from run_begin_pace on, and out of the way of live when it is asked to; ticks.
+void run_begin_pace(struct run *run);
+enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
 // Changes the record, lease held.
 enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) BR_MUST_CHECK;
 

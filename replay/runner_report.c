@@ -142,9 +142,11 @@ enum br_status run_verdict(struct run *run, struct br_error *error) {
     if (record->report == NULL)
         return br_error_set(error, BR_FATAL, "reconcile %s has no report", run->id);
     BR_TRY(br_report_fails_on(expression, record->report, &fails, &why, error));
+    if (why.len != 0)
+        why.len--; // the last line's end
     *br_buffer_reserve(&why, 1) = '\0';
     for (size_t i = 0; i < why.len; i++)
-        why.ptr[i] = why.ptr[i] != '\n' ? why.ptr[i] : i + 1 < why.len ? ';' : ' ';
+        why.ptr[i] = why.ptr[i] == '\n' ? ';' : why.ptr[i];
     br_log_line(fails ? BR_LEVEL_ERROR : BR_LEVEL_INFO, fails ? "a reconcile has found differences" : "reconciled",
                 BR_STR("pipeline", run->options->pipeline_name), BR_STR("replay", run->id),
                 BR_INT("epoch", record->report->epoch_before), BR_STR("why", (const char *)why.ptr));

@@ -185,17 +185,6 @@ static enum br_status follow_one(struct run *run, struct br_task *shadow, struct
     return BR_OK;
 }
 
-static void note_progress(struct run *run, struct br_task *shadow) {
-    Braid__V1__ReplayProgress *progress = run->job.record->progress;
-    struct br_task_status status;
-    br_task_status(shadow, &status);
-    progress->epochs = status.epoch;
-    progress->late = status.late;
-    progress->quarantined = status.quarantined;
-    progress->failed = status.failed;
-    progress->rows_out = status.rows_out;
-}
-
 static enum br_status follow_all(struct run *run, struct br_task *shadow, struct br_error *error) {
     struct br_commits *commits = NULL;
     BR_TRY(br_commits_open(run->log, run->options->pipeline_name, br_task_last_commit(shadow) + 1, &commits, error));
@@ -204,12 +193,14 @@ static enum br_status follow_all(struct run *run, struct br_task *shadow, struct
     enum br_status status = BR_OK;
     while (status == BR_OK && go_on && !over && br_task_epoch(shadow) < last) {
         status = follow_one(run, shadow, commits, &over, error);
-        if (status == BR_OK && !over) {
-            note_progress(run, shadow);
-            status = run_tick(run, &go_on, error);
-        }
+        if (status == BR_OK && !over)
+            status = run_pace(run, &go_on, error);
     }
     br_commits_close(&commits);
+    if (status == BR_OK && !over && !go_on)
+        return br_task_stop(shadow, error); // whoever goes on begins there
+    if (status == BR_OK && !over)
+        status = run_tick_now(run, &go_on, error);
     if (status != BR_OK || over || !go_on)
         return status;
     struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
@@ -224,8 +215,12 @@ enum br_status run_verify(struct run *run, struct br_error *error) {
                                 sizeof run->shadow_path, error));
     struct br_task *shadow = NULL;
     enum br_status status = open_shadow_task(run, &shadow, error);
-    if (status == BR_OK)
+    run->verifier = shadow;
+    if (status == BR_OK) {
+        run_begin_pace(run);
         status = follow_all(run, shadow, error);
+    }
+    run->verifier = NULL;
     br_task_destroy(&shadow);
     if (status == BR_OK && run->job.record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE)
         status = br_store_remove(run->shadow_path, error); // all that it was good for is known

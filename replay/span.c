@@ -13,6 +13,7 @@
 #define PROBES_MAX 16 // of sequences in a row that hold no message
 
 struct br_span {
+    struct br_history *history;
     struct br_span_options options;
     struct br_span_input *inputs;
     uint32_t *order;
@@ -84,6 +85,7 @@ static enum br_status set_range(struct br_span *span, struct br_span_input *inpu
     input->last = input->stream.last_sequence;
     if (to->kind == BR_SPAN_SEQUENCE && to->sequence < input->last)
         input->last = to->sequence;
+    input->last += input->prehistory;
     if (whole || from->kind == BR_SPAN_OPEN)
         return BR_OK;
     input->from_time = from->kind == BR_SPAN_TIME;
@@ -92,12 +94,13 @@ static enum br_status set_range(struct br_span *span, struct br_span_input *inpu
     else
         BR_TRY(find_first(span->options.log, &input->stream, from->time, &input->first, error));
     if (input->first <= input->stream.first_sequence && input->from_time)
-        input->first = 1; // whatever is there
+        input->first = 1; // whatever is there, imported and archived events too
+    else
+        input->first += input->prehistory;
     return BR_OK;
 }
 
-static enum br_status open_reader(struct br_span *span, struct br_span_input *input, const char *filter,
-                                  struct br_error *error) {
+static enum br_status open_reader(struct br_span *span, struct br_span_input *input, struct br_error *error) {
     const struct br_span_options *options = &span->options;
     input->done = input->last < input->first || input->last == 0;
     if (input->done)
@@ -105,7 +108,17 @@ static enum br_status open_reader(struct br_span *span, struct br_span_input *in
     if (options->open_input != NULL)
         return options->open_input(options->open_context, options->log, input->table, &input->stream, 0, input->first,
                                    input->last, &input->reader, error);
-    return br_reader_open(options->log, input->stream.name, filter, input->first, input->last, &input->reader, error);
+    return br_history_open_input(span->history, options->log, input->table, &input->stream, input->prehistory,
+                                 input->first, input->last, &input->reader, error);
+}
+
+static enum br_status count_imported(struct br_span *span, struct br_span_input *input, struct br_error *error) {
+    struct br_history_extent extent;
+    if (span->options.open_input != NULL)
+        return BR_OK;
+    BR_TRY(br_history_describe(span->history, input->table, &input->stream, &extent, error));
+    input->prehistory = extent.prehistory;
+    return BR_OK;
 }
 
 static enum br_status open_input(struct br_span *span, uint32_t t, struct br_error *error) {
@@ -115,9 +128,11 @@ static enum br_status open_input(struct br_span *span, uint32_t t, struct br_err
     br_input_filter(input->table, &filter);
     enum br_status status = br_log_find_stream(span->options.log, (const char *)filter.ptr, &input->stream, error);
     if (status == BR_OK)
+        status = count_imported(span, input, error);
+    if (status == BR_OK)
         status = set_range(span, input, error);
     if (status == BR_OK)
-        status = open_reader(span, input, (const char *)filter.ptr, error);
+        status = open_reader(span, input, error);
     return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
 }
 
@@ -135,7 +150,7 @@ enum br_status br_span_open(const struct br_span_options *options, struct br_spa
         for (uint32_t t = 0; t < span->count; t++)
             if ((pipeline->tables[t].primary_key_count != 0) == (keyed == 1))
                 span->order[at++] = t;
-    enum br_status status = BR_OK;
+    enum br_status status = br_history_create(pipeline, &span->history, error);
     for (uint32_t t = 0; t < span->count && status == BR_OK; t++)
         if (options->tables != NULL ? options->tables[t] : pipeline->tables[t].read)
             status = open_input(span, t, error);
@@ -151,6 +166,7 @@ void br_span_close(struct br_span **span) {
         return;
     for (uint32_t t = 0; t < (*span)->count; t++)
         br_reader_close(&(*span)->inputs[t].reader);
+    br_history_destroy(&(*span)->history);
     free((*span)->inputs);
     free((*span)->order);
     free(*span);

@@ -7,12 +7,14 @@
 // P3. A bound by sequence counts in every table's own stream; one by time is the time at which the stream stored the
 //     event. Tables with a key may be read from their beginning all the same: their rows are what they were.
 //
-// Where an input is read from is the caller's: the stream alone, or an archive joined with it (br_open_input).
+// P4. Imported events come first, then what is archived, then the stream (history.h): the messages bear the sequences
+// of
+//     history, and each input says how many imported events are counted in them.
 #ifndef BR_REPLAY_SPAN_H
 #define BR_REPLAY_SPAN_H
 
-#include "processor/log/log.h"
-#include "processor/sql/plan.h"
+#include "processor/task.h"
+#include "replay/history.h"
 
 enum br_span_bound_kind { BR_SPAN_OPEN, BR_SPAN_SEQUENCE, BR_SPAN_TIME };
 struct br_span_bound {
@@ -24,19 +26,13 @@ struct br_span_bound {
 enum br_status br_span_bound_parse(const char *text, struct br_wall_time now, struct br_span_bound *ret_bound,
                                    struct br_error *error) BR_MUST_CHECK;
 
-// Gives a reader of a table's messages first..stop, both included. prehistory: imported events before the stream's
-// first; 0 when there are none.
-typedef enum br_status (*br_open_input)(void *context, struct br_log *log, const struct br_table *table,
-                                        const struct br_stream_info *stream, uint64_t prehistory, uint64_t first,
-                                        uint64_t stop, struct br_reader **ret_reader, struct br_error *error);
-
 struct br_span_options {
     const struct br_pipeline *pipeline;
     struct br_log *log;
     const bool *tables;            // by index; NULL: those that some view reads
     struct br_span_bound from, to; // both included
     bool whole_keyed_tables;       // tables with a key begin at their beginning, whatever `from` says
-    br_open_input open_input;      // NULL: the stream
+    br_open_input open_input;      // NULL: history; else its prehistory is 0
     void *open_context;
     uint32_t turn_messages;    // at most, in one turn; 0: 32,768
     const volatile bool *stop; // NULL: never
@@ -45,7 +41,8 @@ struct br_span_options {
 struct br_span_input {
     const struct br_table *table; // NULL: not in the span
     struct br_stream_info stream;
-    uint64_t first, last; // sequences that may be in the span; last < first: none
+    uint64_t prehistory;  // imported events
+    uint64_t first, last; // sequences of history that may be in the span; last < first: none
     // of this turn
     const struct br_log_message *messages;
     size_t count;

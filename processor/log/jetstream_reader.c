@@ -95,7 +95,7 @@ struct js_reader {
     size_t seen;      // of what is shown, known to the caller by the last peek
     size_t held_bytes;
     bool drained;                // the last look at the socket found it empty
-    bool consumed, looked_again; // R4: something was, since the last peek; nothing was, before it
+    bool consumed, looked_again; // R4: something was, since the last peek; nothing of what the one before showed was
 };
 
 static struct js_reader *js_reader(struct br_reader *reader) {
@@ -616,7 +616,7 @@ static void reader_close(struct br_reader *base) {
 static enum br_status reader_peek(struct br_reader *base, const struct br_log_message **ret_messages, size_t *ret_count,
                                   struct br_error *error) {
     struct js_reader *reader = js_reader(base);
-    reader->looked_again = !reader->consumed;
+    reader->looked_again = !reader->consumed && reader->seen != 0;
     reader->consumed = false;
     br_js_reader_service(reader, br_session_now());
     if (reader->state == READER_FAILED) {
@@ -716,7 +716,6 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     br_session_init(&reader->session, &log->config, BLOCK_SIZE);
     reader->session.server_index = log->control.server_index;
     reader->next_reader = log->readers;
-    reader->consumed = true;
     log->readers = reader;
     enum br_status status = await_start(reader, error);
     if (status == BR_OK)

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct br_private_server *server;
@@ -696,6 +697,40 @@ static void a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied(vo
     br_log_close(&small);
 }
 
+static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
+    struct br_connect_options options = {.url = br_private_server_url(server), .reader_queue_bytes = 1 << 20};
+    struct br_log *small = NULL;
+    static char payload[10000];
+    memset(payload, 'x', sizeof payload - 1);
+    EXPECT_OK(make_output());
+    struct br_log_message message = {.subject = br_slice_of(sub("in")),
+                                     .payload = {(const uint8_t *)payload, sizeof payload}};
+    for (int i = 0; i < 3000; i++) // 30 MB: within the server's window
+        EXPECT_OK(br_log_publish(log_, &message, &error));
+    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(connect_as(&options, &small));
+    struct br_reader *reader;
+    const struct br_log_message *messages;
+    size_t count, most = 0;
+    uint64_t next = 1;
+    EXPECT_OK(br_reader_open(small, stream, sub("in"), 1, 0, &reader, &error));
+    for (int i = 0; i < 20000 && next <= 3000; i++) {
+        EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
+        if (count == 0)
+            br_log_wait(small, 100000);
+        most = count > most ? count : most;
+        size_t taken = count < 5 ? count : 5;
+        for (size_t j = 0; j < taken; j++)
+            EXPECT(messages[j].sequence == next++);
+        br_reader_consume(reader, taken);
+        br_reader_release(reader);
+    }
+    EXPECT(next == 3001, "%llu", (unsigned long long)next);
+    EXPECT(most > 50 && most < 200, "%zu messages were held", most);
+    br_reader_close(&reader);
+    br_log_close(&small);
+}
+
 static void a_hole_below_the_position_is_fatal_and_named(void) {
     EXPECT_OK(make_output());
     EXPECT_OK(publish_many(1, 30));
@@ -956,6 +991,39 @@ static void an_append_without_a_reply_is_unknown_after_the_time(void) {
     br_log_close(&hasty);
 }
 
+static int64_t thread_cpu_us(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+static void a_wait_for_an_ack_sleeps_though_input_is_there(void) {
+    struct br_connect_options options = {.url = br_private_server_url(server), .request_timeout_us = 1000000};
+    struct br_log *hasty = NULL;
+    EXPECT_OK(make_output());
+    EXPECT_OK(connect_as(&options, &hasty));
+    struct br_reader *reader;
+    uint64_t next = 1;
+    EXPECT_OK(publish_many(1, 1));
+    EXPECT_OK(br_reader_open(hasty, stream, sub("in"), 1, 0, &reader, &error));
+    EXPECT(read_up_to(hasty, reader, &next, 1, 10000000) == 0);
+    EXPECT_OK(publish_many(2, 100));
+    usleep(200000); // they have reached the reader's socket
+    struct br_log_message batch[] = {message_on(sub("view"), "1"), message_on(sub("commit"), "1")};
+    enum br_append_result result;
+    uint64_t sequence;
+    freeze_server();
+    int64_t before_us = thread_cpu_us();
+    enum br_status status = append_to(hasty, batch, 2, 0, &result, &sequence);
+    int64_t used_us = thread_cpu_us() - before_us;
+    kill(br_private_server_pid(server), SIGCONT);
+    EXPECT_OK(status);
+    EXPECT(result == BR_APPEND_UNKNOWN && used_us < 50000, "%lld us of CPU in a second", (long long)used_us);
+    EXPECT(read_up_to(hasty, reader, &next, 101, 10000000) == 0, "at %llu", (unsigned long long)next);
+    br_reader_close(&reader);
+    br_log_close(&hasty);
+}
+
 static volatile bool cancel;
 
 static void set_cancel(int number) {
@@ -1015,6 +1083,7 @@ static const struct test tests[] = {
     T(a_reader_ends_at_its_stop_sequence),
     T(headers_and_large_payloads_come_through_a_reader),
     T(a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied),
+    T(a_reader_that_is_behind_holds_its_queue_and_no_more),
     T(a_hole_below_the_position_is_fatal_and_named),
     T(a_purge_of_unread_messages_under_a_live_reader_is_noticed),
     T(a_reader_from_the_beginning_may_run_beside_the_streams_limit),
@@ -1026,6 +1095,7 @@ static const struct test tests[] = {
     T(a_reader_notices_a_frozen_server_and_goes_on),
     T(the_outcome_of_an_append_during_an_outage_is_unknown_and_the_fence_tells),
     T(an_append_without_a_reply_is_unknown_after_the_time),
+    T(a_wait_for_an_ack_sleeps_though_input_is_there),
     T(waiting_for_a_dead_server_ends_when_cancelled),
 };
 

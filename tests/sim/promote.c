@@ -277,7 +277,7 @@ static void start_owner(struct world *world) {
     if (status == BR_OK && br_task_unfinished_takeover(process->task) != NULL)
         status = finish_takeover(world, process, &error);
     if (status == BR_OK)
-        status = br_task_serve_from_now(process->task, &error);
+        status = br_task_serve_from_now(process->task, &(struct br_task_options){0}, &error);
     if (status == BR_RETRY)
         bury(process);
     else if (status != BR_OK)
@@ -377,7 +377,7 @@ static void promote_process(struct world *world) {
     world->replay = (struct process){0};
     world->switches++;
     struct br_error error;
-    if (br_task_serve_from_now(world->owner.task, &error) != BR_OK)
+    if (br_task_serve_from_now(world->owner.task, &(struct br_task_options){0}, &error) != BR_OK)
         note_end(world, &world->owner, &error, "the new owner can't serve");
 }
 

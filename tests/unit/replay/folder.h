@@ -17,7 +17,7 @@ static inline const char *folder_make(char folder[64]) {
 }
 
 static inline void folder_remove(const char *folder) {
-    char command[128];
+    char command[BR_ARCHIVE_PATH_SIZE + 16];
     snprintf(command, sizeof command, "rm -rf %s", folder);
     BR_CHECK(system(command) == 0);
 }

@@ -7,6 +7,9 @@
 #include "tests/unit/replay/folder.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[64], segments[BR_ARCHIVE_PATH_SIZE];
@@ -298,4 +301,51 @@ Test(archiver, the_guard_warns_before_the_stream_drops_what_is_needed) {
     CHECK_AT(10);
     cr_assert(strstr((char *)warning.ptr, "has dropped what is before 50") != NULL);
     br_buffer_free(&warning);
+}
+
+// Lets a child of ours archive and finish, and kills it when it makes its n-th system call from then on. True when it
+// had ended before.
+static bool archive_and_die(long n) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        start(400);
+        run();
+        br_archiver_finish(archiver);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    for (long i = 0; i < n && !WIFEXITED(status); i++) {
+        cr_assert_eq(ptrace(PTRACE_SYSCALL, child, NULL, NULL), 0);
+        cr_assert_eq(waitpid(child, &status, 0), child);
+    }
+    bool ended = WIFEXITED(status);
+    if (!ended) {
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+    }
+    return ended;
+}
+
+Test(archiver, killed_at_any_system_call_it_archives_each_message_once, .timeout = 110) {
+    publish(60);
+    for (long n = 1;; n++) {
+        // Twice at the same place, then to the end.
+        bool ended = archive_and_die(n);
+        check(1, ANY);
+        archive_and_die(n);
+        check(1, ANY);
+        start(400);
+        run();
+        br_archiver_finish(archiver);
+        cr_assert_eq(check(1, 60), 60);
+        br_archiver_destroy(&archiver);
+        folder_remove(segments);
+        if (ended) {
+            cr_assert_gt(n, 100);
+            break;
+        }
+    }
 }
