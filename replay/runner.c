@@ -470,6 +470,9 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
             BR_TRY(check_verified(run, error));
     }
     BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
+    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
+    if (!run->job.record->dry_run)
+        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));
@@ -480,8 +483,6 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
         BR_TRY(br_task_stop(br_replay_task(run->replay), error));
         return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
     }
-    if (go_on) // whoever rolls back, verifies or takes over after us needs it
-        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     if (go_on)
         BR_TRY(try_until_promoted(run, rollback, &promoted, error));
     if (!promoted)
