@@ -486,8 +486,9 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
             BR_TRY(check_verified(run, error));
     }
     BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
-    // Whoever rolls back, verifies or takes over after us needs it.
-    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
+    if (!run->job.record->dry_run)
+        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));
