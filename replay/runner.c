@@ -82,12 +82,18 @@ static enum br_status set_phase(struct run *run, struct phase_change change, str
 
 // --- progress
 
+// Whose progress it is: the replay's, or the verifier's.
+static struct br_task *working_task(const struct run *run) {
+    return run->replay != NULL ? br_replay_task(run->replay) : run->verifier;
+}
+
 static uint64_t position_done(const struct run *run) {
     const Braid__V1__ReplayJob *record = run->job.record;
-    struct br_task *task = br_replay_task(run->replay);
+    const struct br_pipeline *pipeline = run->replay != NULL ? run->own.pipeline : run->base.pipeline;
+    struct br_task *task = working_task(run);
     uint64_t done = 0;
     for (size_t i = 0; i < record->n_inputs; i++) {
-        const struct br_table *table = br_pipeline_find_table(run->own.pipeline, record->inputs[i]->table);
+        const struct br_table *table = br_pipeline_find_table(pipeline, record->inputs[i]->table);
         uint64_t first = record->inputs[i]->first_sequence, last = record->inputs[i]->last_sequence;
         uint64_t at = table == NULL ? 0 : br_task_position(task, table->index, NULL);
         at = at > last ? last : at;
@@ -99,9 +105,9 @@ static uint64_t position_done(const struct run *run) {
 static void measure(struct run *run) {
     Braid__V1__ReplayProgress *progress = run->job.record->progress;
     struct br_task_status status;
-    if (run->replay == NULL || progress == NULL)
+    if (working_task(run) == NULL || progress == NULL)
         return;
-    br_task_status(br_replay_task(run->replay), &status);
+    br_task_status(working_task(run), &status);
     uint64_t done = position_done(run);
     int64_t now = now_us();
     if (run->measured_us != 0 && now > run->measured_us && done > run->measured_messages)
@@ -285,8 +291,7 @@ static enum br_status recompute(struct run *run, struct br_error *error) {
             br_log_wait(run->log, WAIT_US);
     }
     BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-    measure(run);
-    run->renewed_us = 0;
+    run->renewed_us = 0; // the last progress is told
     bool go_on;
     BR_TRY(run_tick(run, &go_on, error));
     return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true, .ended = true}, error);

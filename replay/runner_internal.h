@@ -23,6 +23,7 @@ struct run {
     struct loaded own, base; // what the replay runs, and what the lineage that it repeats does
     const char *lineage, *base_lineage;
     struct br_replay *replay;
+    struct br_task *verifier; // verify: follows the base's lineage
     char state_path[4096], shadow_path[4096];
     uint64_t *prehistory, *begin; // by table of own.pipeline
     int64_t renewed_us, started_us, measured_us;

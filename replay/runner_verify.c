@@ -144,7 +144,7 @@ static enum br_status conclude(struct run *run, uint64_t first_bad, struct br_bu
     return run_change(run, put_finding, &finding, error);
 }
 
-static enum br_status open_shadow_task(struct run *run, struct br_task **ret_task, struct br_error *error) {
+static enum br_status open_verifier(struct run *run, struct br_task **ret_task, struct br_error *error) {
     struct br_task_options options = {.pipeline = run->base.pipeline,
                                       .log = run->log,
                                       .clock = br_clock_system(),
@@ -185,17 +185,6 @@ static enum br_status follow_one(struct run *run, struct br_task *shadow, struct
     return BR_OK;
 }
 
-static void note_progress(struct run *run, struct br_task *shadow) {
-    Braid__V1__ReplayProgress *progress = run->job.record->progress;
-    struct br_task_status status;
-    br_task_status(shadow, &status);
-    progress->epochs = status.epoch;
-    progress->late = status.late;
-    progress->quarantined = status.quarantined;
-    progress->failed = status.failed;
-    progress->rows_out = status.rows_out;
-}
-
 static enum br_status follow_all(struct run *run, struct br_task *shadow, struct br_error *error) {
     struct br_commits *commits = NULL;
     BR_TRY(br_commits_open(run->log, run->options->pipeline_name, br_task_last_commit(shadow) + 1, &commits, error));
@@ -204,14 +193,14 @@ static enum br_status follow_all(struct run *run, struct br_task *shadow, struct
     enum br_status status = BR_OK;
     while (status == BR_OK && go_on && !over && br_task_epoch(shadow) < last) {
         status = follow_one(run, shadow, commits, &over, error);
-        if (status == BR_OK && !over) {
-            note_progress(run, shadow);
+        if (status == BR_OK && !over)
             status = run_tick(run, &go_on, error);
-        }
     }
     br_commits_close(&commits);
     if (status != BR_OK || over || !go_on)
         return status;
+    run->renewed_us = 0; // the last progress is told
+    BR_TRY(run_tick(run, &go_on, error));
     struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
     br_buffer_printf(&text, "epochs 1 to %" PRIu64 " are identical", br_task_epoch(shadow));
     return conclude(run, 0, &text, error);
@@ -222,11 +211,10 @@ enum br_status run_verify(struct run *run, struct br_error *error) {
     BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->base, error));
     BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, run->id, run->shadow_path,
                                 sizeof run->shadow_path, error));
-    struct br_task *shadow = NULL;
-    enum br_status status = open_shadow_task(run, &shadow, error);
+    enum br_status status = open_verifier(run, &run->verifier, error);
     if (status == BR_OK)
-        status = follow_all(run, shadow, error);
-    br_task_destroy(&shadow);
+        status = follow_all(run, run->verifier, error);
+    br_task_destroy(&run->verifier);
     if (status == BR_OK && run->job.record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE)
         status = br_store_remove(run->shadow_path, error); // all that it was good for is known
     return status;
