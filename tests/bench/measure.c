@@ -30,15 +30,29 @@ int64_t bench_now_us(void) {
     return br_clock_system()->mono(br_clock_system()).us;
 }
 
+// Linux' scheduler tells; 0 elsewhere.
+static double queued_seconds(void) {
+    FILE *file = fopen("/proc/thread-self/schedstat", "r");
+    unsigned long long on_core_ns, queued_ns = 0;
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu %llu", &on_core_ns, &queued_ns) != 2)
+        queued_ns = 0;
+    fclose(file);
+    return (double)queued_ns / 1e9;
+}
+
 struct bench_spent bench_spent_now(void) {
     struct timespec time;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (struct bench_spent){(double)bench_now_us() / 1e6, (double)time.tv_sec + (double)time.tv_nsec / 1e9};
+    return (struct bench_spent){(double)bench_now_us() / 1e6, (double)time.tv_sec + (double)time.tv_nsec / 1e9,
+                                queued_seconds()};
 }
 
 struct bench_spent bench_spent_since(struct bench_spent begin) {
     struct bench_spent end = bench_spent_now();
-    return (struct bench_spent){end.seconds - begin.seconds, end.cpu_seconds - begin.cpu_seconds};
+    return (struct bench_spent){end.seconds - begin.seconds, end.cpu_seconds - begin.cpu_seconds,
+                                end.queued_seconds - begin.queued_seconds};
 }
 
 static int by_value(const void *a, const void *b) {

@@ -15,9 +15,14 @@ bool bench_wanted(int argc, char **argv, const char *name);
 
 int64_t bench_now_us(void); // monotonic
 
+// Of the calling thread: wall time, time on a core, and time in which it could have run but others had the cores. Wall
+// time without the last is what it would take with a core of its own (and whoever it waits for as slow as now).
 struct bench_spent {
-    double seconds, cpu_seconds; // of wall time; of the calling thread on a core
+    double seconds, cpu_seconds, queued_seconds;
 };
+static inline double bench_alone(struct bench_spent spent) {
+    return spent.seconds - spent.queued_seconds;
+}
 struct bench_spent bench_spent_now(void);
 struct bench_spent bench_spent_since(struct bench_spent begin);
 
