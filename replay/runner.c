@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See runner.h. Each wish is a function here that brings the job to its next phase.
+#define _GNU_SOURCE // SCHED_IDLE
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
@@ -8,8 +9,10 @@
 #include "replay/commits.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
@@ -17,6 +20,7 @@
 #define LIVE_LAG_MAX 2000 // messages; a replay that is to stay behind live yields beyond it
 #define YIELD_US 50000
 #define ASK_LIVE_US INT64_C(200000)
+#define BACKGROUND_NICE 10
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -185,6 +189,16 @@ static void keep_rate(struct run *run) {
     run->asked_live_us = now_us();
     for (int i = 0; i < 20 && !run_stopped(run) && live_lag(run) > LIVE_LAG_MAX; i++)
         br_log_wait(run->log, YIELD_US);
+}
+
+// On Linux both are of the calling thread. Without them the replay runs all the same. A thread of SCHED_IDLE makes room
+// at once when any other one has something to do.
+static void give_way(const struct run *run) {
+    static const struct sched_param none;
+    if (!run->options->background)
+        return;
+    if (!run->job.record->behind_live || sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+        (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
 // --- the lineage
@@ -522,6 +536,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
         return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
                          error);
     case WISH(COMPARE):
+        give_way(run);
         return compare(run, error);
     case WISH(PROMOTE):
         if (record->phase == PHASE(PROMOTING))
@@ -536,6 +551,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
     default:
         break;
     }
+    give_way(run);
     if (record->mode != BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY)
         return recompute(run, error);
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));

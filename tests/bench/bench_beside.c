@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What replays do to the live pipeline of the same worker: `braid run` and a nats-server, on one machine.
-// bench_beside [latency] [promote] [--seconds=N] [--rounds=N] [--promotions=N] [--scale=N]
+// bench_beside [latency] [latency-archive] [promote] [--seconds=N] [--rounds=N] [--promotions=N] [--scale=N]
 //
 //   latency   from a publish's ack to the delivery of the row (packed), 20,000 events a second, without a replay, during
 //             replays as fast as they go, and during replays behind live, in turn; ratios of the p99 within a round
 //   promote   promotions of a changed pipeline and rollbacks, in turn, under a light load: from the stream's time of the
 //             former owner's last commit to that of the takeover, and to the new owner's first commit after it
 //
-// The replays of `latency` repeat epochs of a stream that was filled before, one job after the other without a pause.
+// The replays of `latency` repeat epochs of the stream, as it was filled before, one job after the other without a pause;
+// those of `latency-archive` read the archive of it.
 #include "flow.h"
 #include "jobs.h"
 #include "measure.h"
@@ -105,17 +106,30 @@ static void await_history(struct live *live) {
     }
 }
 
-static void open_live(struct live *live, const char *url, const char *name, uint64_t history, const char *view) {
+static void archive_history(struct live *live) {
+    struct br_pipeline *pipeline;
+    struct br_pipeline_arguments arguments = {.name = live->name};
+    if (br_load_pipeline(live->sql_path, &arguments, false, &pipeline) != BR_EXIT_OK)
+        exit(1);
+    bench_archive(live->log, pipeline, live->history);
+    br_pipeline_destroy(&pipeline);
+}
+
+static void open_live(struct live *live, const char *url, const char *name, uint64_t history, bool archive,
+                      const char *view) {
     struct br_error error;
     char sql[1024];
     *live = (struct live){.name = name, .url = url, .history = history, .log = bench_dial(url)};
     snprintf(live->subject, sizeof live->subject, "in.%s", name);
     snprintf(live->sql_path, sizeof live->sql_path, "%s/%s.sql", folder, name);
     snprintf(live->data, sizeof live->data, "%s/data", folder);
-    snprintf(sql, sizeof sql, "CREATE TABLE event (id bigint NOT NULL) WITH (subject = '%s');\n%s;\n", live->subject,
-             view);
+    int len = archive ? snprintf(sql, sizeof sql, "SET braid.archive = 'file://%s/archive';\n", folder) : 0;
+    snprintf(sql + len, sizeof sql - (size_t)len,
+             "CREATE TABLE event (id bigint NOT NULL) WITH (subject = '%s');\n%s;\n", live->subject, view);
     bench_write_file(live->sql_path, sql);
     fill_events(live);
+    if (archive)
+        archive_history(live);
     live->worker = start_worker(live);
     await_history(live);
     bench_must(br_jobs_open(live->log, name, &live->jobs, &error), &error);
@@ -226,18 +240,18 @@ static struct measured measure(struct live *live, struct bench_latency *latency,
     uint64_t replayed = beside == NOTHING ? 0 : end_jobs(live), skip = count / 10, n = count - skip;
     int64_t *all = bench_latency_sorted(latency, first + skip, n);
     struct measured measured = {(double)all[n / 2] / 1e3, (double)all[n * 99 / 100] / 1e3};
-    printf("%-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n", beside_names[beside],
-           measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3, (double)replayed / took / 1e6);
+    printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n",
+           live->name, beside_names[beside], measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3, (double)replayed / took / 1e6);
     fflush(stdout);
     free(all);
     return measured;
 }
 
-static void latency(const char *url) {
+static void latency(const char *url, bool archive) {
     struct live live;
     char output[320];
     uint64_t count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted, first = 0;
-    open_live(&live, url, "beside", LATENCY_HISTORY / scale,
+    open_live(&live, url, archive ? "archived" : "streamed", LATENCY_HISTORY / scale, archive,
               "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
     br_task_owner_subject(live.name, output, sizeof output);
     struct bench_latency_options options = {.url = url,
@@ -253,7 +267,7 @@ static void latency(const char *url) {
             ratios[beside][round] = p99s[beside][round] / p99s[NOTHING][round];
         }
     for (enum beside beside = UNTHROTTLED; beside < BESIDES; beside++)
-        printf("%-20s median p99 %.2f times that without (goal %.1f)\n", beside_names[beside],
+        printf("%-10s %-20s median p99 %.2f times that without (goal %.1f)\n", live.name, beside_names[beside],
                bench_median(ratios[beside], (size_t)rounds), beside == UNTHROTTLED ? GOAL_UNTHROTTLED : GOAL_BEHIND);
     bench_latency_close(&meter);
     close_live(&live);
@@ -313,7 +327,7 @@ static void promote(const char *url) {
     struct live live;
     char output[320], changed[160], sql[512];
     struct gaps gaps = {0};
-    open_live(&live, url, "promoted", PROMOTE_HISTORY,
+    open_live(&live, url, "promoted", PROMOTE_HISTORY, false,
               "CREATE MATERIALIZED VIEW counts AS SELECT id % 500 AS key, count(*) AS n FROM event GROUP BY id % 500");
     snprintf(changed, sizeof changed, "%s/changed.sql", folder);
     snprintf(sql, sizeof sql,
@@ -365,7 +379,9 @@ int main(int argc, char **argv) {
     BR_CHECK(mkdir(folder, 0777) == 0);
     bench_must(br_private_server_start(store, false, 0, &server, &error), &error);
     if (bench_wanted(argc, argv, "latency"))
-        latency(br_private_server_url(server));
+        latency(br_private_server_url(server), false);
+    if (bench_wanted(argc, argv, "latency-archive"))
+        latency(br_private_server_url(server), true);
     if (bench_wanted(argc, argv, "promote"))
         promote(br_private_server_url(server));
     br_private_server_stop(&server);

@@ -16,7 +16,6 @@
 #include "jobs.h"
 #include "measure.h"
 #include "processor/task.h"
-#include "replay/archiver.h"
 #include "replay/runner.h"
 #include "state/store.h"
 
@@ -111,28 +110,6 @@ static void run_live(struct history *history, uint32_t epoch_messages) {
     br_task_destroy(&task);
 }
 
-static void archive_all(struct history *history) {
-    struct br_archiver_options options = {.pipeline = history->pipeline};
-    struct br_archiver *archiver = br_archiver_create(&options, history->log);
-    struct br_error error;
-    char segments[BR_ARCHIVE_PATH_SIZE];
-    bench_must(br_archive_folder(history->pipeline->tables[0].archive_path, history->name, "bid", BR_SEGMENT_STREAM,
-                                 segments, &error),
-               &error);
-    for (bool whole = false; !whole;) {
-        struct br_archive *archive;
-        while (br_archiver_step(archiver))
-            continue;
-        br_archiver_finish(archiver);
-        bench_must(br_archive_open(segments, &archive, &error), &error);
-        whole = archive->count != 0 && archive->segments[archive->count - 1].info.to == history->messages;
-        br_archive_close(&archive);
-        if (!whole)
-            br_log_wait(history->log, 10000);
-    }
-    br_archiver_destroy(&archiver);
-}
-
 static void open_history(struct history *history, const char *url, const char *name, bool delimited,
                          uint32_t epoch_messages) {
     struct br_error error;
@@ -144,7 +121,7 @@ static void open_history(struct history *history, const char *url, const char *n
     write_files(history);
     bench_fill_bids(history->log, history->stream, history->subject, history->events, delimited, &history->messages);
     run_live(history, epoch_messages);
-    archive_all(history);
+    bench_archive(history->log, history->pipeline, history->messages);
     bench_must(br_jobs_open(history->log, name, &history->jobs, &error), &error);
     printf("%s: %" PRIu64 " bids in %" PRIu64 " messages and %" PRIu64 " epochs\n", name, history->events,
            history->messages, history->epochs);

@@ -2,6 +2,7 @@
 // See jobs.h.
 #include "jobs.h"
 #include "measure.h"
+#include "replay/archiver.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,28 @@ void bench_job_await(struct br_log *log, struct br_jobs *jobs, const char *id, B
             return;
         br_log_wait(log, LOOK_US);
     }
+}
+
+void bench_archive(struct br_log *log, const struct br_pipeline *pipeline, uint64_t last_sequence) {
+    struct br_archiver_options options = {.pipeline = pipeline};
+    struct br_archiver *archiver = br_archiver_create(&options, log);
+    struct br_error error;
+    char segments[BR_ARCHIVE_PATH_SIZE];
+    const struct br_table *table = &pipeline->tables[0];
+    bench_must(br_archive_folder(table->archive_path, pipeline->name, table->name, BR_SEGMENT_STREAM, segments, &error),
+               &error);
+    for (bool whole = false; !whole;) {
+        struct br_archive *archive;
+        while (br_archiver_step(archiver))
+            continue;
+        br_archiver_finish(archiver);
+        bench_must(br_archive_open(segments, &archive, &error), &error);
+        whole = archive->count != 0 && archive->segments[archive->count - 1].info.to >= last_sequence;
+        br_archive_close(&archive);
+        if (!whole)
+            br_log_wait(log, LOOK_US);
+    }
+    br_archiver_destroy(&archiver);
 }
 
 void bench_write_file(const char *path, const char *text) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replay jobs as `braid replay start` and `verify` make them, for the programs that measure replays.
+// Replay jobs as `braid replay start` and `verify` make them, and archives, for the programs that measure replays.
 #ifndef BR_TESTS_BENCH_JOBS_H
 #define BR_TESTS_BENCH_JOBS_H
 
@@ -17,6 +17,9 @@ void bench_job_make(struct br_log *log, struct br_jobs *jobs, const struct bench
 void bench_job_wish(struct br_jobs *jobs, const char *id, Braid__V1__ReplayWish wish);
 // Waits until a worker has brought it to the phase; ends the program when it fails or takes more than two minutes.
 void bench_job_await(struct br_log *log, struct br_jobs *jobs, const char *id, Braid__V1__ReplayPhase phase);
+
+// Archives the stream of the pipeline's only table as the archiver does, up to this sequence.
+void bench_archive(struct br_log *log, const struct br_pipeline *pipeline, uint64_t last_sequence);
 
 void bench_write_file(const char *path, const char *text);
 
