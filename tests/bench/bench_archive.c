@@ -52,8 +52,9 @@ static void load(struct bench *bench) {
     bench_must(br_pipeline_load("q1.sql", sql, &names, diagnostics, &bench->pipeline, &error), &error);
     br_diagnostics_destroy(&diagnostics);
     bench_must(br_history_create(bench->pipeline, &bench->history, &error), &error);
-    bench_must(br_archive_folder(bench->folder, bench->pipeline->name, "bid", BR_SEGMENT_STREAM, bench->segments, &error),
-         &error);
+    bench_must(
+        br_archive_folder(bench->folder, bench->pipeline->name, "bid", BR_SEGMENT_STREAM, bench->segments, &error),
+        &error);
     static const char *const subjects[] = {"bench.bid"};
     bench->sim = br_sim_create(NULL); // an empty stream behind the archive
     bench_must(br_sim_add_stream(bench->sim, "IN", subjects, 1, &error), &error);
@@ -103,8 +104,8 @@ static struct bench_spent write_all(struct bench *bench, const struct br_nexmark
                                          .timestamp = {events->at_us[i] + 800 + (int64_t)jitter}};
         if (writer == NULL)
             bench_must(br_segment_create(bench->segments, &identity, bench->framed,
-                                   bench->pipeline->tables[0].row_type.message, &writer, &error),
-                 &error);
+                                         bench->pipeline->tables[0].row_type.message, &writer, &error),
+                       &error);
         bench_must(br_segment_add(writer, &message, &error), &error);
         bench->payload_bytes += payload.len;
         if (br_segment_so_far(writer)->payload_bytes >= BR_ARCHIVE_SEGMENT_BYTES) {
@@ -126,8 +127,8 @@ static struct br_reader *open_reader(struct bench *bench) {
     struct br_reader *reader;
     struct br_error error;
     bench_must(br_history_open_input(bench->history, bench->log, &bench->pipeline->tables[0], &bench->stream, 0, 0,
-                               bench->messages, &reader, &error),
-         &error);
+                                     bench->messages, &reader, &error),
+               &error);
     return reader;
 }
 
@@ -183,7 +184,8 @@ static struct bench_spent run_q1(struct bench *bench, uint64_t *ret_rows) {
     bench_must(br_state_create(store, (size_t)256 << 20, &engine.state, &error), &error);
     bench_must(br_emit_create(bench->pipeline, "live", (size_t)1 << 20, &engine.emit, &error), &error);
     br_emit_set_silent(engine.emit, true);
-    bench_must(br_graph_create(bench->pipeline, engine.state, br_emit_sink(engine.emit), &engine.graph, &error), &error);
+    bench_must(br_graph_create(bench->pipeline, engine.state, br_emit_sink(engine.emit), &engine.graph, &error),
+               &error);
     bench_must(br_input_create(&bench->pipeline->tables[0], false, &engine.input, &error), &error);
     struct br_arena *arena = br_arena_create();
     struct br_events events = {0};
@@ -210,7 +212,7 @@ static struct bench_spent run_q1(struct bench *bench, uint64_t *ret_rows) {
         br_emit_begin(engine.emit, number, &events);
         before = after;
         bench_must(br_input_run(engine.input, list, count, engine.epoch.now, &events, &intake, &highest, &rows, &error),
-             &error);
+                   &error);
         after.us = highest.us - bench->pipeline->tables[0].watermark_delay_us;
         bench_must(br_graph_end_epoch(engine.graph, &engine.epoch, &error), &error);
         br_emit_finish(engine.emit, "", digest);

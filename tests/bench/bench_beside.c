@@ -2,13 +2,15 @@
 // What replays do to the live pipeline of the same worker: `braid run` and a nats-server, on one machine.
 // bench_beside [latency] [latency-archive] [promote] [--seconds=N] [--rounds=N] [--promotions=N] [--scale=N]
 //
-//   latency   from a publish's ack to the delivery of the row (packed), 20,000 events a second, without a replay, during
+//   latency   from a publish's ack to the delivery of the row (packed), 20,000 events a second, without a replay,
+//   during
 //             replays as fast as they go, and during replays behind live, in turn; ratios of the p99 within a round
-//   promote   promotions of a changed pipeline and rollbacks, in turn, under a light load: from the stream's time of the
+//   promote   promotions of a changed pipeline and rollbacks, in turn, under a light load: from the stream's time of
+//   the
 //             former owner's last commit to that of the takeover, and to the new owner's first commit after it
 //
-// The replays of `latency` repeat epochs of the stream, as it was filled before, one job after the other without a pause;
-// those of `latency-archive` read the archive of it.
+// The replays of `latency` repeat epochs of the stream, as it was filled before, one job after the other without a
+// pause; those of `latency-archive` read the archive of it.
 #include "flow.h"
 #include "jobs.h"
 #include "measure.h"
@@ -62,9 +64,8 @@ static void fill_events(struct live *live) {
     bench_must(br_log_ensure_input(live->log, stream, live->subject, &error), &error);
     for (uint64_t i = 0; i < live->history; i++) {
         uint8_t bytes[16] = {0x08};
-        struct br_log_message message = {
-            .subject = br_slice_of(live->subject),
-            .payload = {bytes, 1 + br_varint_put(bytes + 1, (UINT64_C(1) << 40) + i)}};
+        struct br_log_message message = {.subject = br_slice_of(live->subject),
+                                         .payload = {bytes, 1 + br_varint_put(bytes + 1, (UINT64_C(1) << 40) + i)}};
         bench_must(br_log_publish(live->log, &message, &error), &error);
     }
     bench_must(br_log_publish_flush(live->log, &error), &error);
@@ -240,8 +241,9 @@ static struct measured measure(struct live *live, struct bench_latency *latency,
     uint64_t replayed = beside == NOTHING ? 0 : end_jobs(live), skip = count / 10, n = count - skip;
     int64_t *all = bench_latency_sorted(latency, first + skip, n);
     struct measured measured = {(double)all[n / 2] / 1e3, (double)all[n * 99 / 100] / 1e3};
-    printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n",
-           live->name, beside_names[beside], measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3, (double)replayed / took / 1e6);
+    printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n", live->name,
+           beside_names[beside], measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3,
+           (double)replayed / took / 1e6);
     fflush(stdout);
     free(all);
     return measured;

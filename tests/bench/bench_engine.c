@@ -75,7 +75,8 @@ static void open_bench(struct bench *bench, const char *sql, size_t budget) {
     bench_must(br_state_create(store, budget, &bench->state, &error), &error);
     bench_must(br_emit_create(bench->pipeline, "live", PAYLOAD_MAX, &bench->emit, &error), &error);
     br_emit_set_silent(bench->emit, true);
-    bench_must(br_graph_create(bench->pipeline, bench->state, br_emit_sink(bench->emit), &bench->graph, &error), &error);
+    bench_must(br_graph_create(bench->pipeline, bench->state, br_emit_sink(bench->emit), &bench->graph, &error),
+               &error);
     uint32_t tables = bench->pipeline->table_count;
     bench->inputs = br_calloc(tables, sizeof(struct br_input *));
     bench->before = br_calloc(tables, sizeof *bench->before);
@@ -102,8 +103,8 @@ static void run_epoch(struct bench *bench, uint32_t table, const struct br_log_m
     struct br_intake intake = {bench, take, reject};
     uint64_t rows = 0;
     bench_must(br_input_run(bench->inputs[table], messages, count, bench->epoch.now, &bench->events, &intake,
-                      &bench->highest[table], &rows, &error),
-         &error);
+                            &bench->highest[table], &rows, &error),
+               &error);
     if (rows != count) {
         fprintf(stderr, "bench_engine: %" PRIu64 " of %zu events were quarantined\n", count - rows, count);
         exit(1);

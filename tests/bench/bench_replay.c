@@ -147,9 +147,9 @@ static void run_claimed(struct history *history, const char *id) {
                                         .pipeline = history->pipeline,
                                         .data_path = history->data,
                                         .worker = "bench"};
-    bench_must(br_jobs_claim(history->jobs, id, "bench", br_clock_system()->wall(br_clock_system()), &job, &claimed,
-                             &error),
-               &error);
+    bench_must(
+        br_jobs_claim(history->jobs, id, "bench", br_clock_system()->wall(br_clock_system()), &job, &claimed, &error),
+        &error);
     BR_CHECK(claimed);
     br_job_free(&job);
     bench_must(br_runner_run(&options, id, &error), &error);
@@ -158,8 +158,7 @@ static void run_claimed(struct history *history, const char *id) {
 // From the claim to the phase "done". All of history must have been read, and a verification must have found no fault.
 static struct bench_spent replay(struct history *history, enum replay_verb verb, const char *new_path, bool fresh) {
     char id[BR_JOB_ID_SIZE];
-    struct bench_job made = {
-        .verb = verb, .pipeline = history->name, .new_path = new_path, .fresh_epochs = fresh};
+    struct bench_job made = {.verb = verb, .pipeline = history->name, .new_path = new_path, .fresh_epochs = fresh};
     struct br_error error;
     struct br_job job = {0};
     bench_job_make(history->log, history->jobs, &made, id);

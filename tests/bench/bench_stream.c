@@ -100,7 +100,8 @@ static void throughput(const char *url, bool packed) {
     br_log_close(&log);
     char sql[1024];
     snprintf(sql, sizeof sql,
-             "CREATE TABLE bid (" BENCH_BID_COLUMNS ") WITH (subject = '%s', event_time = 'date_time', watermark = '4 seconds'%s);\n"
+             "CREATE TABLE bid (" BENCH_BID_COLUMNS
+             ") WITH (subject = '%s', event_time = 'date_time', watermark = '4 seconds'%s);\n"
              "CREATE MATERIALIZED VIEW tumbled WITH (layout = 'packed') AS SELECT auction, window_start, count(*) AS "
              "n, sum(price) AS total\n"
              "FROM tumble(bid, date_time, interval '10 seconds') GROUP BY auction, window_start;\n",
@@ -257,7 +258,8 @@ static void restart(const char *url) {
     br_task_status(worker.task, &status);
     printf("%-18s committing again after %.2f s (goal 2), recovered after %.2f s, %" PRIu64
            " epochs repeated, %u keys\n",
-           "restart", bench_spent_since(began).seconds, recovered, status.recovered_epochs, (unsigned)(RESTART_KEYS / scale));
+           "restart", bench_spent_since(began).seconds, recovered, status.recovered_epochs,
+           (unsigned)(RESTART_KEYS / scale));
     close_worker(&worker);
     br_log_close(&log);
 }
