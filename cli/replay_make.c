@@ -4,6 +4,7 @@
 #include "processor/pipeline_text.h"
 #include "replay/plan_history.h"
 #include "replay/plan_views.h"
+#include "replay/selection.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -79,6 +80,16 @@ static int load_running(struct br_log *log, struct replay_draft *draft) {
     return BR_EXIT_FAILED;
 }
 
+// A hole may be one only from here: the worker may have the folder.
+static void tell_archives(const struct br_pipeline *pipeline) {
+    for (uint32_t t = 0; t < pipeline->table_count; t++) {
+        const char *path = pipeline->tables[t].archive_path;
+        if (path != NULL && access(path, R_OK) != 0)
+            br_complain("the archive of table %s, %s, can't be read on this machine: plan where it can be",
+                        pipeline->tables[t].name, path);
+    }
+}
+
 static enum br_status plan_with_history(struct br_replay_plan_options *options, struct br_replay_plan **ret_plan,
                                         struct br_error *error) {
     struct br_history *history = NULL;
@@ -90,6 +101,8 @@ static enum br_status plan_with_history(struct br_replay_plan_options *options, 
     struct br_replay_plan_options with_history = *options;
     with_history.history = &source;
     enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
+    if (status == BR_OK && (*ret_plan)->hole_count != 0)
+        tell_archives(options->pipeline);
     br_history_destroy(&history);
     return status;
 }
@@ -131,15 +144,14 @@ static int check_same_pipeline(const struct replay_arguments *arguments, const s
     return BR_EXIT_NO;
 }
 
-static int check_views(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+static int check_selection(struct br_log *log, const struct replay_draft *draft) {
+    struct br_error error;
     const struct br_pipeline *pipeline = draft->after != NULL ? draft->after : draft->before;
-    for (size_t i = 0; pipeline != NULL && i < arguments->only_count; i++) {
-        if (br_pipeline_find_view(pipeline, arguments->only[i]) == NULL) {
-            br_complain("--only: pipeline %s has no view \"%s\"", draft->name, arguments->only[i]);
-            return BR_EXIT_NO;
-        }
-    }
-    return BR_EXIT_OK;
+    enum br_status status = br_selection_check(log, draft->name, pipeline, &draft->record, &error);
+    if (status == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return status == BR_DATA ? BR_EXIT_NO : BR_EXIT_FAILED;
 }
 
 // --- the record
@@ -178,13 +190,13 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
     if (code == BR_EXIT_OK)
         code = load_running(log, draft);
     if (code == BR_EXIT_OK)
-        code = check_views(arguments, draft);
-    if (code == BR_EXIT_OK)
         code = make_plan(arguments, log, draft);
     if (code == BR_EXIT_OK)
         code = check_same_pipeline(arguments, draft);
     if (code == BR_EXIT_OK)
         fill_record(arguments, draft);
+    if (code == BR_EXIT_OK)
+        code = check_selection(log, draft);
     return code;
 }
 

@@ -444,6 +444,11 @@ static void lay_out_items(struct br_emit *emit, struct view_output *output, stru
     }
 }
 
+// A replay never releases what has effects.
+static bool is_withheld(const struct br_emit *emit, const struct view_output *output) {
+    return emit->publish_as != NULL && output->view->effect;
+}
+
 // Cuts the records of a packed view into blocks of at most `limit` bytes; a single larger record is a block of its own.
 static void lay_out_blocks(struct br_emit *emit, struct view_output *output, size_t limit,
                            struct br_emit_block **blocks, size_t *count) {
@@ -494,6 +499,8 @@ static void lay_out_packed(struct br_emit *emit, struct view_output *output, str
 static bool rides_in_commit(const struct br_emit *emit) {
     size_t packed = 0;
     for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
+        if (is_withheld(emit, &emit->outputs[i]))
+            continue;
         if (emit->outputs[i].item_count != 0)
             return false;
         if (emit->outputs[i].view->layout == BR_LAYOUT_PACKED)
@@ -508,6 +515,8 @@ static void lay_out(struct br_emit *emit, const char *inputs_text) {
     bool rides = rides_in_commit(emit);
     for (uint32_t i = 0; i < emit->pipeline->view_count; i++) {
         struct view_output *output = &emit->outputs[i];
+        if (is_withheld(emit, output))
+            continue;
         if (output->view->layout != BR_LAYOUT_PACKED)
             lay_out_items(emit, output, epoch, inputs);
         else if (rides)

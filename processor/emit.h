@@ -39,7 +39,8 @@ void br_emit_set_silent(struct br_emit *emit, bool silent);
 void br_emit_set_stream(struct br_emit *emit, uint32_t table, const char *stream, uint64_t prehistory);
 // What is given is a correction: the replay that found it, and the lineage whose rows it corrects. Borrowed.
 void br_emit_set_correction(struct br_emit *emit, const char *replay, const char *corrects);
-// A replay's changes go to braid.<pipeline>.replay.<id>.view.<view>, its reports nowhere.
+// A replay's changes go to braid.<pipeline>.replay.<id>.view.<view>, those of views with effect and its reports
+// nowhere.
 void br_emit_set_publish_as(struct br_emit *emit, const char *id);
 // events is read while the epoch runs, for the original bytes of quarantined and late events.
 void br_emit_begin(struct br_emit *emit, uint64_t epoch, const struct br_events *events);

@@ -121,6 +121,7 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = task->end_of_time;
+    plan->lenient = task->wants_lenient;
     memset(plan->take, 0, task->input_count * sizeof *plan->take);
     size_t *counts = task->counts;
     int64_t limit;
@@ -272,6 +273,7 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = false;
+    plan->lenient = task->wants_lenient;
     for (uint32_t i = 0; i < task->input_count; i++) {
         const Braid__V1__InputPosition *position = task_base_position(task, i, base);
         task->counts[i] = plan->take[i] = 0;
@@ -296,6 +298,7 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = false;
+    plan->lenient = commit->lenient;
     for (uint32_t i = 0; i < task->input_count; i++)
         BR_TRY(fetch_input(task, i, commit->inputs[i], commit->epoch, error));
     return BR_OK;

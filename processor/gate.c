@@ -24,7 +24,8 @@ void br_gate_destroy(struct br_gate **gate) {
 // The rows of a batch that are still in the running: bits are cleared as gates turn rows away.
 struct passing {
     uint64_t bits[BR_VALIDITY_WORDS];
-    uint32_t rejected;
+    uint64_t let_in[BR_VALIDITY_WORDS]; // pass by leniency
+    uint32_t rejected, let_in_count;
 };
 
 static enum br_status reject(const struct br_gate *gate, struct br_gate_run *run, const struct br_batch *batch,
@@ -35,6 +36,17 @@ static enum br_status reject(const struct br_gate *gate, struct br_gate_run *run
     br_bit_clear(passing->bits, row);
     passing->rejected++;
     return run->intake->reject(run->intake->context, gate->table, batch->origins[row], reason, detail, error);
+}
+
+// As reject, by a gate that can be lenient.
+static enum br_status reject_or_let_in(const struct br_gate *gate, struct br_gate_run *run,
+                                       const struct br_batch *batch, uint32_t row, struct passing *passing,
+                                       const char *reason, const char *detail, struct br_error *error) {
+    if (!run->lenient)
+        return reject(gate, run, batch, row, passing, reason, detail, error);
+    br_bit_set(passing->let_in, row);
+    passing->let_in_count++;
+    return BR_OK;
 }
 
 static bool has_null(const struct br_column *column, uint32_t row_count) {
@@ -91,7 +103,7 @@ static enum br_status check_event_time(const struct br_gate *gate, struct br_gat
             stored[br_timestamptz_print(stored_us, true, stored)] = '\0';
             snprintf(detail, sizeof detail,
                      "the event time %s is too far ahead of %s, when the stream stored it (max_future)", event, stored);
-            BR_TRY(reject(gate, run, batch, r, passing, "time", detail, error));
+            BR_TRY(reject_or_let_in(gate, run, batch, r, passing, "time", detail, error));
         }
     }
     return BR_OK;
@@ -120,14 +132,14 @@ static enum br_status check_condition(const struct br_gate *gate, struct br_gate
     for (uint32_t e = 0; e < eval.error_count; e++) {
         snprintf(detail, sizeof detail, "check constraint \"%s\" failed to run: %s", check->name,
                  eval.errors[e].message);
-        BR_TRY(reject(gate, run, batch, eval.errors[e].row, passing, "expression", detail, error));
+        BR_TRY(reject_or_let_in(gate, run, batch, eval.errors[e].row, passing, "expression", detail, error));
     }
     snprintf(detail, sizeof detail, "the row violates check constraint \"%s\": %s", check->name,
              check->text != NULL ? check->text : "");
     const bool *holds = result.values;
     for (uint32_t r = 0; r < batch->row_count; r++)
         if (br_bit(passing->bits, r) && !br_column_is_null(&result, r) && !holds[r])
-            BR_TRY(reject(gate, run, batch, r, passing, "check", detail, error));
+            BR_TRY(reject_or_let_in(gate, run, batch, r, passing, "check", detail, error));
     return BR_OK;
 }
 
@@ -155,13 +167,17 @@ static enum br_status check_delete(const struct br_gate *gate, struct br_gate_ru
     return BR_OK;
 }
 
-static void raise_event_time(const struct br_gate *gate, struct br_gate_run *run, const struct br_batch *batch) {
+// Over the whole batch, before what was turned away is left out.
+static void raise_event_time(const struct br_gate *gate, struct br_gate_run *run, const struct br_batch *batch,
+                             const struct passing *passing) {
     if (gate->table->event_time < 0 || run->deletes)
         return;
     const int64_t *times = batch->columns[gate->table->event_time].values;
     int64_t highest = run->event_time_max->us;
+    bool all = passing->rejected == 0 && passing->let_in_count == 0;
     for (uint32_t r = 0; r < batch->row_count; r++)
-        highest = times[r] > highest ? times[r] : highest;
+        if (all || (br_bit(passing->bits, r) && !br_bit(passing->let_in, r)))
+            highest = times[r] > highest ? times[r] : highest;
     run->event_time_max->us = highest;
 }
 
@@ -173,6 +189,7 @@ enum br_status br_gate_apply(const struct br_gate *gate, struct br_gate_run *run
         BR_TRY(check_delete(gate, run, *batch, &passing, error));
     else
         BR_TRY(check_all(gate, run, *batch, &passing, error));
+    raise_event_time(gate, run, *batch, &passing);
     if (passing.rejected != 0) {
         uint32_t *keep = br_arena_array(run->arena, uint32_t, (*batch)->row_count);
         uint32_t kept = 0;
@@ -182,6 +199,5 @@ enum br_status br_gate_apply(const struct br_gate *gate, struct br_gate_run *run
         BR_CHECK(kept + passing.rejected == (*batch)->row_count);
         *batch = br_batch_select(*batch, keep, kept, run->arena);
     }
-    raise_event_time(gate, run, *batch);
     return BR_OK;
 }

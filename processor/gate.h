@@ -7,6 +7,8 @@
 //     nor fail (expression).
 // G2. The first gate that a row breaks names the reason; the row goes to quarantine and nowhere else.
 // G3. Deletes pass when their primary key is whole.
+// G4. Lenient (a replay that takes quarantined events in): CHECK and the bound ahead turn nothing away. What they would
+//     have turned away passes without raising the highest event time: it may not make other events late.
 #ifndef BR_PROCESSOR_GATE_H
 #define BR_PROCESSOR_GATE_H
 
@@ -21,6 +23,7 @@ struct br_gate_run {
     const struct br_intake *intake;
     struct br_event_time *event_time_max; // raised to the highest event time that passed
     bool deletes;
+    bool lenient; // G4
 };
 
 struct br_gate *br_gate_create(const struct br_table *table);

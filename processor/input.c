@@ -22,6 +22,7 @@ struct br_input {
     const struct br_table *table;
     struct lane *lanes;
     struct br_gate *gate;
+    bool lenient;
     struct br_arena *own;   // lives as long as the input
     struct br_arena *batch; // one batch
     bool keyed_subject;     // the subject template holds the primary key
@@ -190,7 +191,8 @@ static enum br_status close_batch(struct run *run, struct br_error *error) {
                                    .events = run->events,
                                    .intake = run->intake,
                                    .event_time_max = run->event_time_max,
-                                   .deletes = run->deletes};
+                                   .deletes = run->deletes,
+                                   .lenient = run->input->lenient};
         BR_TRY(br_gate_apply(run->input->gate, &gate, &batch, error));
     }
     if (batch->row_count != 0) {
@@ -300,6 +302,10 @@ static enum br_status run_message(struct run *run, const struct br_log_message *
     if (deletes && message->payload.len == 0)
         return delete_by_subject(run, origin, message, error);
     return decode_event(run, origin, message->payload, error);
+}
+
+void br_input_set_lenient(struct br_input *input, bool lenient) {
+    input->lenient = lenient;
 }
 
 enum br_status br_input_run(struct br_input *input, const struct br_log_message *messages, size_t count,

@@ -39,6 +39,8 @@ struct br_intake {
 enum br_status br_input_create(const struct br_table *table, bool all_columns, struct br_input **ret_input,
                                struct br_error *error) BR_MUST_CHECK;
 void br_input_destroy(struct br_input **input);
+// Whether its gates are lenient (gate.h, G4) from now on; they aren't at first.
+void br_input_set_lenient(struct br_input *input, bool lenient);
 // Runs messages[0..count) through. now: the epoch's clock reading, for DEFAULT now(). The highest event time that
 // passed the gates is raised in *event_time_max; rows that passed are added to *rows.
 enum br_status br_input_run(struct br_input *input, const struct br_log_message *messages, size_t count,

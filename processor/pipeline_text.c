@@ -22,6 +22,8 @@ static struct br_slice pack(const struct br_pipeline *pipeline, struct br_arena 
     text.plan_hash = pipeline->plan_hash;
     text.sql = br_arena_strdup(arena, pipeline->text);
     text.path = br_arena_strdup(arena, pipeline->path);
+    text.lateness_set = pipeline->lateness_set;
+    text.lateness_us = pipeline->lateness_us;
     text.n_descriptors = pipeline->descriptor_set_count;
     text.descriptors = br_arena_array(arena, ProtobufCBinaryData, text.n_descriptors + 1);
     for (size_t i = 0; i < text.n_descriptors; i++) {
@@ -75,8 +77,12 @@ static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeli
     struct br_slice *sets = br_calloc(text->n_descriptors + 1, sizeof *sets);
     for (size_t i = 0; i < text->n_descriptors; i++)
         sets[i] = (struct br_slice){text->descriptors[i].data, text->descriptors[i].len};
-    struct br_pipeline_options options = {
-        .name = text->name, .descriptor_sets = sets, .descriptor_set_count = text->n_descriptors, .stored = true};
+    struct br_plan_changes changes = {.lateness_set = text->lateness_set, .lateness_us = text->lateness_us};
+    struct br_pipeline_options options = {.name = text->name,
+                                          .descriptor_sets = sets,
+                                          .descriptor_set_count = text->n_descriptors,
+                                          .stored = true,
+                                          .changes = &changes};
     struct br_diagnostics *diagnostics = br_diagnostics_create(text->path, text->sql);
     enum br_status status = br_pipeline_load(text->path, text->sql, &options, diagnostics, ret_pipeline, error);
     if (status != BR_OK && diagnostics->count != 0)

@@ -15,8 +15,9 @@ void br_pipeline_text_subject(const char *pipeline, uint64_t plan_hash, char *su
 // Stores it when it isn't there. The output stream must be there. BR_DATA: it is larger than a message may be.
 enum br_status br_pipeline_text_store(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error)
     BR_MUST_CHECK;
-// The pipeline of a hash, bound again from its stored text; *ret_pipeline NULL when it isn't stored. BR_DATA: what is
-// stored can't be read.
+// Of a pipeline that was planned with changes (br_plan_changes), lateness goes with the text; one narrowed to some
+// views or a key is never stored. The pipeline of a hash, bound again from its stored text; *ret_pipeline NULL when it
+// isn't stored. BR_DATA: what is stored can't be read.
 enum br_status br_pipeline_text_load(struct br_log *log, const char *pipeline, uint64_t plan_hash,
                                      struct br_pipeline **ret_pipeline, struct br_error *error) BR_MUST_CHECK;
 // The same of the last commit of whoever owns the outputs (braid.<pipeline>.commit.0). *ret_hash 0: nobody has

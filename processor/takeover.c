@@ -72,6 +72,7 @@ enum br_status task_apply_takeover(struct br_task *task, const Braid__V1__Commit
     task->epoch++;
     task->digest = digest;
     task->clock.us = recorded->clock_us;
+    task->lenient = false;
     task->follows = recorded->takeover->from_epoch;
     task->follows_sequence = recorded->takeover->from_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", recorded->takeover->from_lineage);
@@ -135,6 +136,7 @@ static void fill_commit(struct takeover_run *run) {
     run->record.corrections = br_emit_rows(run->former) + br_emit_rows(run->own);
     run->record.digest = br_emit_digest(run->own);
     run->commit.takeover = &run->record;
+    run->commit.lenient = false;
     run->commit.follows_epoch = takeover->from_epoch;
     run->commit.follows_sequence = takeover->from_sequence;
     run->commit.follows_lineage = (char *)takeover->from_lineage;
@@ -199,6 +201,8 @@ static void become_owner(struct br_task *task) {
     br_task_owner_subject(task->pipeline->name, task->commit_subject, sizeof task->commit_subject);
     task->options.role = BR_TASK_OWNER;
     task->options.publish_as = NULL;
+    for (int e = 0; e < 2; e++)
+        br_emit_set_publish_as(task->emits[e], NULL);
 }
 
 // Nothing has landed and the owner has gone on: as it was before.

@@ -115,6 +115,11 @@ void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us
     task->plan.at_bound = false;
 }
 
+void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks, bool lenient) {
+    task->wants_watermarks = watermarks;
+    task->wants_lenient = lenient;
+}
+
 bool br_task_at_bound(const struct br_task *task) {
     return task->plan.at_bound;
 }
@@ -159,6 +164,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
         return BR_OK;
     BR_CHECK(messages[0].sequence > input->last_sequence);
     struct br_intake intake = {task, take_rows, reject_event};
+    br_input_set_lenient(input->input, task->plan.lenient);
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
@@ -166,8 +172,14 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     return BR_OK;
 }
 
+static bool watermarks_stand(const struct br_task *task) {
+    return task->wants_watermarks == BR_WATERMARKS_STAND ||
+           (task->wants_watermarks == BR_WATERMARKS_MOVE_IF_REPEATED && task->plan.follows == 0);
+}
+
 // Watermarks move here and nowhere else: at the end of an epoch, never back.
 static void move_watermarks(struct br_task *task) {
+    bool stand = watermarks_stand(task);
     for (uint32_t i = 0; i < task->input_count; i++) {
         struct br_event_time *watermark = &task->watermarks_after[i];
         int64_t highest_us = task->inputs[i].event_time_max.us, moved_us;
@@ -175,7 +187,7 @@ static void move_watermarks(struct br_task *task) {
             watermark->us = task->plan.recorded->inputs[i]->watermark_us;
         else if (task->plan.end_of_time)
             watermark->us = BR_EVENT_TIME_MAX;
-        else if (highest_us != BR_EVENT_TIME_MIN &&
+        else if (!stand && highest_us != BR_EVENT_TIME_MIN &&
                  !__builtin_sub_overflow(highest_us, task->inputs[i].table->watermark_delay_us, &moved_us) &&
                  moved_us > watermark->us)
             watermark->us = moved_us;
@@ -251,6 +263,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     task->epoch = task->plan.number;
     task->clock = task->plan.clock;
     task->digest = br_emit_digest(emit);
+    task->lenient = task->plan.lenient;
     task->follows = task->plan.follows;
     task->follows_sequence = task->plan.follows_sequence;
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);
@@ -383,6 +396,10 @@ bool task_try_again(struct br_task *task, enum br_status status, struct br_error
                     BR_STR("why", error->message));
     br_log_wait(task->log, wait_us);
     return true;
+}
+
+enum br_status br_task_settle(struct br_task *task, struct br_error *error) {
+    return task_await(task, error);
 }
 
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) {

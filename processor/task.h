@@ -80,6 +80,8 @@ void br_task_destroy(struct br_task **task);
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
+// Waits for the outstanding commit, so that the log can be used for something else.
+enum br_status br_task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Waits for the outstanding commit and flushes: a clean stop.
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // The next epoch, which needs no input, moves every watermark to the end of time: all windows close (`braid test`, ends
@@ -92,6 +94,14 @@ void br_task_end_tap(struct br_task *task); // nobody looks on any more
 // message stored after limit_us. br_task_at_bound: there is nothing more to take within it.
 void br_task_bound(struct br_task *task, const uint64_t *stops, int64_t limit_us);
 bool br_task_at_bound(const struct br_task *task);
+// Two more choices of the epochs to come, which their commits record as they do every choice: watermarks stand still,
+// so that nothing is late and no window closes; gates are lenient (gate.h, G4). At first they move, and gates aren't.
+enum br_task_watermarks {
+    BR_WATERMARKS_MOVE,
+    BR_WATERMARKS_STAND,
+    BR_WATERMARKS_MOVE_IF_REPEATED, // at the end of the epoch that br_task_repeat is given; before it they stand
+};
+void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks, bool lenient);
 // Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with
 // its clock reading, and commits it. Tables that the other lineage hasn't got are read up to its clock, in epochs of
 // their own.

@@ -35,6 +35,7 @@ struct epoch_plan {
     uint64_t messages;
     bool full;                         // a bound ended it: more is waiting
     bool end_of_time;                  // watermarks go to the end
+    bool lenient;                      // gates are (gate.h, G4)
     bool at_bound;                     // nothing is left within the bounds
     const Braid__V1__Commit *recorded; // NULL when live
     uint64_t follows;                  // the epoch of another lineage that is repeated; 0: none
@@ -86,6 +87,9 @@ struct br_task {
     uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
+    bool lenient;                             // of the last epoch
+    enum br_task_watermarks wants_watermarks; // of the epochs to come
+    bool wants_lenient;
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];

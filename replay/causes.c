@@ -55,6 +55,12 @@ enum br_status br_causes_create(const struct br_pipeline *before, const struct b
     return BR_OK;
 }
 
+void br_causes_compare_plans(struct br_causes *causes, const struct br_pipeline *after) {
+    br_upgrade_destroy(&causes->upgrade);
+    causes->upgrade = br_upgrade_compare(causes->sides[0].pipeline, after);
+    causes->told_before = causes->told_after = NULL;
+}
+
 void br_causes_destroy(struct br_causes **ref) {
     struct br_causes *causes = *ref;
     *ref = NULL;

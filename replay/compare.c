@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define TICK_STEPS 65536 // rows, or runs of equal ones
+
 // Where the merge stands on one side.
 struct cursor {
     struct br_pages *pages;
@@ -140,7 +142,10 @@ static bool is_stopped(const struct br_compare_options *options) {
 
 static enum br_status merge_rows(struct merge *merge, struct br_error *error) {
     struct cursor *a = &merge->cursors[BR_SIDE_BEFORE], *b = &merge->cursors[BR_SIDE_AFTER];
+    uint64_t steps = 0;
     while (a->page != NULL || b->page != NULL) {
+        if (++steps % TICK_STEPS == 0 && merge->options->tick != NULL)
+            BR_TRY(merge->options->tick(merge->options->tick_context, error));
         if (is_stopped(merge->options))
             return br_error_set(error, BR_RETRY, "stopped while comparing view %s", merge->pair->name);
         if (a->page == NULL)
@@ -159,8 +164,9 @@ static enum br_status merge_rows(struct merge *merge, struct br_error *error) {
 static enum br_status open_cursors(struct merge *merge, const struct br_compare_side *const sides[BR_SIDES],
                                    struct br_arena *arena, struct br_error *error) {
     for (int s = 0; s < BR_SIDES; s++)
-        BR_TRY(br_pages_open(sides[s], merge->pair->views[s], &merge->pair->line_up[s], merge->options,
-                             &merge->cursors[s].pages, error));
+        BR_TRY(br_pages_open(sides[s], merge->pair->views[s], &merge->pair->line_up[s],
+                             merge->pair->conditions[s] == NULL ? NULL : merge->pair->conditions[s]->expr,
+                             merge->options, &merge->cursors[s].pages, error));
     for (int s = 0; s < BR_SIDES; s++) {
         struct cursor *cursor = &merge->cursors[s];
         enum br_status status = br_pages_next(cursor->pages, &cursor->page, error);
@@ -235,6 +241,32 @@ static enum br_status check_options(const struct br_pipeline *before, const stru
     return BR_OK;
 }
 
+static enum br_status bind_condition(const struct br_compare_side *side, const struct br_view *view, const char *text,
+                                     struct br_condition **ret_condition, struct br_error *error) {
+    struct br_diagnostics *diagnostics = br_diagnostics_create("the condition", text);
+    enum br_status status = br_condition_bind_view(side->pipeline, view, text, diagnostics, ret_condition, error);
+    if (status != BR_OK && diagnostics->count != 0)
+        br_error_set(error, status, "view %s can't be compared by %s: %s", view->name, text,
+                     diagnostics->list[0].message);
+    br_diagnostics_destroy(&diagnostics);
+    return status;
+}
+
+// One pair, with the condition over the columns of each side.
+static enum br_status compare_pair(const struct br_compare_side *const sides[BR_SIDES], struct br_view_pair *pair,
+                                   const struct br_compare_options *options, struct br_arena *arena,
+                                   struct br_view_report *report, struct br_error *error) {
+    enum br_status status = BR_OK;
+    for (int s = 0; s < BR_SIDES && status == BR_OK && options->condition != NULL; s++)
+        if (pair->views[s] != NULL)
+            status = bind_condition(sides[s], pair->views[s], options->condition, &pair->conditions[s], error);
+    if (status == BR_OK)
+        status = compare_view(sides, pair, options, arena, report, error);
+    for (int s = 0; s < BR_SIDES; s++)
+        br_condition_destroy(&pair->conditions[s]);
+    return status;
+}
+
 static enum br_status compare_views(const struct br_compare_side *const sides[BR_SIDES],
                                     const struct br_compare_options *options, struct br_compare_report *report,
                                     struct br_error *error) {
@@ -249,7 +281,7 @@ static enum br_status compare_views(const struct br_compare_side *const sides[BR
             struct br_view_pair pair;
             br_view_pair_plan(s == BR_SIDE_BEFORE ? view : NULL, s == BR_SIDE_BEFORE ? other : view, options,
                               report->arena, &pair);
-            BR_TRY(compare_view(sides, &pair, options, report->arena, &report->views[report->view_count], error));
+            BR_TRY(compare_pair(sides, &pair, options, report->arena, &report->views[report->view_count], error));
             report->view_count++;
         }
     }

@@ -62,6 +62,9 @@ struct br_tolerance {
 struct br_compare_options {
     const char *const *views; // NULL: all of both pipelines
     size_t view_count;
+    // SQL over a view's columns: rows for which it isn't true are left out on both sides, as if they weren't there.
+    // NULL: none are. BR_DATA when a view that is compared hasn't got its columns.
+    const char *condition;
     const struct br_tolerance *tolerances; // of double precision columns
     size_t tolerance_count;
     size_t samples; // rows shown per view and kind
@@ -72,8 +75,11 @@ struct br_compare_options {
     enum br_status (*each)(void *context, const struct br_difference *difference, struct br_error *error);
     void *each_context;
     const volatile bool *stop; // once set: BR_RETRY; NULL: never
-    size_t sort_bytes;         // memory per side for a view that must be sorted; 0: 64 MiB
-    const char *sort_folder;   // of the temporary files; NULL: $TMPDIR, else /tmp
+    // Called many times a second while rows are merged, as long comparisons take; an error ends it. NULL: nobody waits.
+    enum br_status (*tick)(void *context, struct br_error *error);
+    void *tick_context;
+    size_t sort_bytes;       // memory per side for a view that must be sorted; 0: 64 MiB
+    const char *sort_folder; // of the temporary files; NULL: $TMPDIR, else /tmp
 };
 
 // --- the result: plain data in an arena

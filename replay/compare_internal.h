@@ -6,6 +6,7 @@
 
 #include "processor/expr/numeric.h"
 #include "processor/expr/row.h"
+#include "processor/sql/sql.h"
 #include "replay/compare.h"
 
 enum { BR_SIDE_BEFORE, BR_SIDE_AFTER, BR_SIDES };
@@ -36,7 +37,8 @@ struct br_line_up {
 };
 
 struct br_view_pair {
-    const struct br_view *views[BR_SIDES]; // one may be NULL
+    const struct br_view *views[BR_SIDES];     // one may be NULL
+    struct br_condition *conditions[BR_SIDES]; // of the options, over each side's columns; NULL: none
     const char *name;
     struct br_column_pair *columns; // of before in their order, then those of after alone
     uint32_t column_count;
@@ -73,10 +75,11 @@ enum br_status br_sorter_fill(struct br_sorter *sorter, struct br_page *page, st
 
 // --- compare_pages.c: one side's rows as pages, made by a thread of its own
 struct br_pages;
-// side NULL or view NULL: no rows at all.
+// view NULL: no rows at all. condition: of the rows that there are; NULL: all.
 enum br_status br_pages_open(const struct br_compare_side *side, const struct br_view *view,
-                             const struct br_line_up *line_up, const struct br_compare_options *options,
-                             struct br_pages **ret_pages, struct br_error *error) BR_MUST_CHECK;
+                             const struct br_line_up *line_up, const struct br_expr *condition,
+                             const struct br_compare_options *options, struct br_pages **ret_pages,
+                             struct br_error *error) BR_MUST_CHECK;
 // The next page, and the one before is given back; NULL at the end. BR_DATA: the view keeps no rows.
 enum br_status br_pages_next(struct br_pages *pages, const struct br_page **ret_page, struct br_error *error)
     BR_MUST_CHECK;

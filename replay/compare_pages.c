@@ -16,8 +16,10 @@ struct br_pages {
     const struct br_compare_side *side;
     const struct br_view *view; // NULL: no rows
     const struct br_line_up *line_up;
+    const struct br_expr *condition; // NULL: none
     const struct br_compare_options *options;
     // the thread's own
+    struct br_arena *scratch; // of the condition; one batch
     struct br_sorter *sorter; // NULL: the scan is in order
     enum br_type *types;
     struct br_buffer key, last_key;
@@ -131,8 +133,29 @@ static bool is_cancelled(struct br_pages *pages) {
     return is || (pages->options->stop != NULL && *pages->options->stop);
 }
 
+// A row for which the condition fails isn't one for which it is true.
+static enum br_status leave_out(struct br_pages *pages, const struct br_batch **batch, struct br_error *error) {
+    br_arena_reset(pages->scratch);
+    uint32_t count = (*batch)->row_count, kept = 0;
+    struct br_eval eval = {.arena = pages->scratch, .now = pages->side->epoch->now};
+    struct br_column result;
+    BR_TRY(br_expr_eval(pages->condition, *batch, NULL, &eval, &result, error));
+    uint32_t *keep = br_arena_array(pages->scratch, uint32_t, count);
+    const bool *holds = result.values;
+    for (uint32_t r = 0; r < count; r++) {
+        bool failed = eval.failed != NULL && br_bit(eval.failed, r);
+        if (!failed && !br_column_is_null(&result, r) && holds[r])
+            keep[kept++] = r;
+    }
+    if (kept < count)
+        *batch = br_batch_select(*batch, keep, kept, pages->scratch);
+    return BR_OK;
+}
+
 static enum br_status take_batch(void *context, const struct br_batch *batch, struct br_error *error) {
     struct br_pages *pages = context;
+    if (pages->condition != NULL && batch->row_count != 0)
+        BR_TRY(leave_out(pages, &batch, error));
     if (batch->row_count == 0)
         return BR_OK;
     if (pages->sorter == NULL)
@@ -188,10 +211,14 @@ static void prepare_sort(struct br_pages *pages) {
 }
 
 enum br_status br_pages_open(const struct br_compare_side *side, const struct br_view *view,
-                             const struct br_line_up *line_up, const struct br_compare_options *options,
-                             struct br_pages **ret_pages, struct br_error *error) {
+                             const struct br_line_up *line_up, const struct br_expr *condition,
+                             const struct br_compare_options *options, struct br_pages **ret_pages,
+                             struct br_error *error) {
     struct br_pages *pages = br_calloc(1, sizeof *pages);
-    *pages = (struct br_pages){.side = side, .view = view, .line_up = line_up, .options = options};
+    *pages =
+        (struct br_pages){.side = side, .view = view, .line_up = line_up, .condition = condition, .options = options};
+    if (condition != NULL)
+        pages->scratch = br_arena_create();
     pthread_mutex_init(&pages->mutex, NULL);
     pthread_cond_init(&pages->filled, NULL);
     pthread_cond_init(&pages->freed, NULL);
@@ -249,6 +276,7 @@ void br_pages_close(struct br_pages **ref) {
     for (int p = 0; p < PAGES; p++)
         br_arena_destroy(&pages->ring[p].arena);
     br_sorter_destroy(&pages->sorter);
+    br_arena_destroy(&pages->scratch);
     br_buffer_free(&pages->key);
     br_buffer_free(&pages->last_key);
     free(pages->exact);

@@ -327,7 +327,11 @@ static enum br_status compare(struct br_differences *d, struct br_error *error) 
     struct br_compare_side before = {d->former.pipeline, d->former.graph, &former},
                            after = {d->other.pipeline, d->other.graph, &other};
     const char **views = br_arena_array(arena, const char *, d->other.pipeline->view_count);
-    struct br_compare_options options = {.views = views, .each = take_difference, .each_context = d};
+    struct br_compare_options options = {.views = views,
+                                         .each = take_difference,
+                                         .each_context = d,
+                                         .tick = d->former.tick,
+                                         .tick_context = d->former.tick_context};
     for (uint32_t v = 0; v < d->other.pipeline->view_count; v++)
         if (d->other_fates[v] == BR_FATE_SAME)
             views[options.view_count++] = d->other.pipeline->views[v].name;

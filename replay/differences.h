@@ -34,6 +34,9 @@ struct br_lineage_state {
     struct br_graph *graph;
     struct br_wall_time clock;
     const struct br_event_time *watermarks; // by table
+    // Of the former: br_compare_options.tick; NULL: none
+    enum br_status (*tick)(void *context, struct br_error *error);
+    void *tick_context;
 };
 
 struct br_differences;

@@ -3,7 +3,8 @@
 //
 // J1. A record changes by compare-and-set only: who read an old one reads it again and decides again.
 // J2. Commands write what is wanted (wish), the worker that holds the lease writes what is (phase, progress, findings).
-//     Two things are so plain that a command does them itself: cancelling and dropping what nobody has ever begun.
+//     Two things are so plain that a command does them itself: cancelling and dropping what nobody has ever begun. A
+//     reconcile's worker goes on from done to compare to drop without being told.
 // J3. A lease is advice to keep two workers from the same work; what makes a second one harmless are the fences of the
 //     lineage. It is held until lease_until_us; times are the caller's clock.
 // J4. An id is never given twice: numbers go up, and a dropped job's record stays, without what it was to run.

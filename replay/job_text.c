@@ -161,6 +161,11 @@ static void orders_members(const Braid__V1__ReplayJob *record, struct br_buffer 
     if (record->publish)
         text_member(out, "publish", "views");
     text_member(out, "epochs", record->fresh_epochs ? "fresh" : "");
+    if (record->reconcile) {
+        member(out, "reconcile");
+        br_buffer_append_text(out, "true");
+    }
+    text_member(out, "fail_on", record->fail_on);
 }
 
 void br_job_json(const Braid__V1__ReplayJob *record, bool brief, struct br_buffer *out) {

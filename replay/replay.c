@@ -229,11 +229,23 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
 
 // --- stepping
 
+// For epochs that end within the slice (0: before the base's first); `last`: at its end.
+static void choose(struct br_replay *replay, bool within, bool last) {
+    const struct br_replay_options *options = &replay->options;
+    enum br_task_watermarks watermarks = BR_WATERMARKS_MOVE;
+    if (options->include_late && within)
+        watermarks = last ? BR_WATERMARKS_MOVE_IF_REPEATED : BR_WATERMARKS_STAND;
+    br_task_choose_to(replay->task, watermarks, options->include_quarantine && within);
+}
+
 // What is free-run ends in an epoch that repeats the base's: fresh epochs in its last one, else in the oldest there is.
 static enum br_status step_own(struct br_replay *replay, enum br_replay_progress *ret_progress,
                                struct br_error *error) {
     bool worked;
-    BR_TRY(br_task_step(replay->task, &worked, error));
+    choose(replay, replay->options.include_until != 0, false);
+    enum br_status status = br_task_step(replay->task, &worked, error);
+    choose(replay, false, false);
+    BR_TRY(status);
     if (!worked && br_task_at_bound(replay->task)) {
         br_task_bound(replay->task, NULL, INT64_MAX);
         replay->stage = STAGE_REPEAT;
@@ -268,6 +280,15 @@ static bool lies_before(const struct br_replay *replay, const Braid__V1__Commit 
     return before;
 }
 
+static enum br_status repeat(struct br_replay *replay, const Braid__V1__Commit *commit, uint64_t sequence,
+                             struct br_error *error) {
+    uint64_t until = replay->options.include_until;
+    choose(replay, commit->epoch <= until, commit->epoch == until);
+    enum br_status status = br_task_repeat(replay->task, commit, sequence, error);
+    choose(replay, false, false);
+    return status;
+}
+
 // A shadow that is behind reads the commits for itself (catch_up_shadow).
 static bool shadow_keeps_step(const struct br_replay *replay) {
     return replay->shadow != NULL && replay->shadow_commits == NULL && br_task_epoch(replay->shadow) >= replay->follows;
@@ -298,7 +319,7 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
                                 " is followed by epoch %" PRIu64,
                                 options->base_lineage, replay->follows, (uint64_t)commit->epoch);
         if (!lies_before(replay, commit))
-            BR_TRY(br_task_repeat(replay->task, commit, message->sequence, error));
+            BR_TRY(repeat(replay, commit, message->sequence, error));
         replay->follows = commit->epoch;
         replay->follows_sequence = message->sequence;
     }
@@ -393,11 +414,13 @@ static struct br_lineage_state state_of(struct br_task *task, const struct br_pi
                                      .watermarks = br_task_watermarks(task)};
 }
 
-static enum br_status compare(struct br_task *shadow, const struct br_pipeline *base_pipeline, struct br_task *task,
-                              const struct br_pipeline *pipeline, struct br_differences **ret_difference,
-                              struct br_error *error) {
-    struct br_lineage_state former = state_of(shadow, base_pipeline), other = state_of(task, pipeline);
-    return br_differences_create(&former, &other, ret_difference, error);
+static enum br_status compare(struct br_replay *replay, struct br_error *error) {
+    const struct br_replay_options *options = &replay->options;
+    struct br_lineage_state former = state_of(replay->shadow, options->base_pipeline),
+                            other = state_of(replay->task, options->pipeline);
+    former.tick = options->tick;
+    former.tick_context = options->tick_context;
+    return br_differences_create(&former, &other, &replay->difference, error);
 }
 
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
@@ -411,8 +434,7 @@ enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, stru
     if (shadow > replay->follows)
         return BR_OK;
     br_commits_close(&replay->shadow_commits);
-    BR_TRY(compare(replay->shadow, replay->options.base_pipeline, replay->task, replay->options.pipeline,
-                   &replay->difference, error));
+    BR_TRY(compare(replay, error));
     *ret_aligned = true;
     return BR_OK;
 }
@@ -517,7 +539,8 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
     BR_CHECK(record != NULL && br_task_epoch(shadow) == record->from_epoch);
     struct br_differences *difference = NULL;
-    BR_TRY(compare(shadow, base_pipeline, task, pipeline, &difference, error));
+    struct br_lineage_state former = state_of(shadow, base_pipeline), own = state_of(task, pipeline);
+    BR_TRY(br_differences_create(&former, &own, &difference, error));
     char *replay = br_strdup(record->replay), *from = br_strdup(record->from_lineage),
          *reason = br_strdup(record->reason);
     struct br_takeover takeover = {.replay = replay,

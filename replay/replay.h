@@ -36,10 +36,17 @@ struct br_replay_options {
     const uint64_t *prehistory, *begin;       // by table; NULL: none, from the beginning
     bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
     const char *publish_as;
+    // Up to the base's epoch include_until, the end of the slice (0: of none), and in the epochs of its own before the
+    // base's: late events are taken in (watermarks stand still, and move at that epoch's end: then windows close, and
+    // views with emit = final give their rows); quarantined ones are (gate.h, G4). What comes later is treated as ever.
+    bool include_late, include_quarantine;
+    uint64_t include_until;
     size_t state_budget_bytes;
     int64_t flush_interval_us;
     uint32_t epoch_messages;
     const volatile bool *stop;
+    enum br_status (*tick)(void *context, struct br_error *error); // br_compare_options.tick
+    void *tick_context;
 };
 
 enum br_status br_replay_create(const struct br_replay_options *options, struct br_replay **ret_replay,

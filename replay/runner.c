@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
+#include "replay/selection.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,7 +99,8 @@ static uint64_t position_done(const struct run *run) {
     for (size_t i = 0; i < record->n_inputs; i++) {
         const struct br_table *table = br_pipeline_find_table(pipeline, record->inputs[i]->table);
         uint64_t first = record->inputs[i]->first_sequence, last = record->inputs[i]->last_sequence;
-        uint64_t at = table == NULL ? 0 : br_task_position(task, table->index, NULL);
+        // Of a table that no view reads any more (--only) nothing is left to do.
+        uint64_t at = table == NULL ? last : br_task_position(task, table->index, NULL);
         at = at > last ? last : at;
         done += at >= first && first != 0 ? at - first + 1 : 0;
     }
@@ -147,6 +149,15 @@ enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error
     }
     Braid__V1__ReplayWish wish = run->job.record->wish;
     *ret_go_on = held && !run_stopped(run) && wish != WISH(PAUSE) && wish != WISH(CANCEL);
+    return BR_OK;
+}
+
+enum br_status run_tick_comparing(void *context, struct br_error *error) {
+    struct run *run = context;
+    bool go_on;
+    BR_TRY(run_tick(run, &go_on, error));
+    if (!run->held)
+        return br_error_set(error, BR_RETRY, "another worker has taken replay %s over", run->id);
     return BR_OK;
 }
 
@@ -262,8 +273,13 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .begin = rolls_back || !begins_later(run) ? NULL : run->begin,
                                        .fresh_epochs = record->fresh_epochs,
                                        .publish_as = record->publish && !rolls_back ? run->id : NULL,
+                                       .include_late = record->include_late,
+                                       .include_quarantine = record->include_quarantine,
+                                       .include_until = rolls_back ? 0 : record->base_last_epoch,
                                        .state_budget_bytes = options->state_budget_bytes,
-                                       .stop = options->stop};
+                                       .stop = options->stop,
+                                       .tick = run_tick_comparing,
+                                       .tick_context = run};
     BR_TRY(br_replay_create(&replay, &run->replay, error));
     run_begin_pace(run);
     return BR_OK;
@@ -406,7 +422,7 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
 }
 
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
-    struct br_promotion promotion = {.reason = run->job.record->reason,
+    struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
                                      .max_changed = run->job.record->max_changed,
                                      .hold_us = HOLD_US};
@@ -456,7 +472,7 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
     } else {
         BR_TRY(check_base(run, error));
         BR_TRY(run_load_own(run, &run->own, error));
-        if (run->job.record->n_only != 0 || run->job.record->key[0] != '\0')
+        if (br_selection_is_part(run->job.record))
             return br_error_set(error, BR_DATA,
                                 "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
                                 "promoted",
@@ -470,9 +486,8 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
             BR_TRY(check_verified(run, error));
     }
     BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
-    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
-    if (!run->job.record->dry_run)
-        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    // Whoever rolls back, verifies or takes over after us needs it.
+    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));

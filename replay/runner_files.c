@@ -6,6 +6,7 @@
 #include "processor/commit_reader.h"
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
+#include "replay/selection.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,22 +19,29 @@
 void loaded_free(struct loaded *loaded) {
     br_history_destroy(&loaded->history);
     br_pipeline_destroy(&loaded->owned);
+    br_pipeline_destroy(&loaded->text);
+    br_pipeline_destroy(&loaded->whole);
     *loaded = (struct loaded){0};
 }
 
-enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
+static enum br_status load_stored(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
     const struct br_runner_options *options = run->options;
     if (options->pipeline != NULL && (plan_hash == 0 || options->pipeline->plan_hash == plan_hash)) {
         loaded->pipeline = options->pipeline;
-    } else {
-        BR_TRY(br_pipeline_text_load(run->log, options->pipeline_name, plan_hash, &loaded->owned, error));
-        if (loaded->owned == NULL)
-            return br_error_set(error, BR_FATAL,
-                                "the text of pipeline %s with plan %016" PRIx64
-                                " isn't stored beside its commits: start a worker with that file once",
-                                options->pipeline_name, plan_hash);
-        loaded->pipeline = loaded->owned;
+        return BR_OK;
     }
+    BR_TRY(br_pipeline_text_load(run->log, options->pipeline_name, plan_hash, &loaded->owned, error));
+    if (loaded->owned == NULL)
+        return br_error_set(error, BR_FATAL,
+                            "the text of pipeline %s with plan %016" PRIx64
+                            " isn't stored beside its commits: start a worker with that file once",
+                            options->pipeline_name, plan_hash);
+    loaded->pipeline = loaded->owned;
+    return BR_OK;
+}
+
+enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
+    BR_TRY(load_stored(run, plan_hash, loaded, error));
     return br_history_create(loaded->pipeline, &loaded->history, error);
 }
 
@@ -58,10 +66,18 @@ static enum br_status load_text(const Braid__V1__ReplayJob *record, struct br_pi
 
 enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_error *error) {
     const Braid__V1__ReplayJob *record = run->job.record;
-    if (record->sql[0] == '\0')
-        return run_load_base(run, record->base_plan_hash, loaded, error);
-    BR_TRY(load_text(record, &loaded->owned, error));
-    loaded->pipeline = loaded->owned;
+    struct br_pipeline *changed;
+    if (record->sql[0] == '\0') {
+        BR_TRY(load_stored(run, record->base_plan_hash, loaded, error));
+    } else {
+        BR_TRY(load_text(record, &loaded->owned, error));
+        loaded->pipeline = loaded->owned;
+    }
+    BR_TRY(br_selection_plan(loaded->pipeline, record, &changed, &loaded->whole, error));
+    if (changed != NULL) {
+        loaded->text = loaded->owned;
+        loaded->pipeline = loaded->owned = changed;
+    }
     return br_history_create(loaded->pipeline, &loaded->history, error);
 }
 

@@ -12,6 +12,8 @@
 struct loaded {
     const struct br_pipeline *pipeline;
     struct br_pipeline *owned; // NULL: borrowed
+    // Of a job that selects or changes: what it was made from, when that is owned too, and the same with all keys.
+    struct br_pipeline *text, *whole;
     struct br_history *history;
 };
 
@@ -40,6 +42,8 @@ bool run_stopped(const struct run *run);
 // Renews the lease when it is time. *ret_go_on false: the lease is lost, the runner is to stop, or another wish ends
 // what is under way.
 enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
+// While a comparison goes on (br_compare_options.tick; context: the struct run): only a lost lease ends it.
+enum br_status run_tick_comparing(void *run, struct br_error *error) BR_MUST_CHECK;
 // The same at once, so that the record has the progress as it is now.
 enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
 // Keeps to the job's rate, counted from run_begin_pace on, and out of the way of live when it is asked to; ticks.

@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "replay/causes.h"
 #include "replay/report.h"
+#include "replay/selection.h"
 
 #include <stdio.h>
 
@@ -80,10 +81,12 @@ static enum br_status put_summary(void *context, struct br_job *job, bool *ret_w
     return BR_OK;
 }
 
+// Copied: ticks read the record again.
 static const struct br_tolerance *copy_tolerances(const Braid__V1__ReplayJob *record, struct br_arena *arena) {
     struct br_tolerance *tolerances = br_arena_array(arena, struct br_tolerance, record->n_tolerances + 1);
     for (size_t i = 0; i < record->n_tolerances; i++)
-        tolerances[i] = (struct br_tolerance){record->tolerances[i]->column, record->tolerances[i]->absolute};
+        tolerances[i] = (struct br_tolerance){br_arena_strdup(arena, record->tolerances[i]->column),
+                                              record->tolerances[i]->absolute};
     return tolerances;
 }
 
@@ -101,10 +104,16 @@ static enum br_status compare(struct run *run, struct br_causes *causes, struct 
                                          .cause = br_causes_of,
                                          .cause_context = causes,
                                          .stop = run->options->stop,
-                                         .views = (const char *const *)record->only,
-                                         .view_count = record->n_only};
-    if (record->n_only == 0)
-        options.views = NULL;
+                                         .tick = run_tick_comparing,
+                                         .tick_context = run};
+    if (br_selection_is_part(record)) { // all of the replay's views; not those that it hasn't got
+        const char **views = br_arena_array(arena, const char *, run->own.pipeline->view_count + 1);
+        for (uint32_t v = 0; v < run->own.pipeline->view_count; v++)
+            views[options.view_count++] = run->own.pipeline->views[v].name;
+        options.views = views;
+    }
+    if (record->key[0] != '\0') // a copy: the record is read anew meanwhile
+        options.condition = br_arena_strdup(arena, record->key);
     return br_compare(&before, &after, &options, ret_report, error);
 }
 
@@ -113,7 +122,11 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     struct br_compare_report *report = NULL;
     struct br_arena *arena = br_arena_create();
     Braid__V1__ReconcileReport message;
-    enum br_status status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    enum br_status status = br_task_settle(br_replay_task(run->replay), error);
+    if (status == BR_OK)
+        status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
+    if (status == BR_OK && run->own.whole != NULL)
+        br_causes_compare_plans(causes, run->own.whole);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);
     if (status == BR_OK)

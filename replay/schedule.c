@@ -82,6 +82,7 @@ struct br_wall_time br_schedule_due(const Braid__V1__ReconcileSchedule *record) 
 
 // What it takes to make the job, held until it is made.
 struct draft {
+    const char *name;
     Braid__V1__ReplayJob record;
     struct br_pipeline *pipeline;
     struct br_history *history;
@@ -97,6 +98,7 @@ static void free_draft(struct draft *draft) {
 static enum br_status make_draft(struct br_log *log, const char *pipeline, struct br_wall_time now, struct draft *draft,
                                  struct br_error *error) {
     uint64_t hash;
+    draft->name = pipeline;
     BR_TRY(br_pipeline_text_of_owner(log, pipeline, &hash, &draft->pipeline, error));
     if (draft->pipeline == NULL)
         return br_error_set(error, BR_DATA, "the text of pipeline %s isn't stored beside its commits", pipeline);
@@ -157,7 +159,8 @@ static enum br_status start(struct br_jobs *jobs, struct br_schedule *schedule, 
     if (!done)
         return BR_OK;
     if (drafted != BR_OK) {
-        br_log_line(BR_LEVEL_ERROR, "a scheduled reconcile can't be started", BR_STR("why", why->message));
+        br_log_line(BR_LEVEL_ERROR, "a scheduled reconcile can't be started", BR_STR("pipeline", draft->name),
+                    BR_STR("why", why->message));
         return BR_OK;
     }
     fill_record(record, worker, &draft->record);

@@ -125,6 +125,16 @@ bool br_expr_reads_clock(const struct br_expr *expr) {
     return false;
 }
 
+bool br_expr_compares(const struct br_expr *expr) {
+    static const char *const operators[] = {"=", "<>", "<", "<=", ">", ">="};
+    if (expr->kind == BR_EXPR_IS_NULL || expr->kind == BR_EXPR_IS_NOT_NULL || expr->kind == BR_EXPR_IS_DISTINCT)
+        return true;
+    for (size_t i = 0; expr->kind == BR_EXPR_CALL && i < sizeof operators / sizeof *operators; i++)
+        if (strcmp(expr->function->name, operators[i]) == 0)
+            return true;
+    return false;
+}
+
 // -0 is not 0 here, and NaN is itself.
 static bool same_bits(double a, double b) {
     uint64_t a_bits, b_bits;

@@ -70,6 +70,9 @@ enum br_status br_expr_unify(struct br_arena *arena, struct br_expr **exprs, uin
                              enum br_type *ret_type, struct br_error *error) BR_MUST_CHECK;
 // Does it call now() or current_date?
 bool br_expr_reads_clock(const struct br_expr *expr);
+// Does it only compare its arguments (=, <>, <, …, IS [NOT] NULL, IS DISTINCT)? It then takes equal values for one,
+// however they are written (1.0 and 1.00).
+bool br_expr_compares(const struct br_expr *expr);
 bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
 // A copy with columns renumbered: column c becomes map[c].
 struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);

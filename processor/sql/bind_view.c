@@ -143,7 +143,8 @@ static void set_options(struct sql_binder *binder, struct br_view *view, const s
     view->format = options[OPTION_FORMAT].number == 1 ? BR_FORMAT_JSON : BR_FORMAT_PROTOBUF;
     view->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_PACKED : BR_LAYOUT_SINGLE;
     view->emit_final = options[OPTION_EMIT].number == 1;
-    view->lateness_us = options[OPTION_LATENESS].number;
+    bool changed = binder->changes != NULL && binder->changes->lateness_set;
+    view->lateness_us = changed ? binder->changes->lateness_us : options[OPTION_LATENESS].number;
     view->emit_interval_us = options[OPTION_EMIT_INTERVAL].number;
     view->ttl_us = options[OPTION_TTL].number;
     view->effect = options[OPTION_EFFECT].number != 0;
@@ -165,6 +166,8 @@ static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQ
         return false;
     view->root = select.node;
     sql_prune(binder, view->root);
+    if (!has_window(view->root, view))
+        view->lateness_us = 0; // nothing closes: a replay's lateness (br_plan_changes) is not for this view
     derive_again(binder, view->root, view);
     set_row_type(binder, view, &select);
     int subject_at = options[OPTION_SUBJECT].location;

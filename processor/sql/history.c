@@ -119,36 +119,38 @@ static bool condition_tree(struct sql_binder *binder, const char *text, const Pg
     return sql_only(binder, tree, "target_list limit_option op");
 }
 
-static struct br_expr *bind_condition(struct sql_binder *binder, const struct br_table *table, const char *text) {
+struct br_expr *sql_bind_condition(struct sql_binder *binder, const char *relation, const struct br_row_type *row_type,
+                                   const char *text) {
     const PgQuery__Node *node;
     if (!condition_tree(binder, text, &node))
         return NULL;
     struct sql_scope scope = {0};
-    sql_scope_add_relation(binder, &scope, table->name);
-    for (uint32_t i = 0; i < table->row_type.column_count; i++)
+    sql_scope_add_relation(binder, &scope, relation);
+    for (uint32_t i = 0; i < row_type->column_count; i++)
         sql_scope_add(binder, &scope,
-                      (struct sql_column){.relation = table->name,
-                                          .name = table->row_type.columns[i].name,
-                                          .type = table->row_type.columns[i].type,
+                      (struct sql_column){.relation = relation,
+                                          .name = row_type->columns[i].name,
+                                          .type = row_type->columns[i].type,
                                           .column = i});
     struct sql_expr_context ctx = {.binder = binder, .scope = &scope, .clause = "the condition"};
     return sql_bind_boolean(&ctx, node);
 }
 
-enum br_status br_condition_bind(const struct br_pipeline *pipeline, const struct br_table *table, const char *text,
-                                 struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
-                                 struct br_error *error) {
+static enum br_status bind_over(const struct br_pipeline *pipeline, const char *relation,
+                                const struct br_row_type *row_type, const char *text,
+                                struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
+                                struct br_error *error) {
     struct br_arena *arena = br_arena_create();
     struct br_condition *condition = br_arena_new(arena, struct br_condition);
     struct br_pipeline *none = br_arena_new(arena, struct br_pipeline); // a condition declares nothing
-    *condition = (struct br_condition){.table = table, .arena = arena};
+    *condition = (struct br_condition){.arena = arena};
     struct sql_binder binder = {.arena = arena,
                                 .diagnostics = diagnostics,
                                 .text = br_arena_strdup(arena, text),
                                 .path = diagnostics->path,
                                 .pipeline = none,
                                 .queried = pipeline};
-    condition->expr = bind_condition(&binder, table, text);
+    condition->expr = sql_bind_condition(&binder, relation, row_type, text);
     sql_diagnostics_sort(diagnostics);
     if (condition->expr != NULL && diagnostics->error_count == 0) {
         *ret_condition = condition;
@@ -157,6 +159,18 @@ enum br_status br_condition_bind(const struct br_pipeline *pipeline, const struc
     br_condition_destroy(&condition);
     return br_error_set(error, BR_DATA, "%s: %u error%s", diagnostics->path, diagnostics->error_count,
                         diagnostics->error_count == 1 ? "" : "s");
+}
+
+enum br_status br_condition_bind(const struct br_pipeline *pipeline, const struct br_table *table, const char *text,
+                                 struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
+                                 struct br_error *error) {
+    return bind_over(pipeline, table->name, &table->row_type, text, diagnostics, ret_condition, error);
+}
+
+enum br_status br_condition_bind_view(const struct br_pipeline *pipeline, const struct br_view *view, const char *text,
+                                      struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
+                                      struct br_error *error) {
+    return bind_over(pipeline, view->name, &view->row_type, text, diagnostics, ret_condition, error);
 }
 
 void br_condition_destroy(struct br_condition **condition) {

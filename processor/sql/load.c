@@ -315,7 +315,8 @@ static void check_silence(struct sql_binder *binder) {
                       symbol->name);
 }
 
-static void load(struct sql_binder *binder, const struct br_pipeline_options *options) {
+static enum br_status load(struct sql_binder *binder, const struct br_pipeline_options *options,
+                           struct br_error *error) {
     struct br_pipeline *pipeline = binder->pipeline;
     struct sql_statements statements;
     bool named = options != NULL && options->name != NULL;
@@ -329,7 +330,7 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
     if (br_utf8_valid_prefix(br_slice_of(binder->text)) != strlen(binder->text)) {
         sql_error(binder, (int)br_utf8_valid_prefix(br_slice_of(binder->text)), "save the file as UTF-8",
                   "the file is not valid UTF-8");
-        return;
+        return BR_OK;
     }
     if (strncmp(binder->text, "\xEF\xBB\xBF", 3) == 0) { // a byte order mark, as some editors write
         char *text = br_arena_strdup(binder->arena, binder->text);
@@ -339,9 +340,12 @@ static void load(struct sql_binder *binder, const struct br_pipeline_options *op
     sql_parse(binder, binder->text, 0, false, &statements);
     bind_file(binder, &statements, options);
     check_silence(binder);
-    if (binder->diagnostics->error_count == 0 &&
-        (options == NULL || options->select == NULL || sql_bind_history(binder, options)))
-        sql_finish_plan(binder);
+    if (binder->diagnostics->error_count != 0 ||
+        (options != NULL && options->select != NULL && !sql_bind_history(binder, options)))
+        return BR_OK;
+    BR_TRY(sql_narrow(binder, error));
+    sql_finish_plan(binder);
+    return BR_OK;
 }
 
 enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,
@@ -358,8 +362,15 @@ enum br_status br_pipeline_load(const char *path, const char *text, const struct
                                 .text = br_arena_strdup(arena, text),
                                 .path = pipeline->path,
                                 .pipeline = pipeline,
-                                .descriptors = pipeline->descriptors};
-    load(&binder, options);
+                                .descriptors = pipeline->descriptors,
+                                .changes = options == NULL ? NULL : options->changes};
+    pipeline->lateness_set = binder.changes != NULL && binder.changes->lateness_set;
+    pipeline->lateness_us = pipeline->lateness_set ? binder.changes->lateness_us : 0;
+    enum br_status status = load(&binder, options, error);
+    if (status != BR_OK) {
+        br_pipeline_destroy(&pipeline);
+        return status;
+    }
     sql_diagnostics_sort(diagnostics);
     uint32_t errors = diagnostics->error_count;
     if (errors == 0 && options != NULL && options->select != NULL) {
@@ -373,6 +384,23 @@ enum br_status br_pipeline_load(const char *path, const char *text, const struct
     }
     br_pipeline_destroy(&pipeline);
     return br_error_set(error, BR_DATA, "%s: %u error%s", path, errors, errors == 1 ? "" : "s");
+}
+
+enum br_status br_pipeline_change(const struct br_pipeline *pipeline, const struct br_plan_changes *changes,
+                                  struct br_pipeline **ret_pipeline, struct br_error *error) {
+    struct br_pipeline_options options = {.name = pipeline->name,
+                                          .descriptor_sets = pipeline->descriptor_sets,
+                                          .descriptor_set_count = pipeline->descriptor_set_count,
+                                          .stored = true,
+                                          .changes = changes};
+    struct br_diagnostics *diagnostics = br_diagnostics_create(pipeline->path, pipeline->text);
+    enum br_status status =
+        br_pipeline_load(pipeline->path, pipeline->text, &options, diagnostics, ret_pipeline, error);
+    if (status != BR_OK && diagnostics->count != 0)
+        status = br_error_set(error, BR_DATA, "pipeline %s can't be planned again: %s", pipeline->name,
+                              diagnostics->list[0].message);
+    br_diagnostics_destroy(&diagnostics);
+    return status;
 }
 
 void br_pipeline_destroy(struct br_pipeline **pipeline) {

@@ -219,9 +219,11 @@ struct br_pipeline {
     const struct br_row_type **types; // CREATE TYPE … AS (…)
     uint32_t type_count;
     struct br_descriptors *descriptors; // owned: derived messages and those of the files
-    struct br_query *select;            // the SELECT over the tables that it was loaded with: order, limit; NULL: none
-    uint64_t plan_hash;                 // over everything that decides results: equal hashes give equal digests
-    struct br_arena *arena;             // owned; holds all of this
+    bool lateness_set;                  // all views with windows have lateness_us, whatever the text says
+    int64_t lateness_us;
+    struct br_query *select; // the SELECT over the tables that it was loaded with: order, limit; NULL: none
+    uint64_t plan_hash;      // over everything that decides results: equal hashes give equal digests
+    struct br_arena *arena;  // owned; holds all of this
 };
 
 // An ad-hoc SELECT bound against a pipeline's views. Nodes are of its own; scans name the views they read. That of

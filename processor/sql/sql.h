@@ -27,6 +27,19 @@ void br_diagnostics_destroy(struct br_diagnostics **diagnostics);
 // line.
 void br_diagnostics_print(const struct br_diagnostics *diagnostics, bool json, struct br_buffer *out);
 
+// How a replay plans a pipeline otherwise than its text says. All of it shows in the plan hash.
+struct br_plan_changes {
+    // Views to keep. What they stand on is planned into them, as plain views are; tables that they don't read are not
+    // the pipeline's any more. only_count 0: all.
+    const char *const *only;
+    size_t only_count;
+    // Only rows whose key matches: a condition over key columns of every view that is kept (any columns of a view
+    // without key), pushed down to the tables (narrow.c). A row for which it fails doesn't match. NULL: all rows.
+    const char *key;
+    bool lateness_set; // every view with windows gets lateness_us
+    int64_t lateness_us;
+};
+
 struct br_pipeline_options {
     const char *name; // NULL: SET braid.pipeline, else the file's name without folder and ".sql"
     const char *const
@@ -44,26 +57,33 @@ struct br_pipeline_options {
     // Conditions that will be bound to its tables (br_condition_bind): they may mention nested fields.
     const char *const *conditions;
     size_t condition_count;
+    const struct br_plan_changes *changes; // NULL: none
 };
 // BR_DATA when the file has errors (they are in diagnostics); a pipeline is returned only without errors.
 enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,
                                 struct br_diagnostics *diagnostics, struct br_pipeline **ret_pipeline,
                                 struct br_error *error) BR_MUST_CHECK;
+// The same text, with its descriptors, planned again with these changes (not those it had). BR_DATA in words when they
+// can't be made.
+enum br_status br_pipeline_change(const struct br_pipeline *pipeline, const struct br_plan_changes *changes,
+                                  struct br_pipeline **ret_pipeline, struct br_error *error) BR_MUST_CHECK;
 void br_pipeline_destroy(struct br_pipeline **pipeline);
 // One SELECT (or TABLE v) over the pipeline's views.
 enum br_status br_query_bind(const struct br_pipeline *pipeline, const char *text, struct br_diagnostics *diagnostics,
                              struct br_query **ret_query, struct br_error *error) BR_MUST_CHECK;
 void br_query_destroy(struct br_query **query);
 
-// A condition over the columns of one table ("region = 'EU' AND amount > 10"), as in WHERE.
+// A condition over the columns of one table or view ("region = 'EU' AND amount > 10"), as in WHERE.
 struct br_condition {
-    const struct br_table *table;
-    struct br_expr *expr; // boolean, over the table's columns
+    struct br_expr *expr; // boolean, over the columns
     struct br_arena *arena;
 };
 enum br_status br_condition_bind(const struct br_pipeline *pipeline, const struct br_table *table, const char *text,
                                  struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
                                  struct br_error *error) BR_MUST_CHECK;
+enum br_status br_condition_bind_view(const struct br_pipeline *pipeline, const struct br_view *view, const char *text,
+                                      struct br_diagnostics *diagnostics, struct br_condition **ret_condition,
+                                      struct br_error *error) BR_MUST_CHECK;
 void br_condition_destroy(struct br_condition **condition);
 
 // The operator tree of every view: keys, append-only marks, windows and when they close, state tables, what joins

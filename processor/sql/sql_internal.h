@@ -93,9 +93,10 @@ struct sql_binder {
     struct sql_cast *casts;
     const char **paths; // dotted names in the file, which may mean nested fields
     uint32_t path_count;
-    struct br_view *view;              // being bound
-    const struct br_pipeline *queried; // ad-hoc queries: whose views are read
-    bool history;                      // a SELECT over tables and views from their beginning to a fixed end
+    struct br_view *view;                  // being bound
+    const struct br_pipeline *queried;     // ad-hoc queries: whose views are read
+    const struct br_plan_changes *changes; // NULL: none
+    bool history;                          // a SELECT over tables and views from their beginning to a fixed end
     uint32_t node_count, depth;
 };
 
@@ -297,6 +298,12 @@ void sql_prune(struct sql_binder *binder, struct br_node *root);
 void sql_collect_select_paths(struct sql_binder *binder, const char *text);
 // Replaces the pipeline's views by the SELECT of the options; false after an error in it.
 bool sql_bind_history(struct sql_binder *binder, const struct br_pipeline_options *options);
+// A condition over the columns of a row type, as in WHERE; NULL after an error.
+struct br_expr *sql_bind_condition(struct sql_binder *binder, const char *relation, const struct br_row_type *row_type,
+                                   const char *text);
+
+// --- narrow.c: makes the binder's changes, but for lateness, to what was bound. BR_DATA in words.
+enum br_status sql_narrow(struct sql_binder *binder, struct br_error *error) BR_MUST_CHECK;
 
 // --- plan.c: after binding: nodes in order, used columns, state tables, signatures, plan hash
 void sql_number_nodes(struct sql_binder *binder, struct br_node **roots, uint32_t root_count,

@@ -135,8 +135,8 @@ class Nats:
     def stream(self, name):
         return self.api(f"STREAM.INFO.{name}")["state"]
 
-    def messages(self, stream, subject):
-        """Every message of a subject, in order: (sequence, payload)."""
+    def stored(self, stream, subject):
+        """Every message of a subject, in order, as a Message with its sequence."""
         sequence = 1
         while True:
             try:
@@ -145,5 +145,13 @@ class Nats:
                 if "10037" in str(error):  # no message found
                     return
                 raise
-            yield found["seq"], base64.b64decode(found.get("data", ""))
+            message = Message(found["subject"], "", base64.b64decode(found.get("hdrs", "")).decode(),
+                              base64.b64decode(found.get("data", "")))
+            message.sequence = found["seq"]
+            yield message
             sequence = found["seq"] + 1
+
+    def messages(self, stream, subject):
+        """Every message of a subject, in order: (sequence, payload)."""
+        for message in self.stored(stream, subject):
+            yield message.sequence, message.payload

@@ -230,6 +230,51 @@ Test(job, wishes_are_refused_in_words_when_the_phase_does_not_allow_them) {
         cr_assert_eq(wish(id, w), BR_DATA);
 }
 
+Test(job, how_to_compare_is_part_of_the_wish) {
+    const char *id = create();
+    Braid__V1__Tolerance tolerance, *tolerances[] = {&tolerance};
+    braid__v1__tolerance__init(&tolerance);
+    tolerance.column = (char *)"totals.mean";
+    tolerance.absolute = 0.5;
+    become(id, PHASE(DONE));
+    struct br_job_gates gates = {.samples = 3, .tolerances = tolerances, .tolerance_count = 1};
+    cr_assert_eq(br_jobs_wish(jobs, id, WISH(COMPARE), &gates, noon, NULL, &error), BR_OK, "%s", error.message);
+    struct br_job job = read_job(id);
+    cr_assert(job.record->samples == 3 && job.record->n_tolerances == 1);
+    cr_assert_str_eq(job.record->tolerances[0]->column, "totals.mean");
+    cr_assert_eq(job.record->tolerances[0]->absolute, 0.5);
+    br_job_free(&job);
+}
+
+Test(job, one_that_is_made_with_a_lease_is_its_workers) {
+    char id[BR_JOB_ID_SIZE];
+    struct br_job job;
+    bool claimed;
+    Braid__V1__ReplayJob record = record_of("a");
+    record.worker = (char *)"mine";
+    cr_assert_eq(br_jobs_create(jobs, &record, noon, id, &error), BR_OK);
+    cr_assert_eq(br_jobs_claim_any(jobs, "another", after(BR_JOB_LEASE_US - 1), &job, &claimed, &error), BR_OK);
+    cr_assert_not(claimed);
+    cr_assert_eq(br_jobs_claim_any(jobs, "another", after(BR_JOB_LEASE_US), &job, &claimed, &error), BR_OK);
+    cr_assert(claimed, "its worker has died");
+    br_job_free(&job);
+}
+
+Test(job, only_the_record_of_a_dropped_job_is_forgotten) {
+    char first[BR_JOB_ID_SIZE];
+    snprintf(first, sizeof first, "%s", create());
+    create();
+    cr_assert_eq(br_jobs_forget(jobs, first, &error), BR_OK);
+    become(first, PHASE(DROPPED)); // it was there
+    cr_assert_eq(br_jobs_forget(jobs, first, &error), BR_OK);
+    cr_assert_eq(br_jobs_forget(jobs, first, &error), BR_OK);
+    struct br_job_list list;
+    cr_assert_eq(br_jobs_list(jobs, &list, &error), BR_OK);
+    cr_assert(list.count == 1 && strcmp(list.jobs[0].record->id, "r2") == 0);
+    br_job_list_free(&list);
+    cr_assert_str_eq(create(), "r3", "ids go on");
+}
+
 Test(job, a_job_that_only_verifies_cannot_be_promoted) {
     char id[BR_JOB_ID_SIZE];
     Braid__V1__ReplayJob record = record_of("a");

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// See selection.h.
+#include "replay/selection.h"
+
+#include "processor/pipeline_text.h"
+#include "processor/sql/sql.h"
+
+bool br_selection_is_part(const Braid__V1__ReplayJob *job) {
+    return job->n_only != 0 || job->key[0] != '\0';
+}
+
+enum br_status br_selection_plan(const struct br_pipeline *pipeline, const Braid__V1__ReplayJob *job,
+                                 struct br_pipeline **ret_pipeline, struct br_pipeline **ret_whole,
+                                 struct br_error *error) {
+    // A lateness that the pipeline was promoted with stays.
+    struct br_plan_changes changes = {.lateness_set = job->lateness_us >= 0 || pipeline->lateness_set,
+                                      .lateness_us = job->lateness_us >= 0 ? job->lateness_us : pipeline->lateness_us};
+    *ret_pipeline = *ret_whole = NULL;
+    if (!br_selection_is_part(job) && job->lateness_us < 0)
+        return BR_OK;
+    struct br_pipeline *whole = NULL;
+    if (job->key[0] != '\0') {
+        BR_TRY(br_pipeline_change(pipeline, &changes, &whole, error));
+        changes.key = job->key;
+    }
+    changes.only = (const char *const *)job->only;
+    changes.only_count = job->n_only;
+    enum br_status status = br_pipeline_change(pipeline, &changes, ret_pipeline, error);
+    if (status != BR_OK)
+        br_pipeline_destroy(&whole);
+    else
+        *ret_whole = whole;
+    return status;
+}
+
+enum br_status br_selection_check(struct br_log *log, const char *pipeline_name, const struct br_pipeline *pipeline,
+                                  const Braid__V1__ReplayJob *job, struct br_error *error) {
+    struct br_pipeline *stored = NULL, *own = NULL, *whole = NULL;
+    if (!br_selection_is_part(job))
+        return BR_OK;
+    if (pipeline == NULL)
+        BR_TRY(br_pipeline_text_load(log, pipeline_name, job->base_plan_hash, &stored, error));
+    pipeline = pipeline == NULL ? stored : pipeline;
+    enum br_status status = pipeline == NULL ? BR_OK : br_selection_plan(pipeline, job, &own, &whole, error);
+    br_pipeline_destroy(&own);
+    br_pipeline_destroy(&whole);
+    br_pipeline_destroy(&stored);
+    return status;
+}
