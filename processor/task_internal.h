@@ -125,6 +125,8 @@ const Braid__V1__InputPosition *task_base_position(const struct br_task *task, u
                                                    const Braid__V1__Commit *base);
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
+// What the graph gives goes to the emit of this epoch, and to the tap.
+struct br_sink task_sink(struct br_task *task);
 // Between epochs, with nothing outstanding (X10).
 enum br_status task_flush(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_flush_when_due(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
