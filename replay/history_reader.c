@@ -15,6 +15,9 @@
 // Beyond this no block is decoded before something is consumed. An epoch takes less, or one more message (fetch.c).
 #define SHOWN_BYTES_MAX ((size_t)4 << 20)
 #define SHOWN_MESSAGES_MAX ((size_t)1 << 20)
+// Small messages take more memory as messages than as bytes: what most epochs need is shown, and twice as much whenever
+// it is asked for again before anything was consumed.
+#define SHOWN_MESSAGES_FIRST ((size_t)1 << 16)
 #define ENTER_TRIES_MAX 8
 #define TELL_EVERY 256 // failed looks
 
@@ -37,6 +40,8 @@ struct history_reader {
     struct br_archive *import, *archive;
     struct br_window window;
     size_t shown_bytes;
+    size_t messages_max; // shown
+    bool asked;          // since something was consumed
     struct holder *pool;
     bool failed;
     struct br_error error;
@@ -313,7 +318,7 @@ static enum br_status read_stream(struct history_reader *reader, bool *ret_more,
 static enum br_status read_on(struct history_reader *reader, struct br_error *error) {
     bool more = true;
     while (more && !at_end(reader)) {
-        if (reader->shown_bytes >= SHOWN_BYTES_MAX || br_window_shown(&reader->window) >= SHOWN_MESSAGES_MAX)
+        if (reader->shown_bytes >= SHOWN_BYTES_MAX || br_window_shown(&reader->window) >= reader->messages_max)
             return BR_OK;
         if (reader->segment != NULL)
             BR_TRY(read_segment(reader, error));
@@ -331,6 +336,10 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
                                   struct br_error *error) {
     struct history_reader *reader = history_reader(base);
     struct br_error why;
+    if (reader->asked && br_window_shown(&reader->window) >= reader->messages_max &&
+        reader->messages_max < SHOWN_MESSAGES_MAX)
+        reader->messages_max *= 2;
+    reader->asked = true;
     enum br_status status = reader->failed ? BR_FATAL : read_on(reader, &why);
     if (status == BR_FATAL || status == BR_DATA) {
         if (!reader->failed)
@@ -352,6 +361,8 @@ static void reader_consume(struct br_reader *base, size_t count) {
     struct history_reader *reader = history_reader(base);
     const struct br_log_message *messages = reader->window.items + reader->window.consumed;
     size_t of_stream = 0;
+    reader->asked = count == 0;
+    reader->messages_max = SHOWN_MESSAGES_FIRST;
     br_window_consume(&reader->window, count);
     for (size_t i = 0; i < count; i++) {
         reader->shown_bytes -= messages[i].payload.len;
@@ -457,6 +468,7 @@ enum br_status history_reader_open(const struct br_history *history, struct br_l
     reader->prehistory = prehistory;
     reader->next = first_sequence == 0 ? 1 : first_sequence;
     reader->stop = stop_sequence;
+    reader->messages_max = SHOWN_MESSAGES_FIRST;
     enum br_status status = history_list(history, table, BR_SEGMENT_IMPORT, &reader->import, error);
     if (status == BR_OK)
         status = history_list(history, table, BR_SEGMENT_STREAM, &reader->archive, error);

@@ -124,6 +124,34 @@ static void tell(const struct br_host *host, const char *what, const struct br_e
     br_log_line(BR_LEVEL_WARN, what, BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", error->message));
 }
 
+struct job_thread {
+    struct br_host *host;
+    char id[BR_JOB_ID_SIZE];
+};
+
+static void *run_job(void *context) {
+    struct job_thread *job = context;
+    struct br_error error;
+    if (br_runner_run(&job->host->runner, job->id, &error) != BR_OK)
+        tell(job->host, "left a replay", &error);
+    return NULL;
+}
+
+// In a thread of its own, whose priority is lowered. False: there is no thread to be had; the lease runs out by itself.
+static bool run_claimed(struct br_host *host, const char *id) {
+    struct job_thread job = {.host = host};
+    pthread_t thread;
+    snprintf(job.id, sizeof job.id, "%s", id);
+    br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
+                BR_STR("replay", id));
+    int code = pthread_create(&thread, NULL, run_job, &job);
+    if (code == 0)
+        pthread_join(thread, NULL);
+    else
+        br_log_line(BR_LEVEL_WARN, "no thread to run a replay in", BR_STR("why", strerror(code)));
+    return code == 0;
+}
+
 static void look_once(struct br_host *host, bool *ret_worked) {
     struct br_job job;
     struct br_error error;
@@ -136,14 +164,8 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     }
     if (!claimed)
         return;
-    *ret_worked = true;
-    char id[BR_JOB_ID_SIZE];
-    snprintf(id, sizeof id, "%s", job.record->id);
+    *ret_worked = run_claimed(host, job.record->id);
     br_job_free(&job);
-    br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
-                BR_STR("replay", id));
-    if (br_runner_run(&host->runner, id, &error) != BR_OK)
-        tell(host, "left a replay", &error);
 }
 
 // K1 of schedule.h: whoever is first.
@@ -215,6 +237,7 @@ enum br_status br_host_start(const struct br_host_options *options, struct br_ho
                                               .worker = options->worker,
                                               .state_budget_bytes = options->state_budget_bytes,
                                               .stop = &host->stop,
+                                              .background = true,
                                               .promoted = promoted,
                                               .context = host};
     int code = pthread_create(&host->thread, NULL, run_host, host);

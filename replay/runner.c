@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See runner.h. Each wish is a function here that brings the job to its next phase.
+#define _GNU_SOURCE // SCHED_IDLE
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
@@ -9,8 +10,10 @@
 #include "replay/selection.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define RENEW_US INT64_C(500000)
@@ -19,6 +22,7 @@
 #define LIVE_LAG_MAX 2000 // messages; a replay that is to stay behind live yields beyond it
 #define YIELD_US 50000
 #define ASK_LIVE_US INT64_C(200000)
+#define BACKGROUND_NICE 10
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -220,6 +224,16 @@ enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error
         BR_TRY(run_tick(run, ret_go_on, error));
     }
     return BR_OK;
+}
+
+// On Linux both are of the calling thread. Without them the replay runs all the same. A thread of SCHED_IDLE makes room
+// at once when any other one has something to do.
+static void give_way(const struct run *run) {
+    static const struct sched_param none;
+    if (!run->options->background)
+        return;
+    if (!run->job.record->behind_live || sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+        (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
 // --- the lineage
@@ -486,8 +500,9 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
             BR_TRY(check_verified(run, error));
     }
     BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
-    // Whoever rolls back, verifies or takes over after us needs it.
-    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
+    if (!run->job.record->dry_run)
+        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));
@@ -571,6 +586,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
         return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
                          error);
     case WISH(COMPARE):
+        give_way(run);
         return compare(run, error);
     case WISH(PROMOTE):
         if (record->phase == PHASE(PROMOTING))
@@ -585,6 +601,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
     default:
         break;
     }
+    give_way(run);
     if (record->mode != BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY)
         return recompute(run, error);
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));

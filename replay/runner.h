@@ -26,6 +26,9 @@ struct br_runner_options {
     const char *worker;
     size_t state_budget_bytes;
     const volatile bool *stop;
+    // Recomputing, verifying and comparing give way to the live pipeline: the calling thread's priority is lowered, for
+    // good (it takes a privilege to raise it again). So the thread ends with the run.
+    bool background;
     // Takes the task of a lineage that has taken the outputs over, and goes on with it; NULL: it is stopped, and the
     // worker that was the owner finds its state in the folder or rebuilds it from the log.
     void (*promoted)(void *context, const struct br_successor *take_successor);

@@ -144,7 +144,7 @@ static enum br_status conclude(struct run *run, uint64_t first_bad, struct br_bu
     return run_change(run, put_finding, &finding, error);
 }
 
-static enum br_status open_shadow_task(struct run *run, struct br_task **ret_task, struct br_error *error) {
+static enum br_status open_verifier(struct run *run, struct br_task **ret_task, struct br_error *error) {
     struct br_task_options options = {.pipeline = run->base.pipeline,
                                       .log = run->log,
                                       .clock = br_clock_system(),
@@ -213,15 +213,12 @@ enum br_status run_verify(struct run *run, struct br_error *error) {
     BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->base, error));
     BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, run->id, run->shadow_path,
                                 sizeof run->shadow_path, error));
-    struct br_task *shadow = NULL;
-    enum br_status status = open_shadow_task(run, &shadow, error);
-    run->verifier = shadow;
+    enum br_status status = open_verifier(run, &run->verifier, error);
     if (status == BR_OK) {
         run_begin_pace(run);
-        status = follow_all(run, shadow, error);
+        status = follow_all(run, run->verifier, error);
     }
-    run->verifier = NULL;
-    br_task_destroy(&shadow);
+    br_task_destroy(&run->verifier);
     if (status == BR_OK && run->job.record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE)
         status = br_store_remove(run->shadow_path, error); // all that it was good for is known
     return status;

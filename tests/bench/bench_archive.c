@@ -6,6 +6,7 @@
 // of wall time of this one thread when writing (fsync included), when reading alone, and when q1 runs over what is
 // read: decode, gates, operators, digests, encoding; output dropped. Goals are printed beside the numbers.
 #include "cli/cli.h"
+#include "measure.h"
 #include "nexmark.h"
 #include "processor/emit.h"
 #include "processor/input.h"
@@ -14,7 +15,6 @@
 #include "state/table.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS 4000000
@@ -23,29 +23,6 @@
 #define GOAL_RATIO 0.35
 #define GOAL_Q1 3e6
 #define START_US INT64_C(1767225600000000)
-
-static void must(enum br_status status, const struct br_error *error) {
-    if (status != BR_OK) {
-        fprintf(stderr, "bench_archive: %s\n", error->message);
-        exit(1);
-    }
-}
-
-struct spent {
-    double seconds, cpu_seconds; // of wall time; of this thread on a core
-};
-
-static struct spent now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return (struct spent){(double)br_clock_system()->mono(br_clock_system()).us / 1e6,
-                          (double)time.tv_sec + (double)time.tv_nsec / 1e9};
-}
-
-static struct spent since(struct spent begin) {
-    struct spent end = now();
-    return (struct spent){end.seconds - begin.seconds, end.cpu_seconds - begin.cpu_seconds};
-}
 
 struct bench {
     struct br_pipeline *pipeline;
@@ -72,16 +49,17 @@ static void load(struct bench *bench) {
              bench->framed ? "layout = 'delimited', " : "", options);
     struct br_pipeline_options names = {.name = "bench"};
     struct br_diagnostics *diagnostics = br_diagnostics_create("q1.sql", sql);
-    must(br_pipeline_load("q1.sql", sql, &names, diagnostics, &bench->pipeline, &error), &error);
+    bench_must(br_pipeline_load("q1.sql", sql, &names, diagnostics, &bench->pipeline, &error), &error);
     br_diagnostics_destroy(&diagnostics);
-    must(br_history_create(bench->pipeline, &bench->history, &error), &error);
-    must(br_archive_folder(bench->folder, bench->pipeline->name, "bid", BR_SEGMENT_STREAM, bench->segments, &error),
-         &error);
+    bench_must(br_history_create(bench->pipeline, &bench->history, &error), &error);
+    bench_must(
+        br_archive_folder(bench->folder, bench->pipeline->name, "bid", BR_SEGMENT_STREAM, bench->segments, &error),
+        &error);
     static const char *const subjects[] = {"bench.bid"};
     bench->sim = br_sim_create(NULL); // an empty stream behind the archive
-    must(br_sim_add_stream(bench->sim, "IN", subjects, 1, &error), &error);
+    bench_must(br_sim_add_stream(bench->sim, "IN", subjects, 1, &error), &error);
     bench->log = br_sim_connect(bench->sim, false);
-    must(br_log_stream_info(bench->log, "IN", &bench->stream, &error), &error);
+    bench_must(br_log_stream_info(bench->log, "IN", &bench->stream, &error), &error);
 }
 
 // --- writing
@@ -90,11 +68,11 @@ static void seal(struct bench *bench, struct br_segment_writer **writer, uint64_
     struct br_segment_info info;
     struct br_error error;
     uint64_t to = br_segment_so_far(*writer)->last;
-    must(br_segment_seal(writer, from, to, &info, &error), &error);
+    bench_must(br_segment_seal(writer, from, to, &info, &error), &error);
     bench->file_bytes += info.file_bytes;
 }
 
-static struct spent write_all(struct bench *bench, const struct br_nexmark_events *events) {
+static struct bench_spent write_all(struct bench *bench, const struct br_nexmark_events *events) {
     struct br_segment_info identity = {.kind = BR_SEGMENT_STREAM, .created = bench->stream.created};
     struct br_segment_writer *writer = NULL;
     struct br_buffer frame = {0};
@@ -104,8 +82,8 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
     strcpy(identity.table, "bid");
     strcpy(identity.source, "IN");
     strcpy(identity.subject, "bench.bid");
-    must(br_archive_lock(bench->segments, &lock, &error), &error);
-    struct spent begin = now();
+    bench_must(br_archive_lock(bench->segments, &lock, &error), &error);
+    struct bench_spent begin = bench_spent_now();
     uint64_t from = 1;
     size_t step = bench->framed ? FRAME : 1;
     for (size_t i = 0; i < events->event_count; i += step) {
@@ -125,10 +103,10 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
                                          .sequence = ++bench->messages,
                                          .timestamp = {events->at_us[i] + 800 + (int64_t)jitter}};
         if (writer == NULL)
-            must(br_segment_create(bench->segments, &identity, bench->framed,
-                                   bench->pipeline->tables[0].row_type.message, &writer, &error),
-                 &error);
-        must(br_segment_add(writer, &message, &error), &error);
+            bench_must(br_segment_create(bench->segments, &identity, bench->framed,
+                                         bench->pipeline->tables[0].row_type.message, &writer, &error),
+                       &error);
+        bench_must(br_segment_add(writer, &message, &error), &error);
         bench->payload_bytes += payload.len;
         if (br_segment_so_far(writer)->payload_bytes >= BR_ARCHIVE_SEGMENT_BYTES) {
             seal(bench, &writer, from);
@@ -137,7 +115,7 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
     }
     if (writer != NULL)
         seal(bench, &writer, from);
-    struct spent spent = since(begin);
+    struct bench_spent spent = bench_spent_since(begin);
     br_archive_unlock(&lock);
     br_buffer_free(&frame);
     return spent;
@@ -148,21 +126,21 @@ static struct spent write_all(struct bench *bench, const struct br_nexmark_event
 static struct br_reader *open_reader(struct bench *bench) {
     struct br_reader *reader;
     struct br_error error;
-    must(br_history_open_input(bench->history, bench->log, &bench->pipeline->tables[0], &bench->stream, 0, 0,
-                               bench->messages, &reader, &error),
-         &error);
+    bench_must(br_history_open_input(bench->history, bench->log, &bench->pipeline->tables[0], &bench->stream, 0, 0,
+                                     bench->messages, &reader, &error),
+               &error);
     return reader;
 }
 
-static struct spent read_all(struct bench *bench) {
+static struct bench_spent read_all(struct bench *bench) {
     struct br_error error;
     uint64_t messages = 0, bytes = 0;
-    struct spent begin = now();
+    struct bench_spent begin = bench_spent_now();
     struct br_reader *reader = open_reader(bench);
     while (!br_reader_caught_up(reader)) {
         const struct br_log_message *list;
         size_t count;
-        must(br_reader_peek(reader, &list, &count, &error), &error);
+        bench_must(br_reader_peek(reader, &list, &count, &error), &error);
         for (size_t i = 0; i < count; i++)
             bytes += list[i].payload.len;
         messages += count;
@@ -171,7 +149,7 @@ static struct spent read_all(struct bench *bench) {
     }
     BR_CHECK(messages == bench->messages && bytes == bench->payload_bytes);
     br_reader_close(&reader);
-    return since(begin);
+    return bench_spent_since(begin);
 }
 
 // --- q1, driven as the task drives it
@@ -196,18 +174,19 @@ static enum br_status reject(void *context, const struct br_table *table, uint32
     return br_emit_reject(engine->emit, table, origin, reason, detail, error);
 }
 
-static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
+static struct bench_spent run_q1(struct bench *bench, uint64_t *ret_rows) {
     struct engine engine = {0};
     struct br_error error;
     struct br_store *store;
     char path[128];
     snprintf(path, sizeof path, "%s/state", bench->folder);
-    must(br_store_open_rocksdb(path, (size_t)64 << 20, &store, &error), &error);
-    must(br_state_create(store, (size_t)256 << 20, &engine.state, &error), &error);
-    must(br_emit_create(bench->pipeline, "live", (size_t)1 << 20, &engine.emit, &error), &error);
+    bench_must(br_store_open_rocksdb(path, (size_t)64 << 20, &store, &error), &error);
+    bench_must(br_state_create(store, (size_t)256 << 20, &engine.state, &error), &error);
+    bench_must(br_emit_create(bench->pipeline, "live", (size_t)1 << 20, &engine.emit, &error), &error);
     br_emit_set_silent(engine.emit, true);
-    must(br_graph_create(bench->pipeline, engine.state, br_emit_sink(engine.emit), &engine.graph, &error), &error);
-    must(br_input_create(&bench->pipeline->tables[0], false, &engine.input, &error), &error);
+    bench_must(br_graph_create(bench->pipeline, engine.state, br_emit_sink(engine.emit), &engine.graph, &error),
+               &error);
+    bench_must(br_input_create(&bench->pipeline->tables[0], false, &engine.input, &error), &error);
     struct br_arena *arena = br_arena_create();
     struct br_events events = {0};
     struct br_event_time before = {BR_EVENT_TIME_MIN}, after = before, highest = before;
@@ -215,12 +194,12 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
     uint64_t digest = 0, rows = 0, number = 0;
     size_t epoch_messages = bench->framed ? EPOCH_MESSAGES / FRAME : EPOCH_MESSAGES;
     *ret_rows = 0;
-    struct spent begin = now();
+    struct bench_spent begin = bench_spent_now();
     struct br_reader *reader = open_reader(bench);
     while (!br_reader_caught_up(reader) || br_reader_pending(reader) != 0) {
         const struct br_log_message *list;
         size_t count;
-        must(br_reader_peek(reader, &list, &count, &error), &error);
+        bench_must(br_reader_peek(reader, &list, &count, &error), &error);
         count = count < epoch_messages ? count : epoch_messages;
         br_arena_reset(arena);
         events.count = 0;
@@ -232,10 +211,10 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
                                          .arena = arena};
         br_emit_begin(engine.emit, number, &events);
         before = after;
-        must(br_input_run(engine.input, list, count, engine.epoch.now, &events, &intake, &highest, &rows, &error),
-             &error);
+        bench_must(br_input_run(engine.input, list, count, engine.epoch.now, &events, &intake, &highest, &rows, &error),
+                   &error);
         after.us = highest.us - bench->pipeline->tables[0].watermark_delay_us;
-        must(br_graph_end_epoch(engine.graph, &engine.epoch, &error), &error);
+        bench_must(br_graph_end_epoch(engine.graph, &engine.epoch, &error), &error);
         br_emit_finish(engine.emit, "", digest);
         digest = br_emit_digest(engine.emit);
         *ret_rows += br_emit_rows(engine.emit);
@@ -243,7 +222,7 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
         br_reader_consume(reader, count);
         br_reader_release(reader);
     }
-    struct spent spent = since(begin);
+    struct bench_spent spent = bench_spent_since(begin);
     br_reader_close(&reader);
     br_input_destroy(&engine.input);
     br_graph_destroy(&engine.graph);
@@ -254,7 +233,7 @@ static struct spent run_q1(struct bench *bench, uint64_t *ret_rows) {
     return spent;
 }
 
-static void tell(const char *layout, const char *what, double count, struct spent spent) {
+static void tell(const char *layout, const char *what, double count, struct bench_spent spent) {
     printf("archive %-9s  %-5s %7.3f M events/s (%7.3f M per CPU second)\n", layout, what, count / spent.seconds / 1e6,
            count / spent.cpu_seconds / 1e6);
 }
@@ -264,9 +243,9 @@ static void run(const struct br_nexmark_events *events, bool framed) {
     struct br_error error;
     snprintf(bench.folder, sizeof bench.folder, "/tmp/braid-bench-%ld", (long)getpid());
     load(&bench);
-    struct spent written = write_all(&bench, events), read = read_all(&bench);
+    struct bench_spent written = write_all(&bench, events), read = read_all(&bench);
     uint64_t rows;
-    struct spent q1 = run_q1(&bench, &rows);
+    struct bench_spent q1 = run_q1(&bench, &rows);
     double count = (double)bench.events, ratio = (double)bench.file_bytes / (double)bench.payload_bytes;
     BR_CHECK(rows == bench.events);
     const char *layout = framed ? "delimited" : "single";
@@ -281,7 +260,7 @@ static void run(const struct br_nexmark_events *events, bool framed) {
     br_log_close(&bench.log);
     br_sim_destroy(&bench.sim);
     br_pipeline_destroy(&bench.pipeline);
-    must(br_store_remove(bench.folder, &error), &error);
+    bench_must(br_store_remove(bench.folder, &error), &error);
 }
 
 int main(int argc, char **argv) {

@@ -6,6 +6,7 @@
 // RocksDB in a temporary folder. What is printed is events per second of wall time of this one thread, and the goal of
 // the case.
 #include "cli/cli.h"
+#include "measure.h"
 #include "nexmark.h"
 #include "processor/emit.h"
 #include "processor/input.h"
@@ -35,13 +36,6 @@ struct bench {
     uint64_t number, digest, rows_out;
     char folder[64];
 };
-
-static void must(enum br_status status, const struct br_error *error) {
-    if (status != BR_OK) {
-        fprintf(stderr, "bench_engine: %s\n", error->message);
-        exit(1);
-    }
-}
 
 static double now(void) {
     return (double)br_clock_system()->mono(br_clock_system()).us / 1e6;
@@ -77,18 +71,19 @@ static void open_bench(struct bench *bench, const char *sql, size_t budget) {
         exit(1);
     snprintf(bench->folder, sizeof bench->folder, "/tmp/braid-bench-%ld", (long)getpid());
     struct br_store *store;
-    must(br_store_open_rocksdb(bench->folder, (size_t)64 << 20, &store, &error), &error);
-    must(br_state_create(store, budget, &bench->state, &error), &error);
-    must(br_emit_create(bench->pipeline, "live", PAYLOAD_MAX, &bench->emit, &error), &error);
+    bench_must(br_store_open_rocksdb(bench->folder, (size_t)64 << 20, &store, &error), &error);
+    bench_must(br_state_create(store, budget, &bench->state, &error), &error);
+    bench_must(br_emit_create(bench->pipeline, "live", PAYLOAD_MAX, &bench->emit, &error), &error);
     br_emit_set_silent(bench->emit, true);
-    must(br_graph_create(bench->pipeline, bench->state, br_emit_sink(bench->emit), &bench->graph, &error), &error);
+    bench_must(br_graph_create(bench->pipeline, bench->state, br_emit_sink(bench->emit), &bench->graph, &error),
+               &error);
     uint32_t tables = bench->pipeline->table_count;
     bench->inputs = br_calloc(tables, sizeof(struct br_input *));
     bench->before = br_calloc(tables, sizeof *bench->before);
     bench->after = br_calloc(tables, sizeof *bench->after);
     bench->highest = br_calloc(tables, sizeof *bench->highest);
     for (uint32_t t = 0; t < tables; t++) {
-        must(br_input_create(&bench->pipeline->tables[t], false, &bench->inputs[t], &error), &error);
+        bench_must(br_input_create(&bench->pipeline->tables[t], false, &bench->inputs[t], &error), &error);
         bench->before[t].us = bench->after[t].us = bench->highest[t].us = BR_EVENT_TIME_MIN;
     }
 }
@@ -107,22 +102,22 @@ static void run_epoch(struct bench *bench, uint32_t table, const struct br_log_m
     memcpy(bench->before, bench->after, bench->pipeline->table_count * sizeof *bench->before);
     struct br_intake intake = {bench, take, reject};
     uint64_t rows = 0;
-    must(br_input_run(bench->inputs[table], messages, count, bench->epoch.now, &bench->events, &intake,
-                      &bench->highest[table], &rows, &error),
-         &error);
+    bench_must(br_input_run(bench->inputs[table], messages, count, bench->epoch.now, &bench->events, &intake,
+                            &bench->highest[table], &rows, &error),
+               &error);
     if (rows != count) {
         fprintf(stderr, "bench_engine: %" PRIu64 " of %zu events were quarantined\n", count - rows, count);
         exit(1);
     }
     if (source->event_time >= 0)
         bench->after[table].us = bench->highest[table].us - source->watermark_delay_us;
-    must(br_graph_end_epoch(bench->graph, &bench->epoch, &error), &error);
+    bench_must(br_graph_end_epoch(bench->graph, &bench->epoch, &error), &error);
     br_emit_finish(bench->emit, "", bench->digest);
     bench->digest = br_emit_digest(bench->emit);
     bench->rows_out += br_emit_rows(bench->emit);
     br_state_end_epoch(bench->state);
     if (br_state_wants_flush(bench->state))
-        must(br_state_flush(bench->state, bench->number, &error), &error);
+        bench_must(br_state_flush(bench->state, bench->number, &error), &error);
 }
 
 static void close_bench(struct bench *bench) {
@@ -139,7 +134,7 @@ static void close_bench(struct bench *bench) {
     free(bench->before);
     free(bench->after);
     free(bench->highest);
-    must(br_store_remove(bench->folder, &error), &error);
+    bench_must(br_store_remove(bench->folder, &error), &error);
 }
 
 // --- messages

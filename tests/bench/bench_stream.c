@@ -4,54 +4,22 @@
 // [cluster]
 // [--scale=N] [--seconds=N]
 //
-// The worker is production code (task, JetStream log, RocksDB) in this process; feeder and subscriber are plain
-// libnats, as a user's would be.
-#define _GNU_SOURCE // memmem
+// The worker is production code (task, JetStream log, RocksDB) in this process; what flows past it is flow.h's.
 #include "cli/cli.h"
-#include "nexmark.h"
+#include "flow.h"
+#include "measure.h"
 #include "processor/task.h"
 
 #include <inttypes.h>
-#include <nats/nats.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LATENCY_RATE 20000
-#define FRAME_SIZE ((size_t)64 << 10)
 
 static size_t scale = 1;
 static int seconds_wanted = 10;
-
-static void must(enum br_status status, const struct br_error *error) {
-    if (status != BR_OK) {
-        fprintf(stderr, "bench_stream: %s\n", error->message);
-        exit(1);
-    }
-}
-
-static void nats_must(natsStatus status, const char *what) {
-    if (status != NATS_OK) {
-        fprintf(stderr, "bench_stream: %s: %s\n", what, natsStatus_GetText(status));
-        exit(1);
-    }
-}
-
-static int64_t now_us(void) {
-    return br_clock_system()->mono(br_clock_system()).us;
-}
-
-static struct br_log *dial(const char *url) {
-    struct br_error error;
-    struct br_log *log;
-    struct br_connect_options options = {.url = url, .name = "bench"};
-    must(br_log_connect_jetstream(&options, &log, &error), &error);
-    return log;
-}
 
 // --- the worker
 
@@ -62,10 +30,6 @@ struct worker {
     struct br_task_options options;
     char folder[64];
 };
-
-static double seconds_since(int64_t began_us) {
-    return (double)(now_us() - began_us) / 1e6;
-}
 
 static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct worker *worker = context;
@@ -91,7 +55,7 @@ static void open_worker(struct worker *worker, const char *url, const char *sql_
         exit(1);
     if (sql_path == NULL)
         unlink(path);
-    worker->log = dial(url);
+    worker->log = bench_dial(url);
     worker->options = (struct br_task_options){.pipeline = worker->pipeline,
                                                .log = worker->log,
                                                .clock = br_clock_system(),
@@ -99,8 +63,8 @@ static void open_worker(struct worker *worker, const char *url, const char *sql_
                                                .open_store = open_store,
                                                .store_context = worker,
                                                .output_replicas = replicas};
-    must(br_task_create(&worker->options, &worker->task, &error), &error);
-    must(br_task_recover(worker->task, &error), &error);
+    bench_must(br_task_create(&worker->options, &worker->task, &error), &error);
+    bench_must(br_task_recover(worker->task, &error), &error);
 }
 
 static void close_worker(struct worker *worker) {
@@ -108,119 +72,43 @@ static void close_worker(struct worker *worker) {
     br_task_destroy(&worker->task);
     br_log_close(&worker->log);
     br_pipeline_destroy(&worker->pipeline);
-    must(br_store_remove(worker->folder, &error), &error);
+    bench_must(br_store_remove(worker->folder, &error), &error);
 }
 
 // Until `messages` have been consumed and committed. Returns the seconds.
 static double work_off(struct worker *worker, uint64_t messages) {
     struct br_error error;
     struct br_task_status status;
-    int64_t began = now_us();
+    int64_t began = bench_now_us();
     do {
         bool worked;
-        must(br_task_step(worker->task, &worked, &error), &error);
+        bench_must(br_task_step(worker->task, &worked, &error), &error);
         if (!worked)
             br_log_wait(worker->log, 10000);
         br_task_status(worker->task, &status);
     } while (status.messages < messages || status.committed_epoch != status.epoch);
-    return (double)(now_us() - began) / 1e6;
+    return (double)(bench_now_us() - began) / 1e6;
 }
 
 // --- throughput
 
-static void fill_stream(struct br_log *log, const char *stream, const char *subject, uint64_t events, bool packed,
-                        uint64_t *ret_messages) {
-    struct br_error error;
-    struct br_nexmark_options options = {.seed = 1, .start_us = INT64_C(1767225600000000)};
-    struct br_buffer one = {0}, frame = {0};
-    must(br_log_ensure_input(log, stream, subject, &error), &error);
-    *ret_messages = 0;
-    uint64_t made = 0;
-    for (uint64_t n = 0; made < events; n++) {
-        if (br_nexmark_kind_of(n) != BR_NEXMARK_BID)
-            continue;
-        struct br_nexmark_event event;
-        br_nexmark_make(&options, n, &event);
-        br_buffer_clear(&one);
-        br_nexmark_encode(&event, &one);
-        made++;
-        if (packed) {
-            br_buffer_append_varint(&frame, one.len);
-            br_buffer_append(&frame, one.ptr, one.len);
-            if (frame.len < FRAME_SIZE - 200 && made < events)
-                continue;
-        }
-        struct br_log_message message = {.subject = br_slice_of(subject),
-                                         .payload = packed ? br_buffer_slice(&frame) : br_buffer_slice(&one)};
-        must(br_log_publish(log, &message, &error), &error);
-        ++*ret_messages;
-        br_buffer_clear(&frame);
-    }
-    must(br_log_publish_flush(log, &error), &error);
-    br_buffer_free(&one);
-    br_buffer_free(&frame);
-}
-
-struct counter {
-    atomic_uint_fast64_t count;
-    uint64_t wanted;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-};
-
-static void count_message(natsConnection *connection, natsSubscription *subscription, natsMsg *message, void *closure) {
-    struct counter *counter = closure;
-    (void)connection;
-    (void)subscription;
-    natsMsg_Destroy(message);
-    if (atomic_fetch_add(&counter->count, 1) + 1 == counter->wanted) {
-        pthread_mutex_lock(&counter->lock);
-        pthread_cond_signal(&counter->done);
-        pthread_mutex_unlock(&counter->lock);
-    }
-}
-
-static double bare_consumer(const char *url, const char *subject, uint64_t messages) {
-    struct counter counter = {.wanted = messages, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-    natsConnection *connection;
-    jsCtx *js;
-    natsSubscription *subscription;
-    jsSubOptions options;
-    nats_must(natsConnection_ConnectTo(&connection, url), "connect");
-    nats_must(natsConnection_JetStream(&js, connection, NULL), "JetStream");
-    jsSubOptions_Init(&options);
-    options.Ordered = true;
-    int64_t began = now_us();
-    nats_must(js_Subscribe(&subscription, js, subject, count_message, &counter, NULL, &options, NULL), "subscribe");
-    pthread_mutex_lock(&counter.lock);
-    while (atomic_load(&counter.count) < messages)
-        pthread_cond_wait(&counter.done, &counter.lock);
-    pthread_mutex_unlock(&counter.lock);
-    double seconds = (double)(now_us() - began) / 1e6;
-    natsSubscription_Destroy(subscription);
-    jsCtx_Destroy(js);
-    natsConnection_Destroy(connection);
-    return seconds;
-}
-
 static void throughput(const char *url, bool packed) {
     uint64_t events = (packed ? UINT64_C(10000000) : UINT64_C(2000000)) / scale, messages;
     const char *name = packed ? "packedin" : "single", *subject = packed ? "packedin.bid" : "single.bid";
-    struct br_log *log = dial(url);
-    fill_stream(log, packed ? "PACKED" : "SINGLE", subject, events, packed, &messages);
+    struct br_log *log = bench_dial(url);
+    bench_fill_bids(log, packed ? "PACKED" : "SINGLE", subject, events, packed, &messages);
     br_log_close(&log);
-    static const char columns[] = "auction bigint NOT NULL, bidder bigint, price bigint, channel text, url text, "
-                                  "date_time timestamptz NOT NULL, extra text";
     char sql[1024];
     snprintf(sql, sizeof sql,
-             "CREATE TABLE bid (%s) WITH (subject = '%s', event_time = 'date_time', watermark = '4 seconds'%s);\n"
+             "CREATE TABLE bid (" BENCH_BID_COLUMNS
+             ") WITH (subject = '%s', event_time = 'date_time', watermark = '4 seconds'%s);\n"
              "CREATE MATERIALIZED VIEW tumbled WITH (layout = 'packed') AS SELECT auction, window_start, count(*) AS "
              "n, sum(price) AS total\n"
              "FROM tumble(bid, date_time, interval '10 seconds') GROUP BY auction, window_start;\n",
-             columns, subject, packed ? ", layout = 'delimited'" : "");
+             subject, packed ? ", layout = 'delimited'" : "");
     double best_ratio = 0;
     for (int round = 0; round < 3; round++) {
-        double bare = bare_consumer(url, subject, messages);
+        double bare = bench_bare_consumer(url, subject, messages);
         struct worker worker = {0};
         char pipeline[32];
         snprintf(pipeline, sizeof pipeline, "%s%d", name, round);
@@ -240,149 +128,24 @@ static void throughput(const char *url, bool packed) {
 
 // --- latency
 
-struct latency {
-    const char *url, *subject;
-    uint64_t count;
-    atomic_int_fast64_t *acked; // by id: when the ack came
-    int64_t *delivered;         // by id
-    atomic_uint_fast64_t seen;
-    atomic_bool stop;
-    bool packed;
-};
-
-static uint64_t read_id(const char *bytes, int len) {
-    uint64_t id = 0;
-    if (len < 2 || bytes[0] != 0x08 ||
-        br_varint_get((const uint8_t *)bytes + 1, (const uint8_t *)bytes + len, &id) == 0)
-        return UINT64_MAX;
-    return id;
-}
-
-static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *ack, jsPubAckErr *failure, void *closure) {
-    struct latency *latency = closure;
-    (void)js;
-    (void)ack;
-    if (failure != NULL) {
-        fprintf(stderr, "bench_stream: publish failed: %s\n", failure->ErrText != NULL ? failure->ErrText : "?");
-        exit(1);
-    }
-    uint64_t id = read_id(natsMsg_GetData(message), natsMsg_GetDataLength(message));
-    if (id < latency->count)
-        atomic_store(&latency->acked[id], now_us());
-    natsMsg_Destroy(message);
-}
-
-static void *feed(void *context) {
-    struct latency *latency = context;
-    natsConnection *connection;
-    jsCtx *js;
-    jsOptions options;
-    nats_must(natsConnection_ConnectTo(&connection, latency->url), "connect");
-    jsOptions_Init(&options);
-    options.PublishAsync.AckHandler = on_ack;
-    options.PublishAsync.AckHandlerClosure = latency;
-    nats_must(natsConnection_JetStream(&js, connection, &options), "JetStream");
-    int64_t began = now_us();
-    for (uint64_t id = 0; id < latency->count; id++) {
-        int64_t due = began + (int64_t)(id * 1000000 / LATENCY_RATE);
-        int64_t wait = due - now_us();
-        if (wait > 200) {
-            struct timespec pause = {0, wait * 1000};
-            nanosleep(&pause, NULL);
-        }
-        uint8_t bytes[16] = {0x08};
-        size_t len = 1 + br_varint_put(bytes + 1, id);
-        nats_must(js_PublishAsync(js, latency->subject, bytes, (int)len, NULL), "publish");
-    }
-    nats_must(js_PublishAsyncComplete(js, NULL), "publish");
-    jsCtx_Destroy(js);
-    natsConnection_Destroy(connection);
-    return NULL;
-}
-
-static void note_delivery(struct latency *latency, const char *bytes, int len, int64_t at_us) {
-    uint64_t id = read_id(bytes, len);
-    if (id < latency->count) {
-        BR_CHECK(latency->delivered[id] == 0); // exactly once
-        latency->delivered[id] = at_us;
-        atomic_fetch_add(&latency->seen, 1);
-    }
-}
-
-// Rows of a packed view: skim the commit for records of the shape op 'I', length, 0x08, id. The commit is small
-// protobuf; blocks begin with "BRP1".
-static void note_block(struct latency *latency, const char *bytes, int len, int64_t at_us) {
-    const char *at = memmem(bytes, (size_t)len, "BRP1", 4);
-    const uint8_t *end = (const uint8_t *)bytes + len;
-    if (at == NULL)
-        return;
-    const uint8_t *p = (const uint8_t *)at + 4;
-    uint64_t view = 0, rows = 0, size = 0;
-    p += br_varint_get(p, end, &view);
-    p += br_varint_get(p, end, &rows);
-    for (uint64_t r = 0; r < rows && p < end; r++) {
-        p++;
-        p += br_varint_get(p, end, &size);
-        note_delivery(latency, (const char *)p, (int)size, at_us);
-        p += size;
-    }
-}
-
-static void on_output(natsConnection *connection, natsSubscription *subscription, natsMsg *message, void *closure) {
-    struct latency *latency = closure;
-    int64_t at_us = now_us();
-    (void)connection;
-    (void)subscription;
-    if (latency->packed)
-        note_block(latency, natsMsg_GetData(message), natsMsg_GetDataLength(message), at_us);
-    else
-        note_delivery(latency, natsMsg_GetData(message), natsMsg_GetDataLength(message), at_us);
-    natsMsg_Destroy(message);
-}
-
-static int by_value(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void report(const char *name, struct latency *latency, double goal_p50, double goal_p99, uint64_t epochs) {
-    uint64_t first = latency->count / 10; // the first tenth is warm-up
-    int64_t *all = br_calloc(latency->count, sizeof *all);
-    size_t n = 0;
-    for (uint64_t id = first; id < latency->count; id++) {
-        int64_t acked = atomic_load(&latency->acked[id]);
-        all[n++] = latency->delivered[id] > acked ? latency->delivered[id] - acked
-                                                  : 0; // delivered before its ack was seen: no time at all
-    }
-    qsort(all, n, sizeof *all, by_value);
-    printf("%-18s p50 %6.2f ms (goal %.0f)   p90 %6.2f ms   p99 %6.2f ms (goal %.0f)   max %6.2f ms   %zu events, %.0f "
-           "rows an epoch\n",
+static void report(const char *name, const struct bench_latency *latency, uint64_t count, double goal_p50,
+                   double goal_p99, uint64_t epochs) {
+    uint64_t first = count / 10, n = count - first; // the first tenth is warm-up
+    int64_t *all = bench_latency_sorted(latency, first, n);
+    printf("%-18s p50 %6.2f ms (goal %.0f)   p90 %6.2f ms   p99 %6.2f ms (goal %.0f)   max %6.2f ms   %" PRIu64
+           " events, %.0f rows an epoch\n",
            name, (double)all[n / 2] / 1e3, goal_p50, (double)all[n * 9 / 10] / 1e3, (double)all[n * 99 / 100] / 1e3,
-           goal_p99, (double)all[n - 1] / 1e3, n, (double)latency->count / (double)epochs);
+           goal_p99, (double)all[n - 1] / 1e3, n, (double)count / (double)epochs);
     fflush(stdout);
     free(all);
 }
 
-static void latency(const char *url, const char *name, bool packed, int replicas, double goal_p50, double goal_p99) {
-    struct br_error error;
-    char stream[32], subject[64], output[64], sql[512];
-    snprintf(stream, sizeof stream, "LATENCY%d%d", replicas, packed);
-    snprintf(subject, sizeof subject, "latency%d%d.event", replicas, packed);
-    snprintf(sql, sizeof sql,
-             "CREATE TABLE event (id bigint NOT NULL) WITH (subject = '%s');\nCREATE MATERIALIZED VIEW seen%s AS "
-             "SELECT id FROM event;\n",
-             subject, packed ? " WITH (layout = 'packed')" : "");
-    struct latency latency = {.url = url,
-                              .subject = subject,
-                              .count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted / scale,
-                              .packed = packed};
-    latency.acked = br_calloc(latency.count, sizeof *latency.acked);
-    latency.delivered = br_calloc(latency.count, sizeof *latency.delivered);
-
+// A cluster takes its time to choose a leader.
+static void add_stream(const char *url, const char *stream, const char *subject, int replicas) {
     natsConnection *connection;
     jsCtx *js;
-    nats_must(natsConnection_ConnectTo(&connection, url), "connect");
-    nats_must(natsConnection_JetStream(&js, connection, NULL), "JetStream");
+    bench_nats_must(natsConnection_ConnectTo(&connection, url), "connect");
+    bench_nats_must(natsConnection_JetStream(&js, connection, NULL), "JetStream");
     jsStreamConfig config;
     jsStreamConfig_Init(&config);
     const char *subjects[] = {subject};
@@ -390,48 +153,54 @@ static void latency(const char *url, const char *name, bool packed, int replicas
     config.Subjects = subjects;
     config.SubjectsLen = 1;
     config.Replicas = replicas;
-    natsStatus added = NATS_ERR; // a cluster takes its time to choose a leader
+    natsStatus added = NATS_ERR;
     for (int tries = 0; added != NATS_OK && tries < 30; tries++) {
         added = js_AddStream(NULL, js, &config, NULL, NULL);
         if (added != NATS_OK)
             sleep(1);
     }
-    nats_must(added, "add stream");
+    bench_nats_must(added, "add stream");
+    jsCtx_Destroy(js);
+    natsConnection_Destroy(connection);
+}
 
-    struct worker worker = {0};
-    char pipeline[32];
+static void latency(const char *url, const char *name, bool packed, int replicas, double goal_p50, double goal_p99) {
+    struct br_error error;
+    char stream[32], subject[64], output[64], sql[512], pipeline[32];
+    snprintf(stream, sizeof stream, "LATENCY%d%d", replicas, packed);
+    snprintf(subject, sizeof subject, "latency%d%d.event", replicas, packed);
     snprintf(pipeline, sizeof pipeline, "latency%d%d", replicas, packed);
+    snprintf(sql, sizeof sql,
+             "CREATE TABLE event (id bigint NOT NULL) WITH (subject = '%s');\nCREATE MATERIALIZED VIEW seen%s AS "
+             "SELECT id FROM event;\n",
+             subject, packed ? " WITH (layout = 'packed')" : "");
+    add_stream(url, stream, subject, replicas);
+    struct worker worker = {0};
     open_worker(&worker, url, NULL, sql, pipeline, replicas);
     if (packed)
         br_task_owner_subject(pipeline, output, sizeof output);
     else
         snprintf(output, sizeof output, "braid.%s.view.seen", pipeline);
-    natsSubscription *subscription;
-    jsSubOptions options;
-    jsSubOptions_Init(&options);
-    options.Ordered = true;
-    nats_must(js_Subscribe(&subscription, js, output, on_output, &latency, NULL, &options, NULL), "subscribe");
-    pthread_t feeder;
-    BR_CHECK(pthread_create(&feeder, NULL, feed, &latency) == 0);
-    int64_t deadline = now_us() + (int64_t)(seconds_wanted + 60) * 1000000;
-    while (atomic_load(&latency.seen) < latency.count && now_us() < deadline) {
+    uint64_t count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted / scale;
+    struct bench_latency_options options = {
+        .url = url, .subject = subject, .output = output, .packed = packed, .count = count};
+    struct bench_latency *latency = bench_latency_open(&options);
+    bench_latency_feed(latency, 0, count, LATENCY_RATE);
+    int64_t deadline = bench_now_us() + (int64_t)(seconds_wanted + 60) * 1000000;
+    while (bench_latency_seen(latency) < count && bench_now_us() < deadline) {
         bool worked;
-        must(br_task_step(worker.task, &worked, &error), &error);
+        bench_must(br_task_step(worker.task, &worked, &error), &error);
         if (!worked)
             br_log_wait(worker.log, 10000);
     }
-    pthread_join(feeder, NULL);
-    if (atomic_load(&latency.seen) < latency.count)
-        printf("%-18s only %" PRIuFAST64 " of %" PRIu64 " events came out\n", name, atomic_load(&latency.seen),
-               latency.count);
+    bench_latency_join(latency);
+    uint64_t seen = bench_latency_seen(latency);
+    if (seen < count)
+        printf("%-18s only %" PRIu64 " of %" PRIu64 " events came out\n", name, seen, count);
     else
-        report(name, &latency, goal_p50, goal_p99, br_task_epoch(worker.task));
-    natsSubscription_Destroy(subscription);
+        report(name, latency, count, goal_p50, goal_p99, br_task_epoch(worker.task));
+    bench_latency_close(&latency);
     close_worker(&worker);
-    jsCtx_Destroy(js);
-    natsConnection_Destroy(connection);
-    free(latency.acked);
-    free(latency.delivered);
 }
 
 // --- restart: 1 M keys of state, the process gone without a word, until it commits again
@@ -449,22 +218,22 @@ static void fill_keys(struct br_log *log, const char *subject, uint64_t first, u
         len += br_varint_put(row + len, i);
         br_buffer_append_varint(&frame, len);
         br_buffer_append(&frame, row, len);
-        if (frame.len < FRAME_SIZE - 64 && i + 1 < count)
+        if (frame.len < BENCH_FRAME_SIZE - 64 && i + 1 < count)
             continue;
         struct br_log_message message = {.subject = br_slice_of(subject), .payload = br_buffer_slice(&frame)};
-        must(br_log_publish(log, &message, &error), &error);
+        bench_must(br_log_publish(log, &message, &error), &error);
         ++*ret_messages;
         br_buffer_clear(&frame);
     }
-    must(br_log_publish_flush(log, &error), &error);
+    bench_must(br_log_publish_flush(log, &error), &error);
     br_buffer_free(&frame);
 }
 
 static void restart(const char *url) {
     struct br_error error;
     uint64_t messages, more;
-    struct br_log *log = dial(url);
-    must(br_log_ensure_input(log, "RESTART", "restart.event", &error), &error);
+    struct br_log *log = bench_dial(url);
+    bench_must(br_log_ensure_input(log, "RESTART", "restart.event", &error), &error);
     fill_keys(log, "restart.event", 0, 3 * RESTART_KEYS / scale, &messages);
     struct worker worker = {0};
     open_worker(&worker, url, NULL,
@@ -477,19 +246,20 @@ static void restart(const char *url) {
     br_task_destroy(&worker.task); // as a crash: what isn't flushed is gone
     br_log_close(&worker.log);
     fill_keys(log, "restart.event", 1, 1000, &more);
-    int64_t began = now_us();
-    worker.log = dial(url);
+    struct bench_spent began = bench_spent_now();
+    worker.log = bench_dial(url);
     worker.options.log = worker.log;
     worker.options.worker = "bench-again";
-    must(br_task_create(&worker.options, &worker.task, &error), &error);
-    must(br_task_recover(worker.task, &error), &error);
-    double recovered = seconds_since(began);
+    bench_must(br_task_create(&worker.options, &worker.task, &error), &error);
+    bench_must(br_task_recover(worker.task, &error), &error);
+    double recovered = bench_spent_since(began).seconds;
     work_off(&worker, 1);
     struct br_task_status status;
     br_task_status(worker.task, &status);
     printf("%-18s committing again after %.2f s (goal 2), recovered after %.2f s, %" PRIu64
            " epochs repeated, %u keys\n",
-           "restart", seconds_since(began), recovered, status.recovered_epochs, (unsigned)(RESTART_KEYS / scale));
+           "restart", bench_spent_since(began).seconds, recovered, status.recovered_epochs,
+           (unsigned)(RESTART_KEYS / scale));
     close_worker(&worker);
     br_log_close(&log);
 }
@@ -539,16 +309,6 @@ static void stop_cluster(struct cluster *cluster) {
     BR_CHECK(system(command) == 0);
 }
 
-static bool wanted(int argc, char **argv, const char *name) {
-    bool any = false;
-    for (int a = 1; a < argc; a++) {
-        any |= argv[a][0] != '-';
-        if (strcmp(argv[a], name) == 0)
-            return true;
-    }
-    return !any;
-}
-
 int main(int argc, char **argv) {
     for (int a = 1; a < argc; a++) {
         sscanf(argv[a], "--scale=%zu", &scale);
@@ -558,22 +318,22 @@ int main(int argc, char **argv) {
     struct br_private_server *server;
     char folder[64], command[128];
     snprintf(folder, sizeof folder, "/tmp/braid-bench-nats-%ld", (long)getpid());
-    must(br_private_server_start(folder, false, 0, &server, &error), &error);
+    bench_must(br_private_server_start(folder, false, 0, &server, &error), &error);
     const char *url = br_private_server_url(server);
-    if (wanted(argc, argv, "throughput"))
+    if (bench_wanted(argc, argv, "throughput"))
         throughput(url, false);
-    if (wanted(argc, argv, "packed"))
+    if (bench_wanted(argc, argv, "packed"))
         throughput(url, true);
-    if (wanted(argc, argv, "restart"))
+    if (bench_wanted(argc, argv, "restart"))
         restart(url);
-    if (wanted(argc, argv, "latency"))
+    if (bench_wanted(argc, argv, "latency"))
         latency(url, "latency R1 file", false, 1, 5, 12);
-    if (wanted(argc, argv, "latency-packed"))
+    if (bench_wanted(argc, argv, "latency-packed"))
         latency(url, "latency R1 packed", true, 1, 1, 5);
     br_private_server_stop(&server);
     snprintf(command, sizeof command, "rm -rf %s", folder);
     BR_CHECK(system(command) == 0);
-    if (wanted(argc, argv, "cluster")) {
+    if (bench_wanted(argc, argv, "cluster")) {
         struct cluster cluster;
         start_cluster(&cluster);
         latency(cluster.url, "latency R3 file", false, 3, 3, 12);

@@ -46,7 +46,7 @@ def test_without_the_former_text_the_refusal_stays_short(world):
     sequence = next(iter(world.client.messages(OUTPUT, "braid.faults.plan.*")))[0]
     world.client.request(f"$JS.API.STREAM.MSG.DELETE.{OUTPUT}", b'{"seq": %d}' % sequence)
     worker = Worker(world, pipeline=world.write("changed.sql", CHANGED))
-    worker.failed("has changed", "braid replay start --pipeline", "--name")
+    worker.failed("has changed", "braid replay start faults", "--name")
     check("verdict" not in worker.log(), worker.log())
     worker = Worker(world).started()
     worker.stopped()
