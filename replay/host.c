@@ -182,10 +182,8 @@ static void start_scheduled(struct br_host *host, struct br_log *log, bool *ret_
     host->schedule_told = status != BR_OK;
     if (!started)
         return;
-    *ret_worked = true;
     br_log_line(BR_LEVEL_INFO, "a scheduled reconcile begins", BR_STR("pipeline", pipeline), BR_STR("replay", id));
-    if (br_runner_run(&host->runner, id, &error) != BR_OK)
-        tell(host, "left a replay", &error);
+    *ret_worked = run_claimed(host, id);
 }
 
 static enum br_status connect_host(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
