@@ -601,6 +601,11 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
     default:
         break;
     }
+    if (record->base_last_epoch == 0)
+        return br_error_set(
+            error, BR_DATA,
+            "pipeline %s had committed nothing yet when the replay was made: there is nothing to repeat",
+            run->options->pipeline_name);
     give_way(run);
     if (record->mode != BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY)
         return recompute(run, error);
