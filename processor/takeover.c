@@ -213,12 +213,17 @@ static void step_back(struct br_task *task, uint64_t own_fence) {
     task->superseded_by[0] = '\0';
 }
 
+// Not inlined: gcc 14 makes a conditional move of it in send_all, which reads through the null pointer.
+__attribute__((noinline)) static uint32_t parts_sent(const struct br_task *task) {
+    return task->unfinished == NULL ? 0 : task->unfinished->part;
+}
+
 static enum br_status send_all(struct takeover_run *run, bool *ret_done, struct br_error *error) {
     struct br_task *task = run->task;
     struct outputs outputs = {run->messages, run->count};
     uint64_t own_fence = task->fence, last_before = task->last_commit;
     bool resumed = task->unfinished != NULL;
-    uint32_t first_part = resumed ? task->unfinished->part + 1 : 1;
+    uint32_t first_part = parts_sent(task) + 1;
     if (!resumed) {
         br_task_owner_subject(task->pipeline->name, task->commit_subject, sizeof task->commit_subject);
         task->fence = run->takeover->from_sequence;

@@ -234,9 +234,11 @@ static enum br_status finish_takeover(struct world *world, struct process *proce
     enum br_status status = br_task_create(&options, &shadow, error);
     if (status == BR_OK)
         status = br_task_recover(shadow, error);
-    if (status == BR_OK)
+    while (status == BR_OK && commits == NULL) {
         status = br_commits_open(process->log, "sim", 0, &commits, error);
-    while ((status == BR_OK || status == BR_RETRY) && br_task_epoch(shadow) < record->from_epoch) {
+        status = status == BR_RETRY ? BR_OK : status;
+    }
+    while (status == BR_OK && br_task_epoch(shadow) < record->from_epoch) {
         const struct br_log_message *message;
         const Braid__V1__Commit *commit;
         status = br_commits_next(commits, &message, &commit, error);
