@@ -601,7 +601,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
     default:
         break;
     }
-    if (record->base_last_epoch == 0)
+    if (record->base_lineage[0] == '\0')
         return br_error_set(
             error, BR_DATA,
             "pipeline %s had committed nothing yet when the replay was made: there is nothing to repeat",
