@@ -64,6 +64,7 @@ static void fill_views(const struct br_task *task, Braid__V1__Commit *commit, st
         output->late = counts->late;
         output->failed = counts->failed;
         output->digest = counts->digest;
+        output->asleep = task->asleep[v];
     }
 }
 

@@ -116,13 +116,18 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     struct epoch_plan *plan = &task->plan;
     plan->number = task->epoch + 1;
     plan->recorded = NULL;
-    plan->follows = plan->follows_sequence = 0;
-    plan->follows_lineage = "";
+    // Whoever recovers a replay has to know where it was in the other lineage's epochs.
+    bool owns = task->options.role == BR_TASK_OWNER;
+    plan->repeats = false;
+    plan->follows = owns ? 0 : task->follows;
+    plan->follows_sequence = owns ? 0 : task->follows_sequence;
+    plan->follows_lineage = owns ? "" : task->follows_lineage;
     plan->messages = 0;
     plan->full = false;
     plan->end_of_time = task->end_of_time;
     plan->lenient = task->wants_lenient;
     memset(plan->take, 0, task->input_count * sizeof *plan->take);
+    memset(plan->passes, 0, task->input_count * sizeof *plan->passes);
     size_t *counts = task->counts;
     int64_t limit;
     bool held = true;
@@ -267,6 +272,7 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
     plan->number = task->epoch + 1;
     plan->clock.us = base->clock_us > task->clock.us ? base->clock_us : task->clock.us;
     plan->recorded = NULL;
+    plan->repeats = true;
     plan->follows = base->epoch;
     plan->follows_sequence = sequence;
     plan->follows_lineage = base->lineage;
@@ -278,7 +284,8 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
         const Braid__V1__InputPosition *position = task_base_position(task, i, base);
         task->counts[i] = plan->take[i] = 0;
         task->inputs[i].shown_covered = task->inputs[i].covered;
-        if (position == NULL || position->last_sequence <= position->prehistory)
+        plan->passes[i] = position;
+        if (task->inputs[i].asleep || position == NULL || position->last_sequence <= position->prehistory)
             continue;
         uint64_t target = position->last_sequence - position->prehistory + task->inputs[i].prehistory;
         BR_TRY(fetch_up_to(task, i, target, error));
@@ -292,6 +299,7 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     plan->number = commit->epoch;
     plan->clock.us = commit->clock_us;
     plan->recorded = commit;
+    plan->repeats = false;
     plan->follows = commit->follows_epoch;
     plan->follows_sequence = commit->follows_sequence;
     plan->follows_lineage = commit->follows_lineage;
@@ -299,7 +307,11 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     plan->full = false;
     plan->end_of_time = false;
     plan->lenient = commit->lenient;
-    for (uint32_t i = 0; i < task->input_count; i++)
-        BR_TRY(fetch_input(task, i, commit->inputs[i], commit->epoch, error));
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        plan->take[i] = 0;
+        plan->passes[i] = commit->inputs[i];
+        if (!task->inputs[i].asleep)
+            BR_TRY(fetch_input(task, i, commit->inputs[i], commit->epoch, error));
+    }
     return BR_OK;
 }

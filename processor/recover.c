@@ -108,7 +108,7 @@ static void note_follows(struct br_task *task, const Braid__V1__Commit *commit) 
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", commit->follows_lineage);
 }
 
-static void adopt(struct br_task *task, const Braid__V1__Commit *commit) {
+static enum br_status adopt(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
     note_follows(task, commit);
     task->epoch = task->committed_epoch = commit->epoch;
     task->digest = commit->digest;
@@ -120,6 +120,7 @@ static void adopt(struct br_task *task, const Braid__V1__Commit *commit) {
         task->inputs[i].event_time_max.us = commit->inputs[i]->event_time_max_us;
         task->watermarks_after[i].us = commit->inputs[i]->watermark_us;
     }
+    return task_adopt_sleep(task, commit, error);
 }
 
 static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_commit, uint64_t *ret_fence,
@@ -208,7 +209,8 @@ static enum br_status settle_state(struct br_task *task, const struct log_end *e
         status = log_has(task, commit, fence, &usable, error);
     if (status == BR_OK && usable) {
         status = check_streams(task, commit, error);
-        adopt(task, commit);
+        if (status == BR_OK)
+            status = adopt(task, commit, error);
         task->last_commit = fence;
     } else if (status == BR_OK) {
         tell_set_aside(task, commit, end);
@@ -256,8 +258,6 @@ enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *
 
 // Readers are opened when it is known how the lineage numbers its history.
 static enum br_status ensure_readers(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
-    if (task->input_count == 0 || task->inputs[0].reader != NULL)
-        return BR_OK;
     for (uint32_t i = 0; i < task->input_count && commit != NULL && task->epoch == 0; i++)
         task->inputs[i].prehistory = commit->inputs[i]->prehistory;
     return task_open_readers(task, error);
@@ -317,6 +317,7 @@ enum br_status br_task_follow(struct br_task *task, const struct br_log_message 
     BR_TRY(read_own_commit(task, message, &commit, error));
     if (commit == NULL)
         return BR_OK;
+    BR_TRY(task_follow_sleep(task, commit, error));
     BR_TRY(ensure_readers(task, commit, error));
     if (commit->part < commit->parts) {
         br_commit_cleanup(&task->unfinished);

@@ -278,6 +278,7 @@ static enum br_status take_over(struct takeover_run *run, bool *ret_done, struct
 enum br_status br_task_take_over(struct br_task *task, const struct br_takeover *takeover, bool *ret_done,
                                  struct br_error *error) {
     BR_CHECK(task->options.role == (task->unfinished != NULL ? BR_TASK_OWNER : BR_TASK_REPLAY));
+    BR_CHECK(!br_task_sleeps(task));
     *ret_done = false;
     BR_TRY(task_await(task, error));
     struct takeover_run run = {

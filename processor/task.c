@@ -146,8 +146,29 @@ static void note_covered(struct br_task *task, uint32_t i) {
         input->covered = covered;
 }
 
+// What a sleeping input would have read has been read by the lineage that is repeated.
+static void pass_over(struct br_task *task, uint32_t i) {
+    struct task_input *input = &task->inputs[i];
+    const Braid__V1__InputPosition *position = task->plan.passes[i];
+    input->messages = input->first_sequence = input->rows = 0;
+    if (position == NULL || position->last_sequence < input->last_sequence)
+        return;
+    input->prehistory = position->prehistory;
+    input->messages = position->messages;
+    input->first_sequence = position->first_sequence;
+    input->last_sequence = position->last_sequence;
+    input->covered = position->covered_sequence;
+    input->event_time_max.us = position->event_time_max_us;
+    if (position->watermark_us > task->watermarks_after[i].us)
+        task->watermarks_after[i].us = position->watermark_us;
+}
+
 static enum br_status run_input(struct br_task *task, uint32_t i, struct br_error *error) {
     struct task_input *input = &task->inputs[i];
+    if (input->asleep) {
+        pass_over(task, i);
+        return BR_OK;
+    }
     size_t count = task->plan.take[i];
     const struct br_log_message *messages = task->plan.first[i];
     input->messages = count;
@@ -168,7 +189,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
 
 static bool watermarks_stand(const struct br_task *task) {
     return task->wants_watermarks == BR_WATERMARKS_STAND ||
-           (task->wants_watermarks == BR_WATERMARKS_MOVE_IF_REPEATED && task->plan.follows == 0);
+           (task->wants_watermarks == BR_WATERMARKS_MOVE_IF_REPEATED && !task->plan.repeats);
 }
 
 // Watermarks move here and nowhere else: at the end of an epoch, never back.
@@ -181,7 +202,7 @@ static void move_watermarks(struct br_task *task) {
             watermark->us = task->plan.recorded->inputs[i]->watermark_us;
         else if (task->plan.end_of_time)
             watermark->us = BR_EVENT_TIME_MAX;
-        else if (!stand && highest_us != BR_EVENT_TIME_MIN &&
+        else if (!task->inputs[i].asleep && !stand && highest_us != BR_EVENT_TIME_MIN &&
                  !__builtin_sub_overflow(highest_us, task->inputs[i].table->watermark_delay_us, &moved_us) &&
                  moved_us > watermark->us)
             watermark->us = moved_us;
@@ -251,7 +272,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     describe_inputs(task, &inputs);
     br_emit_finish(emit, (const char *)inputs.ptr, task->digest);
     for (uint32_t i = 0; i < task->input_count; i++)
-        if (task->inputs[i].messages != 0)
+        if (task->plan.take[i] != 0)
             br_reader_release(task->inputs[i].reader);
     br_state_end_epoch(task->state);
     task->epoch = task->plan.number;
@@ -260,7 +281,8 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     task->lenient = task->plan.lenient;
     task->follows = task->plan.follows;
     task->follows_sequence = task->plan.follows_sequence;
-    snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);
+    if (task->plan.follows_lineage != task->follows_lineage)
+        snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", task->plan.follows_lineage);
     task->dirty_since_flush = true;
     task->timers_pending = task->plan.messages != 0;
     if (task->plan.end_of_time)

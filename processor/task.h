@@ -5,11 +5,14 @@
 //   br_task_recover   follow the recorded commits until the state is that of the last one
 //   br_task_step      at most one epoch: fetch, decode, gate, operate, emit, commit
 //
+// Views of a replay's lineage may sleep (X17): nothing of them is computed until their state is taken from the lineage
+// whose epochs it repeats (br_task_graft).
+//
 // What a task may do is its role: the owner of the outputs commits on the pipeline's commit subject and publishes; a
 // replay commits on its lineage's own subject and publishes nothing; a shadow follows a lineage's commits and writes
 // nothing. A replay becomes the owner by br_task_take_over.
 //
-// The invariants X1..X16 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
+// The invariants X1..X17 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
 #ifndef BR_PROCESSOR_TASK_H
 #define BR_PROCESSOR_TASK_H
 
@@ -51,7 +54,12 @@ struct br_task_options {
     const uint64_t *begin;      // by table: the first history sequence that a lineage which begins reads; NULL: 1
     const struct br_pipeline *base_pipeline; // of the lineage whose epochs a replay repeats; NULL: unknown
     const char *publish_as; // a replay's id: its changes go to braid.<pipeline>.replay.<id>.view.<view>; NULL: nowhere
-    bool keep_outputs;      // a shadow's: br_task_outputs gives those of its last epoch
+    const bool *asleep;     // by view, of a lineage that begins: they sleep; NULL: none does
+    // Recovery has come to where sleeping views woke: br_task_graft is wanted, from the lineage and the epoch that
+    // br_task_follows names. NULL: the lineage can't be rebuilt from the log.
+    enum br_status (*graft)(void *context, struct br_task *task, struct br_error *error);
+    void *graft_context;
+    bool keep_outputs;           // a shadow's: br_task_outputs gives those of its last epoch
     const struct br_tap *tap;    // NULL: none
     const char *checkpoint_path; // where checkpoints of the state may be put (the service "checkpoint"); NULL: refused
     const char *worker; // who commits: unique per start of a worker, so that a commit can be told to be one's own
@@ -107,6 +115,15 @@ void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks,
 // their own.
 enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
                               struct br_error *error) BR_MUST_CHECK;
+// Does any view sleep?
+bool br_task_sleeps(const struct br_task *task);
+// Takes the state of sleeping views from a task of the lineage whose epochs this one repeats, which stands at the epoch
+// that was repeated last; they are awake from then on. `tick` (NULL: none) is called now and then while rows are
+// copied. BR_FATAL when the two don't fit together: wrong lineage or epoch, another plan, other stored rows of a table
+// that views of both kinds read.
+enum br_status br_task_graft(struct br_task *task, struct br_task *base,
+                             enum br_status (*tick)(void *context, struct br_error *error), void *tick_context,
+                             struct br_error *error) BR_MUST_CHECK;
 // A shadow's step: one message of `braid.<pipeline>.commit.>`. Repeats the epoch if it is of the shadow's lineage, and
 // compares the digests: BR_DATA when they differ (the shadow then can't go on).
 enum br_status br_task_follow(struct br_task *task, const struct br_log_message *message, struct br_error *error)

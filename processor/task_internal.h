@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What task.c, fetch.c, commit.c, recover.c and service.c share. One thread: the task's.
+// What task.c, fetch.c, commit.c, recover.c, graft.c and service.c share. One thread: the task's.
 #ifndef BR_PROCESSOR_TASK_INTERNAL_H
 #define BR_PROCESSOR_TASK_INTERNAL_H
 
@@ -18,6 +18,7 @@ struct task_input {
     uint64_t covered;                    // nothing up to here is left to read; reading begins behind it after a restart
     uint64_t shown_covered;              // the same for what fetch has looked at
     uint64_t prehistory;                 // sequences here are these imported events + the stream's own
+    bool asleep;                         // nothing is read: all views that need it sleep
     uint64_t stop;                       // nothing beyond is taken; UINT64_MAX: no bound
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
     // of the epoch being made
@@ -33,12 +34,14 @@ struct epoch_plan {
     size_t *take;                        // by input: how many of the messages that peek shows
     const struct br_log_message **first; // by input: those messages
     uint64_t messages;
-    bool full;                         // a bound ended it: more is waiting
-    bool end_of_time;                  // watermarks go to the end
-    bool lenient;                      // gates are (gate.h, G4)
-    bool at_bound;                     // nothing is left within the bounds
-    const Braid__V1__Commit *recorded; // NULL when live
-    uint64_t follows;                  // the epoch of another lineage that is repeated; 0: none
+    bool full;                               // a bound ended it: more is waiting
+    bool end_of_time;                        // watermarks go to the end
+    bool lenient;                            // gates are (gate.h, G4)
+    bool at_bound;                           // nothing is left within the bounds
+    const Braid__V1__Commit *recorded;       // NULL when live
+    const Braid__V1__InputPosition **passes; // by input: where a sleeping one is after the epoch; NULL: where it was
+    bool repeats;                            // another lineage's epoch
+    uint64_t follows;                        // the epoch of another lineage that is, or was last, repeated; 0: none
     uint64_t follows_sequence;
     const char *follows_lineage;
 };
@@ -87,6 +90,7 @@ struct br_task {
     uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
+    bool *asleep, *asleep_nodes;              // by view, by node of the plan
     bool lenient;                             // of the last epoch
     enum br_task_watermarks wants_watermarks; // of the epochs to come
     bool wants_lenient;
@@ -123,6 +127,14 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
                                struct br_error *error) BR_MUST_CHECK;
 const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
                                                    const Braid__V1__Commit *base);
+// graft.c
+// These views sleep from now on, and no others (NULL: none do).
+void task_set_asleep(struct br_task *task, const bool *views);
+enum br_status task_adopt_sleep(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
+    BR_MUST_CHECK;
+// What the commit of the next epoch says of who sleeps: those that it has awake are given their state first.
+enum br_status task_follow_sleep(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
+    BR_MUST_CHECK;
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 // What the graph gives goes to the emit of this epoch, and to the tap.
@@ -130,8 +142,11 @@ struct br_sink task_sink(struct br_task *task);
 // Between epochs, with nothing outstanding (X10).
 enum br_status task_flush(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_flush_when_due(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Of inputs that are awake and have none.
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
+// Over the state, anew: operators keep nothing but what is there.
+enum br_status task_make_graph(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and
 // says now and then what it waits for, which is `error`. False, with the status left to the caller, when the task is to
 // stop.

@@ -66,14 +66,21 @@ static enum br_status open_output(struct br_task *task, struct br_error *error) 
     return status;
 }
 
+enum br_status task_make_graph(struct br_task *task, struct br_error *error) {
+    br_graph_destroy(&task->graph);
+    struct br_sink sink = task_sink(task);
+    BR_TRY(br_graph_create(task->pipeline, task->state, &sink, &task->graph, error));
+    br_graph_put_to_sleep(task->graph, task->asleep_nodes, task->asleep);
+    return BR_OK;
+}
+
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) {
     br_graph_destroy(&task->graph);
     br_state_destroy(&task->state);
     struct br_store *store;
     BR_TRY(task->options.open_store(task->options.store_context, set_aside, &store, error));
     BR_TRY(br_state_create(store, task->options.state_budget_bytes, &task->state, error));
-    struct br_sink sink = task_sink(task);
-    return br_graph_create(task->pipeline, task->state, &sink, &task->graph, error);
+    return task_make_graph(task, error);
 }
 
 static enum br_status open_input(struct br_task *task, uint32_t i, struct br_error *error) {
@@ -110,6 +117,8 @@ static enum br_status open_reader(struct br_task *task, struct task_input *input
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
     for (uint32_t i = 0; i < task->input_count; i++) {
         struct task_input *input = &task->inputs[i];
+        if (input->asleep || input->reader != NULL)
+            continue;
         for (int e = 0; e < 2; e++)
             br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
@@ -184,6 +193,9 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     task->watermarks_after = br_calloc(count + 1, sizeof *task->watermarks_after);
     task->plan.take = br_calloc(count + 1, sizeof *task->plan.take);
     task->plan.first = br_calloc(count + 1, sizeof *task->plan.first);
+    task->plan.passes = br_calloc(count + 1, sizeof *task->plan.passes);
+    task->asleep = br_calloc(pipeline->view_count + 1, sizeof *task->asleep);
+    task->asleep_nodes = br_calloc(pipeline->node_count + 1, sizeof *task->asleep_nodes);
     task->totals.view_rows = br_calloc(pipeline->view_count + 1, sizeof(uint64_t));
     task->totals.view_late = br_calloc(pipeline->view_count + 1, sizeof(uint64_t));
     task->totals.view_failed = br_calloc(pipeline->view_count + 1, sizeof(uint64_t));
@@ -192,6 +204,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     task->flushed_at = options->clock->mono(options->clock);
     task->totals.started = options->clock->wall(options->clock);
     set_order(task);
+    task_set_asleep(task, options->asleep);
     enum br_status status = open_all(task, error);
     if (status != BR_OK) {
         br_task_destroy(&task);
@@ -226,6 +239,9 @@ void br_task_destroy(struct br_task **task_ptr) {
     free(task->watermarks_after);
     free(task->plan.take);
     free(task->plan.first);
+    free(task->plan.passes);
+    free(task->asleep);
+    free(task->asleep_nodes);
     free(task->totals.view_rows);
     free(task->totals.view_late);
     free(task->totals.view_failed);

@@ -11,6 +11,8 @@
 //                                                         fresh_epochs, to where its newest one ends    OWN
 //   OWN       an epoch of its own choice, up to a bound; at the bound                                   REPEAT
 //   REPEAT    the next epoch of the base, by the lineage and by the shadow
+//
+// A view that the changed pipeline leaves as it is sleeps (processor/graft.c) until the two are at the same epoch.
 #include "replay/replay.h"
 
 #include "processor/commit_reader.h"
@@ -84,6 +86,9 @@ static enum br_status open_task(struct br_replay *replay, struct br_error *error
                                    .input_context = options->input_context,
                                    .prehistory = options->prehistory,
                                    .begin = options->begin,
+                                   .asleep = options->asleep,
+                                   .graft = options->graft,
+                                   .graft_context = options->graft_context,
                                    .base_pipeline = options->base_pipeline,
                                    .publish_as = options->publish_as,
                                    .tap = &replay->taps[1],
@@ -373,6 +378,8 @@ enum br_status br_replay_add_shadow(struct br_replay *replay, br_open_store open
                                    .role = BR_TASK_SHADOW,
                                    .open_input = options->open_input,
                                    .input_context = options->base_input_context,
+                                   .graft = options->graft,
+                                   .graft_context = options->graft_context,
                                    .tap = &replay->taps[0],
                                    .worker = options->worker,
                                    .open_store = open_store,
@@ -425,15 +432,19 @@ static enum br_status compare(struct br_replay *replay, struct br_error *error) 
 
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
     BR_CHECK(replay->shadow != NULL);
+    const struct br_replay_options *options = &replay->options;
     *ret_aligned = replay->difference != NULL;
     if (*ret_aligned || replay->stage != STAGE_REPEAT)
         return BR_OK;
     uint64_t shadow = br_task_epoch(replay->shadow);
     if (shadow < replay->follows)
         return catch_up_shadow(replay, error);
-    if (shadow > replay->follows)
+    bool sleeps = br_task_sleeps(replay->task);
+    if (shadow > replay->follows || (sleeps && replay->follows == 0)) // there is nothing yet to be taken over
         return BR_OK;
     br_commits_close(&replay->shadow_commits);
+    if (sleeps)
+        BR_TRY(br_task_graft(replay->task, replay->shadow, options->tick, options->tick_context, error));
     BR_TRY(compare(replay, error));
     *ret_aligned = true;
     return BR_OK;

@@ -6,7 +6,8 @@
 //   br_replay_create     the lineage as far as its commits go (nothing of it yet: it begins)
 //   br_replay_step       one epoch
 //   br_replay_add_shadow from here on the shadow keeps step
-//   br_replay_align      both at the same epoch: what differs is known from now on (br_replay_difference)
+//   br_replay_align      both at the same epoch: sleeping views are given the shadow's state, and what differs is known
+//                        from now on (br_replay_difference)
 //   br_replay_promote    the takeover, when there is nothing left to repeat
 //
 // One thread. A rollback is a replay whose lineage is the former owner's: it goes on where it was taken over from.
@@ -34,6 +35,10 @@ struct br_replay_options {
     br_open_input open_input;                 // NULL: streams only
     void *input_context, *base_input_context; // for the tables of the pipeline, and for those of the base's
     const uint64_t *prehistory, *begin;       // by table; NULL: none, from the beginning
+    const bool *asleep;                       // by view: of a lineage that begins (br_task_options.asleep); NULL: none
+    // br_task_options.graft, for the lineage's task and for the shadow's.
+    enum br_status (*graft)(void *context, struct br_task *task, struct br_error *error);
+    void *graft_context;
     bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
     const char *publish_as;
     // Up to the base's epoch include_until, the end of the slice (0: of none), and in the epochs of its own before the

@@ -122,6 +122,73 @@ static void judge(struct br_upgrade *upgrade, struct br_upgrade_view *row) {
     br_buffer_free(&reasons.text);
 }
 
+// --- whose state is taken over (U3)
+static void mark_nodes(const struct br_node *node, bool *nodes) {
+    nodes[node->id] = true;
+    for (uint32_t i = 0; i < node->input_count; i++)
+        mark_nodes(node->inputs[i], nodes);
+}
+
+static bool shares_rows(const struct br_pipeline *pipeline, const bool *one, const bool *other) {
+    for (uint32_t n = 0; n < pipeline->node_count; n++)
+        if (one[n] && other[n] && pipeline->nodes[n]->kind != BR_NODE_SOURCE &&
+            pipeline->nodes[n]->state_table_count != 0)
+            return true;
+    return false;
+}
+
+// A view that is computed and has stored rows in common with this one; NULL: there is none.
+static const struct br_upgrade_view *find_sharer(const struct br_upgrade *upgrade, const struct br_upgrade_view *row) {
+    const struct br_pipeline *pipeline = upgrade->after;
+    const struct br_upgrade_view *found = NULL;
+    bool *own = br_calloc(pipeline->node_count + 1, sizeof *own);
+    mark_nodes(row->after->root, own);
+    for (uint32_t i = 0; i < upgrade->view_count && found == NULL; i++) {
+        const struct br_upgrade_view *other = &upgrade->views[i];
+        if (other->after == NULL || other->takes_state)
+            continue;
+        bool *others = br_calloc(pipeline->node_count + 1, sizeof *others);
+        mark_nodes(other->after->root, others);
+        if (shares_rows(pipeline, own, others))
+            found = other;
+        free(others);
+    }
+    free(own);
+    return found;
+}
+
+static bool reads_any(const struct br_upgrade *upgrade, const struct br_view *view, const bool *tables) {
+    bool any = false;
+    bool *read = br_calloc(upgrade->after->table_count + 1, sizeof *read);
+    mark_tables(view->root, read);
+    for (uint32_t t = 0; t < upgrade->after->table_count && tables != NULL; t++)
+        any |= read[t] && tables[t];
+    free(read);
+    return any;
+}
+
+// Each view that is found to be computed anew may draw others along.
+void br_upgrade_settle(struct br_upgrade *upgrade, const bool *anew, const char *why) {
+    for (uint32_t i = 0; i < upgrade->view_count; i++) {
+        struct br_upgrade_view *row = &upgrade->views[i];
+        bool barred = row->verdict == BR_UPGRADE_KEEP && reads_any(upgrade, row->after, anew);
+        row->takes_state = row->verdict == BR_UPGRADE_KEEP && !barred;
+        row->again = barred ? br_arena_strdup(upgrade->arena, why) : "";
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < upgrade->view_count; i++) {
+            struct br_upgrade_view *row = &upgrade->views[i];
+            const struct br_upgrade_view *sharer = row->takes_state ? find_sharer(upgrade, row) : NULL;
+            if (sharer == NULL)
+                continue;
+            row->takes_state = false;
+            row->again = br_arena_printf(upgrade->arena, "shares stored rows with view %s", sharer->view);
+            changed = true;
+        }
+    }
+}
+
 struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after) {
     struct br_arena *arena = br_arena_create();
     struct br_upgrade *upgrade = br_arena_new(arena, struct br_upgrade);
@@ -140,6 +207,7 @@ struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const st
         judge(upgrade, &upgrade->views[i]);
         upgrade->counts[upgrade->views[i].verdict]++;
     }
+    br_upgrade_settle(upgrade, NULL, "");
     return upgrade;
 }
 

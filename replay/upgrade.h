@@ -5,7 +5,10 @@
 //     the old state is the new one's, whatever else stands in the file. What is only about messages (subject, format,
 //     layout, ttl, names of columns) keeps the rows: `messages_change` says so.
 // U2. Views are told apart by their names: a view under another name is a new one.
-// U3. The reasons are found by looking, the verdict isn't: a reason may be missing or one too many, a verdict never
+// U3. A view that is kept takes its state over, from the lineage that runs the old pipeline (br_task_graft), unless it
+//     shares stored rows (other than those of a table) with one that is computed anew: then it is computed with that
+//     one, and comes to the same.
+// U4. The reasons are found by looking, the verdict isn't: a reason may be missing or one too many, a verdict never
 //     wrong.
 #ifndef BR_REPLAY_UPGRADE_H
 #define BR_REPLAY_UPGRADE_H
@@ -21,6 +24,8 @@ struct br_upgrade_view {
     const struct br_view *before, *after; // NULL: new, removed
     const char *const *reads;             // tables whose history a rebuild (or a new view) reads
     uint32_t read_count;
+    bool takes_state;     // kept, and U3
+    const char *again;    // why a view that is kept is computed all the same; "": it isn't
     bool messages_change; // other messages for the same rows: subscribers notice
     bool only_functions;  // rebuilt because of functions or casts alone
 };
@@ -34,6 +39,8 @@ struct br_upgrade {
 };
 
 struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after);
+// Decides U3 again: views over these tables (by index in `after`; NULL: none) are computed anew, because of `why`.
+void br_upgrade_settle(struct br_upgrade *upgrade, const bool *anew, const char *why);
 void br_upgrade_destroy(struct br_upgrade **upgrade);
 const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict); // "keep", "rebuild", "new", "removed"
 const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view);

@@ -179,6 +179,30 @@ void br_graph_destroy(struct br_graph **graph_ptr) {
     *graph_ptr = NULL;
 }
 
+static void fall_asleep(struct br_operator *op) {
+    op->asleep = true;
+    op->output_count = 0;
+}
+
+static void drop_sleeping_outputs(struct br_operator *op) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < op->output_count; i++)
+        if (!op->outputs[i].target->asleep)
+            op->outputs[kept++] = op->outputs[i];
+    op->output_count = kept;
+}
+
+void br_graph_put_to_sleep(struct br_graph *graph, const bool *nodes, const bool *views) {
+    for (uint32_t n = 0; n < graph->node_count; n++)
+        if (nodes[n])
+            fall_asleep(graph->operators[n]);
+    for (uint32_t v = 0; v < graph->sink_count; v++)
+        if (views[v])
+            fall_asleep(graph->sinks[v]);
+    for (uint32_t n = 0; n < graph->node_count; n++)
+        drop_sleeping_outputs(graph->operators[n]);
+}
+
 // --- running
 enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struct br_batch *batch,
                              const struct br_epoch *epoch, struct br_error *error) {
@@ -189,7 +213,7 @@ enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struc
     enum br_status status = BR_OK;
     for (uint32_t n = 0; n < graph->node_count && status == BR_OK; n++) {
         const struct br_node *node = graph->nodes[n];
-        if (node->kind == BR_NODE_SOURCE && node->source.table->index == table)
+        if (node->kind == BR_NODE_SOURCE && node->source.table->index == table && !graph->operators[n]->asleep)
             status = graph->operators[n]->class->push(graph->operators[n], 0, batch, error);
     }
     graph->epoch = NULL;
@@ -197,7 +221,7 @@ enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struc
 }
 
 static enum br_status end_operator(struct br_operator *op, struct br_error *error) {
-    if (op->class->end_epoch == NULL)
+    if (op->class->end_epoch == NULL || op->asleep)
         return BR_OK;
     return op->class->end_epoch(op, error);
 }

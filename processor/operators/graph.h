@@ -72,6 +72,9 @@ uint16_t br_node_state_tables(const struct br_node *node);
 enum br_status br_graph_create(const struct br_pipeline *pipeline, struct br_state *state, const struct br_sink *sink,
                                struct br_graph **ret_graph, struct br_error *error) BR_MUST_CHECK;
 void br_graph_destroy(struct br_graph **graph);
+// From now on these nodes (by id) and the sinks of these views do nothing: no rows come to them, no epoch ends for
+// them. There is no way back but another graph.
+void br_graph_put_to_sleep(struct br_graph *graph, const bool *nodes, const bool *views);
 
 // Rows of a table (index in the plan): decoded, gated, lifted. Append tables: weights NULL. Upsert tables: +1 upserts
 // the row, -1 deletes the row with its primary key (other columns are ignored). The batch has the table's columns;

@@ -43,6 +43,7 @@ struct br_operator {
     struct br_edge *outputs;
     uint32_t output_count;
     bool scanned; // a view's rows are read back through this operator
+    bool asleep;
     struct br_arena *arena;
     enum br_type *types; // of the node's fields
 };

@@ -20,6 +20,7 @@
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
 #include "replay/replay.h"
+#include "replay/upgrade.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,11 +30,30 @@
 #define STEPS_MAX 400000
 #define HEAL_STEPS_MAX 100000
 #define LINEAGES 2
+#define TABLE_COUNT 3
 
 #define TABLES                                                                                                         \
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"                \
     "  WITH (subject = 'sim.orders', event_time = 'at');\n"                                                            \
-    "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"
+    "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"              \
+    "CREATE TABLE labels (label text PRIMARY KEY, name text) WITH (subject = 'sim.labels');\n"
+
+// Views that stay as they are, and sleep until they take their state over: over a stream, over a table with a key
+// (whose rows a view that changes reads too), over another view, held back, unstored.
+#define KEPT                                                                                                           \
+    "CREATE MATERIALIZED VIEW same WITH (subject = 'out.same.{customer}') AS SELECT customer, count(*) AS n, "         \
+    "min(amount) AS low FROM orders WHERE amount > 4 GROUP BY customer;\n"                                             \
+    "CREATE MATERIALIZED VIEW joined AS SELECT c.region, o.amount FROM orders o JOIN customers c USING (customer) "    \
+    "WHERE o.amount > 13;\n"                                                                                           \
+    "CREATE MATERIALIZED VIEW above WITH (subject = 'out.above.{n}') AS SELECT n, count(*) AS customers FROM same "    \
+    "GROUP BY n;\n"                                                                                                    \
+    "CREATE MATERIALIZED VIEW slow WITH (subject = 'out.slow.{customer}', emit_interval = '50 milliseconds') AS "      \
+    "SELECT customer, sum(amount) AS total FROM orders WHERE amount < 8 GROUP BY customer;\n"                          \
+    "CREATE MATERIALIZED VIEW windows WITH (subject = 'out.windows.{window_start}', emit = final) AS SELECT "          \
+    "window_start, sum(amount) AS total FROM tumble(orders, at, interval '3 seconds') GROUP BY window_start;\n"        \
+    "CREATE MATERIALIZED VIEW passed WITH (subject = 'out.unstored.passed') AS SELECT id FROM orders WHERE amount = "  \
+    "3;\n"                                                                                                             \
+    "CREATE MATERIALIZED VIEW names WITH (subject = 'out.names.{label}') AS SELECT label, name FROM labels;\n"
 
 // Every fate of a view: tracked (packed, keyed, without key, held back, windows, final), replaced, removed, new,
 // unstored.
@@ -54,7 +74,7 @@ static const char *const texts[LINEAGES] = {
            "CREATE MATERIALIZED VIEW gone WITH (subject = 'out.gone.{customer}', emit_interval = '50 milliseconds') AS "
            "SELECT customer, count(*) AS n FROM orders GROUP BY customer;\n"
            "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount > "
-           "5;\n",
+           "5;\n" KEPT,
     TABLES "CREATE MATERIALIZED VIEW packed WITH (layout = 'packed') AS SELECT customer, count(*) AS n FROM orders "
            "WHERE amount > 7 GROUP BY customer;\n"
            "CREATE MATERIALIZED VIEW keyed WITH (subject = 'out.keyed.{customer}') AS SELECT customer, sum(amount) AS "
@@ -71,7 +91,7 @@ static const char *const texts[LINEAGES] = {
            "CREATE MATERIALIZED VIEW fresh WITH (subject = 'out.fresh.{customer}') AS SELECT customer, count(*) AS n "
            "FROM orders GROUP BY customer;\n"
            "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount > "
-           "7;\n",
+           "7;\n" KEPT,
 };
 static const char *const lineages[LINEAGES] = {"live", "r1"};
 
@@ -93,13 +113,15 @@ struct world {
     struct br_store *stores[LINEAGES];
     struct process owner, replay, zombie;
     char workers[512][16];
+    struct br_arena *arena;
+    const bool *asleep; // by view of the changed pipeline: what its lineage begins with; NULL: it computes all
     unsigned starts;
     size_t orders, orders_target;
     uint32_t epoch_messages;
     bool large;
     int switches, switches_target; // of the ownership
-    uint64_t crashes, fences, takeovers, finished;
-    struct br_row_writer *writers[2];
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt;
+    struct br_row_writer *writers[TABLE_COUNT];
     struct br_sim_faults faults;
 };
 
@@ -124,7 +146,7 @@ static uint64_t draw(struct world *world, uint64_t bound) {
 // --- feeding
 
 static void send(struct world *world, struct br_log *log, int table, const char *json, bool deletes) {
-    static const char *const subjects[] = {"sim.orders", "sim.customers"};
+    static const char *const subjects[TABLE_COUNT] = {"sim.orders", "sim.customers", "sim.labels"};
     struct br_error error;
     struct br_buffer payload = {0};
     struct br_log_header header = {br_slice_of("Braid-Op"), br_slice_of("delete")};
@@ -150,6 +172,11 @@ static void feed(struct world *world, size_t count) {
                      (int)draw(world, 3));
             send(world, world->feeder, 1, json, deletes);
             continue;
+        }
+        if (draw(world, 12) == 0) {
+            snprintf(json, sizeof json, "{\"label\":\"l%d\",\"name\":\"n%d\"}", (int)draw(world, 9),
+                     (int)draw(world, 100));
+            send(world, world->feeder, 2, json, false);
         }
         size_t id = world->orders++;
         snprintf(json, sizeof json,
@@ -218,42 +245,80 @@ static int owner_of(struct world *world) {
     return strcmp(lineage, lineages[1]) == 0 ? 1 : 0;
 }
 
+static enum br_status graft(void *context, struct br_task *task, struct br_error *error);
+
+// What a graft in a process's recovery needs.
+struct link {
+    struct world *world;
+    struct br_log *log;
+};
+
+static struct link *link_of(struct world *world, struct br_log *log) {
+    struct link *link = br_arena_new(world->arena, struct link);
+    *link = (struct link){world, log};
+    return link;
+}
+
+// A copy of the lineage's state at this epoch, from its first commit on.
+static enum br_status build_shadow(struct world *world, struct br_log *log, int lineage, uint64_t epoch,
+                                   struct br_task **ret_shadow, struct br_error *error) {
+    struct br_commits *commits = NULL;
+    struct br_task_options options = {.pipeline = world->pipelines[lineage],
+                                      .log = log,
+                                      .clock = br_sim_clock(world->sim),
+                                      .lineage = lineages[lineage],
+                                      .role = BR_TASK_SHADOW,
+                                      .graft = graft,
+                                      .graft_context = link_of(world, log),
+                                      .open_store = open_empty,
+                                      .flush_interval_us = -1};
+    enum br_status status = br_task_create(&options, ret_shadow, error);
+    if (status == BR_OK)
+        status = br_task_recover(*ret_shadow, error);
+    while (status == BR_OK && commits == NULL) {
+        status = br_commits_open(log, "sim", 0, &commits, error);
+        status = status == BR_RETRY ? BR_OK : status;
+    }
+    while (status == BR_OK && br_task_epoch(*ret_shadow) < epoch) {
+        const struct br_log_message *message;
+        const Braid__V1__Commit *commit;
+        status = br_commits_next(commits, &message, &commit, error);
+        if (status != BR_OK || message == NULL) {
+            br_log_wait(log, 1000);
+            continue;
+        }
+        status = br_task_follow(*ret_shadow, message, error);
+        br_commits_done(commits);
+    }
+    br_commits_close(&commits);
+    return status;
+}
+
+// Recovery has come to where sleeping views woke.
+static enum br_status graft(void *context, struct br_task *task, struct br_error *error) {
+    struct link *link = context;
+    struct br_task *shadow = NULL;
+    const char *lineage;
+    uint64_t epoch = br_task_follows(task, &lineage, NULL);
+    enum br_status status =
+        build_shadow(link->world, link->log, strcmp(lineage, lineages[1]) == 0 ? 1 : 0, epoch, &shadow, error);
+    if (status == BR_OK)
+        status = br_task_graft(task, shadow, NULL, NULL, error);
+    link->world->rebuilt += status == BR_OK;
+    br_task_destroy(&shadow);
+    return status;
+}
+
 // The rest of a takeover that was cut between its parts.
 static enum br_status finish_takeover(struct world *world, struct process *process, struct br_error *error) {
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(process->task);
     int from = 1 - process->lineage;
     struct br_task *shadow = NULL;
-    struct br_commits *commits = NULL;
-    struct br_task_options options = {.pipeline = world->pipelines[from],
-                                      .log = process->log,
-                                      .clock = br_sim_clock(world->sim),
-                                      .lineage = lineages[from],
-                                      .role = BR_TASK_SHADOW,
-                                      .open_store = open_empty,
-                                      .flush_interval_us = -1};
-    enum br_status status = br_task_create(&options, &shadow, error);
-    if (status == BR_OK)
-        status = br_task_recover(shadow, error);
-    while (status == BR_OK && commits == NULL) {
-        status = br_commits_open(process->log, "sim", 0, &commits, error);
-        status = status == BR_RETRY ? BR_OK : status;
-    }
-    while (status == BR_OK && br_task_epoch(shadow) < record->from_epoch) {
-        const struct br_log_message *message;
-        const Braid__V1__Commit *commit;
-        status = br_commits_next(commits, &message, &commit, error);
-        if (status != BR_OK || message == NULL) {
-            br_log_wait(process->log, 1000);
-            continue;
-        }
-        status = br_task_follow(shadow, message, error);
-        br_commits_done(commits);
-    }
+    enum br_status status = build_shadow(world, process->log, from, record->from_epoch, &shadow, error);
     if (status == BR_OK)
         status = br_replay_finish_takeover(process->task, shadow, world->pipelines[process->lineage],
                                            world->pipelines[from], error);
     world->finished += status == BR_OK;
-    br_commits_close(&commits);
     br_task_destroy(&shadow);
     return status;
 }
@@ -269,6 +334,8 @@ static void start_owner(struct world *world) {
                                       .lineage = lineages[process->lineage],
                                       .role = BR_TASK_OWNER,
                                       .worker = new_worker(world),
+                                      .graft = graft,
+                                      .graft_context = link_of(world, process->log),
                                       .open_store = open_store,
                                       .store_context = &world->stores[process->lineage],
                                       .epoch_messages = world->epoch_messages,
@@ -306,6 +373,9 @@ static void start_replay(struct world *world) {
                                         .log = process->log,
                                         .clock = br_sim_clock(world->sim),
                                         .worker = new_worker(world),
+                                        .asleep = base == 0 ? world->asleep : NULL,
+                                        .graft = graft,
+                                        .graft_context = link_of(world, process->log),
                                         .open_store = open_store,
                                         .store_context = &world->stores[1 - base],
                                         .flush_interval_us = draw(world, 2) == 0 ? -1 : 20000};
@@ -317,8 +387,12 @@ static void start_replay(struct world *world) {
 }
 
 static enum br_status try_promotion(struct world *world, struct process *process, struct br_error *error) {
-    bool aligned;
+    bool aligned, slept = br_task_sleeps(br_replay_task(process->replay));
+    bool wakes = slept && br_task_epoch(br_replay_shadow(process->replay)) == br_replay_follows(process->replay);
+    if (wakes && draw(world, 4) == 0)
+        br_sim_crash_at(process->log, 1 + draw(world, 20));
     BR_TRY(br_replay_align(process->replay, &aligned, error));
+    world->grafts += slept && aligned;
     if (!aligned || draw(world, 4) != 0)
         return BR_OK;
     struct br_promotion promotion = {.reason = "sim", .rollback = process->lineage == 0, .hold_us = 100000};
@@ -629,6 +703,7 @@ static void add_streams(struct world *world, struct br_sim *sim) {
     struct br_error error;
     must(world, br_sim_add_stream(sim, "ORDERS", &(const char *){"sim.orders"}, 1, &error), &error);
     must(world, br_sim_add_stream(sim, "CUSTOMERS", &(const char *){"sim.customers"}, 1, &error), &error);
+    must(world, br_sim_add_stream(sim, "LABELS", &(const char *){"sim.labels"}, 1, &error), &error);
 }
 
 static void copy_stream(struct world *world, const char *stream, struct br_log *to) {
@@ -654,6 +729,7 @@ static char *undisturbed(struct world *world, const struct br_pipeline *pipeline
     add_streams(world, sim);
     copy_stream(world, "ORDERS", log);
     copy_stream(world, "CUSTOMERS", log);
+    copy_stream(world, "LABELS", log);
     struct br_task_options options = {.pipeline = pipeline,
                                       .log = log,
                                       .clock = br_sim_clock(sim),
@@ -705,13 +781,14 @@ static void open_world(struct world *world) {
                                            .delay = (uint32_t)draw(world, 200),
                                            .refuse = (uint32_t)draw(world, 30),
                                            .crash = large ? 4 : (uint32_t)draw(world, 6)};
+    world->arena = br_arena_create();
     world->sim = br_sim_create(&world->faults);
     br_sim_on_idle(world->sim, serve_idle, world);
     world->feeder = br_sim_connect(world->sim, false);
     for (int l = 0; l < LINEAGES; l++)
         world->stores[l] = br_store_create_memory();
     add_streams(world, world->sim);
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < TABLE_COUNT; t++)
         must(world, br_row_writer_create(&world->pipelines[0]->tables[t].row_type, &world->writers[t], &error), &error);
     if (large)
         feed(world, 2400);
@@ -721,22 +798,24 @@ static void close_world(struct world *world) {
     bury(&world->owner);
     bury(&world->replay);
     bury(&world->zombie);
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < TABLE_COUNT; t++)
         br_row_writer_destroy(&world->writers[t]);
     br_log_close(&world->feeder);
     for (int l = 0; l < LINEAGES; l++)
         br_store_destroy(&world->stores[l]);
     br_sim_destroy(&world->sim);
+    br_arena_destroy(&world->arena);
 }
 
 struct totals {
-    uint64_t crashes, fences, takeovers, finished;
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt;
 };
 
-static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, struct totals *totals) {
+static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, const bool *asleep, struct totals *totals) {
     struct world *world = br_calloc(1, sizeof *world);
     world->seed = seed;
     world->pipelines = pipelines;
+    world->asleep = seed % 4 == 0 ? NULL : asleep;
     open_world(world);
     live(world);
     heal(world);
@@ -745,8 +824,30 @@ static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, struct
     totals->fences += world->fences;
     totals->takeovers += world->takeovers;
     totals->finished += world->finished;
+    totals->grafts += world->grafts;
+    totals->rebuilt += world->rebuilt;
     close_world(world);
     free(world);
+}
+
+static bool *sleepers(struct br_pipeline *const *pipelines) {
+    static const char *const expected = "same joined above slow windows passed names ";
+    struct br_upgrade *upgrade = br_upgrade_compare(pipelines[0], pipelines[1]);
+    bool *asleep = br_calloc(pipelines[1]->view_count, sizeof *asleep);
+    struct br_buffer names = {0};
+    for (uint32_t i = 0; i < upgrade->view_count; i++)
+        if (upgrade->views[i].takes_state) {
+            asleep[upgrade->views[i].after->index] = true;
+            br_buffer_printf(&names, "%s ", upgrade->views[i].view);
+        }
+    *br_buffer_reserve(&names, 1) = '\0';
+    if (strcmp((const char *)names.ptr, expected) != 0) {
+        printf("views that take their state over: %s\n", (const char *)names.ptr);
+        exit(1);
+    }
+    br_buffer_free(&names);
+    br_upgrade_destroy(&upgrade);
+    return asleep;
 }
 
 static struct br_pipeline *load(const char *text) {
@@ -773,19 +874,22 @@ int main(int argc, char **argv) {
     for (int l = 0; l < LINEAGES; l++)
         pipelines[l] = load(texts[l]);
     struct totals totals = {0};
+    bool *asleep = sleepers(pipelines);
     for (uint64_t seed = first; seed < first + count; seed++)
-        run_seed(seed, pipelines, &totals);
-    if (count >= 100 && (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0)) {
-        printf("faults that never struck: %" PRIu64 " crashes, %" PRIu64 " fences, %" PRIu64
-               " takeovers cut between parts\n",
-               totals.crashes, totals.fences, totals.finished);
+        run_seed(seed, pipelines, asleep, &totals);
+    if (count >= 100 && (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0 || totals.grafts == 0 ||
+                         totals.rebuilt == 0)) {
+        printf("what never happened: %" PRIu64 " crashes, %" PRIu64 " fences, %" PRIu64
+               " takeovers cut between parts, %" PRIu64 " states taken over, %" PRIu64 " of them built again\n",
+               totals.crashes, totals.fences, totals.finished, totals.grafts, totals.rebuilt);
         return 1;
     }
     for (int l = 0; l < LINEAGES; l++)
         br_pipeline_destroy(&pipelines[l]);
     printf("%" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " fenced, %" PRIu64 " takeovers, %" PRIu64
-           " of them ended by a successor\n",
-           count, totals.crashes, totals.fences, totals.takeovers, totals.finished);
+           " of them ended by a successor, %" PRIu64 " times state taken over, %" PRIu64 " times from the log\n",
+           count, totals.crashes, totals.fences, totals.takeovers, totals.finished, totals.grafts, totals.rebuilt);
+    free(asleep);
     printf("%" PRIu64 " passed, 0 failed\n", count);
     return 0;
 }
