@@ -49,6 +49,7 @@ struct replay_draft {
     char name[256];             // of the pipeline
     struct br_pipeline *before; // of PIPELINE.sql, or as the worker has stored it; NULL: it hasn't
     struct br_pipeline *after;  // of --pipeline; NULL: the one that runs
+    struct br_upgrade *upgrade; // from the one to the other; NULL: of a verification, or unknown
     struct br_replay_plan *plan;
     Braid__V1__ReplayJob record; // points into all of these and into the arena
     struct br_arena *arena;

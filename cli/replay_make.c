@@ -3,7 +3,6 @@
 #include "cli/replay.h"
 #include "processor/pipeline_text.h"
 #include "replay/plan_history.h"
-#include "replay/plan_views.h"
 #include "replay/selection.h"
 
 #include <stdio.h>
@@ -107,6 +106,13 @@ static enum br_status plan_with_history(struct br_replay_plan_options *options, 
     return status;
 }
 
+// Who only rolls a changed file out needs no view again that stays as it is. Any other replay is there to compute.
+static bool takes_over(const struct replay_arguments *arguments) {
+    return arguments->new_path != NULL && (arguments->from == NULL || strcmp(arguments->from, "beginning") == 0) &&
+           !arguments->fresh_epochs && !arguments->include_late && !arguments->include_quarantine &&
+           arguments->lateness_us < 0 && arguments->only_count == 0 && arguments->key == NULL;
+}
+
 static int make_plan(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
     struct br_error error;
     const struct br_clock *clock = br_clock_system();
@@ -124,7 +130,9 @@ static int make_plan(const struct replay_arguments *arguments, struct br_log *lo
         .messages_per_second = arguments->rate > 0 && (rate <= 0 || arguments->rate < rate) ? arguments->rate : rate,
     };
     if (draft->before != NULL && arguments->verb != REPLAY_VERIFY)
-        options.view_count = br_plan_views(draft->before, draft->after, draft->arena, &options.views);
+        draft->upgrade = br_upgrade_compare(draft->before, draft->after != NULL ? draft->after : draft->before);
+    options.upgrade = draft->upgrade;
+    options.take_over = takes_over(arguments);
     enum br_status status = plan_with_history(&options, &draft->plan, &error);
     if (status == BR_OK)
         return BR_EXIT_OK;
@@ -202,6 +210,7 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
 
 void replay_draft_free(struct replay_draft *draft) {
     br_replay_plan_free(&draft->plan);
+    br_upgrade_destroy(&draft->upgrade);
     br_pipeline_destroy(&draft->before);
     br_pipeline_destroy(&draft->after);
     br_arena_destroy(&draft->arena);

@@ -231,6 +231,7 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
                                            .input_context = history,
                                            .successor = br_host_take,
                                            .finish_takeover = br_host_finish_takeover,
+                                           .graft = br_host_graft,
                                            .replay_context = host,
                                            .state_budget_bytes = arguments->budget_bytes,
                                            .epoch_messages = arguments->epoch_messages,

@@ -123,6 +123,8 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .lineage = worker->lineage,
                                            .open_input = options->open_input,
                                            .input_context = options->input_context,
+                                           .graft = options->graft,
+                                           .graft_context = options->replay_context,
                                            .checkpoint_path = worker->checkpoint_path,
                                            .worker = options->name,
                                            .open_store = open_own_store,

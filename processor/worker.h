@@ -29,7 +29,9 @@ struct br_worker_options {
     // Ends a takeover that was cut between its parts (br_task_unfinished_takeover).
     enum br_status (*finish_takeover)(void *context, struct br_task *task, const struct br_pipeline *pipeline,
                                       struct br_error *error);
-    void *replay_context; // of these two; they may be NULL
+    // br_task_options.graft
+    enum br_status (*graft)(void *context, struct br_task *task, struct br_error *error);
+    void *replay_context; // of these three; they may be NULL
     size_t state_budget_bytes;
     uint32_t epoch_messages;
     int64_t epoch_time_us;

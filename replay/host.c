@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/logging.h"
+#include "replay/former.h"
 #include "replay/guard.h"
 #include "replay/schedule.h"
 
@@ -67,6 +68,11 @@ bool br_host_take(void *context, const char *lineage, struct br_successor *ret_s
 enum br_status br_host_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
                                        struct br_error *error) {
     return br_runner_finish_takeover(&((struct br_host *)context)->runner, task, pipeline, error);
+}
+
+enum br_status br_host_graft(void *context, struct br_task *task, struct br_error *error) {
+    struct br_former_options options = {.runner = &((struct br_host *)context)->runner};
+    return br_former_graft(&options, task, error);
 }
 
 // --- the guard

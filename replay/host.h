@@ -24,9 +24,10 @@ void br_host_stop(struct br_host **host);
 // ,"needs":["replay r3 needs stream …"] for the status object: what the streams' limits will take from somebody
 // (guard.h). Thread: any.
 void br_host_add_status(void *context, struct br_buffer *out);
-// br_worker_options.successor and .finish_takeover; context: the struct br_host.
+// br_worker_options.successor, .finish_takeover and .graft; context: the struct br_host.
 bool br_host_take(void *context, const char *lineage, struct br_successor *ret_successor);
 enum br_status br_host_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
                                        struct br_error *error) BR_MUST_CHECK;
+enum br_status br_host_graft(void *context, struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 
 #endif

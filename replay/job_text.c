@@ -106,6 +106,10 @@ static void inputs_member(const Braid__V1__ReplayJob *record, struct br_buffer *
         number_member(out, "archived_last", input->archived_last);
         number_member(out, "messages", input->messages);
         number_member(out, "bytes", input->bytes);
+        if (input->asleep) {
+            member(out, "asleep");
+            br_buffer_append_text(out, "true");
+        }
         br_buffer_append_byte(out, '}');
     }
     br_buffer_append_byte(out, ']');
@@ -137,16 +141,21 @@ static void report_member(const Braid__V1__ReconcileReport *report, struct br_bu
     br_buffer_append_text(out, "]}");
 }
 
+static void list_member(struct br_buffer *out, const char *name, char *const *texts, size_t count) {
+    member(out, name);
+    for (size_t i = 0; i < count; i++) {
+        br_buffer_append_text(out, i == 0 ? "[" : ",");
+        append_string(out, texts[i]);
+    }
+    br_buffer_append_byte(out, ']');
+}
+
 static void orders_members(const Braid__V1__ReplayJob *record, struct br_buffer *out) {
     text_member(out, "sql_name", record->sql_name);
-    if (record->n_only != 0) {
-        member(out, "only");
-        for (size_t i = 0; i < record->n_only; i++) {
-            br_buffer_append_text(out, i == 0 ? "[" : ",");
-            append_string(out, record->only[i]);
-        }
-        br_buffer_append_byte(out, ']');
-    }
+    if (record->n_only != 0)
+        list_member(out, "only", record->only, record->n_only);
+    if (record->n_taken_over != 0)
+        list_member(out, "taken_over", record->taken_over, record->n_taken_over);
     text_member(out, "key", record->key);
     text_member(out, "include",
                 record->include_late && record->include_quarantine ? "late,quarantine"
@@ -274,9 +283,14 @@ void br_job_text(const Braid__V1__ReplayJob *record, struct br_wall_time now, st
     line(out, "to", record->to);
     for (size_t i = 0; i < record->n_inputs; i++) {
         const Braid__V1__ReplayInput *input = record->inputs[i];
-        br_buffer_printf(out, "  %-12s %s %" PRIu64 "..%" PRIu64 "\n", input->table, input->stream,
-                         input->first_sequence, input->last_sequence);
+        if (input->asleep)
+            br_buffer_printf(out, "  %-12s not read\n", input->table);
+        else
+            br_buffer_printf(out, "  %-12s %s %" PRIu64 "..%" PRIu64 "\n", input->table, input->stream,
+                             input->first_sequence, input->last_sequence);
     }
+    for (size_t i = 0; i < record->n_taken_over; i++)
+        line(out, i == 0 ? "takes state of" : "", record->taken_over[i]);
     if (record->base_lineage[0] != '\0' && record->base_last_epoch != 0)
         br_buffer_printf(out, "%-14s epochs %" PRIu64 " to %" PRIu64 " of %s\n", "repeats", record->base_first_epoch,
                          record->base_last_epoch, record->base_lineage);

@@ -4,6 +4,7 @@
 #include "processor/subject.h"
 #include "replay/epochs.h"
 #include "replay/moment.h"
+#include "replay/plan_views.h"
 
 #include <inttypes.h>
 
@@ -17,7 +18,9 @@ struct input {
     struct br_history_facts facts;
     uint64_t base_first; // of the first message that the base lineage consumed; 0: not known
     uint64_t base_last;  // of the last one; 0: none
+    uint64_t base_prehistory;
     bool in_base;
+    bool asleep;          // P5
     bool whole;           // with all of prehistory
     uint64_t first, last; // first: 0 with prehistory alone. last < first: nothing
     uint64_t history_first;
@@ -106,6 +109,7 @@ static enum br_status read_base_position(struct planner *planner, struct input *
                             "anew, or another stream holds the subject now. Its sequences mean other events",
                             input->table, input->stream.name, br_epochs_lineage(planner->epochs), last->stream);
     input->in_base = true;
+    input->base_prehistory = last->prehistory;
     input->base_last = own_sequence(last, last->last_sequence);
     if (last->last_sequence == 0)
         return BR_OK;
@@ -444,6 +448,10 @@ static void make_slice(struct planner *planner, size_t index) {
     slice->stream = br_arena_strdup(plan->arena, input->stream.name);
     slice->stream_created_us = input->stream.created.us;
     slice->prehistory = input->facts.prehistory;
+    if (input->asleep) {
+        slice->asleep = true;
+        return;
+    }
     find_holes(planner, input, &archived);
     slice->archived_last = archived;
     bool imported = input->whole && input->facts.prehistory != 0;
@@ -464,12 +472,33 @@ static void make_slice(struct planner *planner, size_t index) {
         plan->sequences += slice->last_sequence - slice->first_sequence + 1;
 }
 
+// P5
+static void judge_views(struct planner *planner) {
+    struct br_upgrade *upgrade = planner->options->upgrade;
+    struct br_replay_plan *plan = planner->plan;
+    if (upgrade == NULL)
+        return;
+    bool take_over = planner->options->take_over && planner->repeats && planner->options->pipeline == upgrade->after;
+    if (take_over) {
+        bool *tables = br_arena_array(plan->arena, bool, planner->count + 1);
+        for (size_t i = 0; i < planner->count; i++)
+            tables[i] =
+                planner->inputs[i].in_base && planner->inputs[i].facts.prehistory != planner->inputs[i].base_prehistory;
+        br_upgrade_settle(upgrade, tables, "events were imported into a table that it reads");
+        br_upgrade_sleeping(upgrade, tables);
+        for (size_t i = 0; i < planner->count; i++)
+            planner->inputs[i].asleep = tables[i];
+    }
+    plan->view_count = br_plan_views(upgrade, take_over, plan->arena, &plan->views);
+}
+
 static enum br_status make(struct planner *planner, struct br_error *error) {
     struct br_replay_plan *plan = planner->plan;
     BR_TRY(br_epochs_open(planner->options->log, plan->pipeline, &planner->epochs, error));
     planner->repeats = planner->epochs != NULL && !planner->options->fresh_epochs;
     BR_TRY(open_inputs(planner, error));
     BR_TRY(read_base(planner, error));
+    judge_views(planner);
     BR_TRY(resolve(planner, error));
     BR_TRY(find_epochs(planner, error));
     plan->input_count = planner->count;
@@ -498,8 +527,6 @@ enum br_status br_replay_plan_make(const struct br_replay_plan_options *options,
     plan->pipeline = br_arena_strdup(arena, options->pipeline_name);
     plan->mode = options->mode;
     plan->fresh_epochs = options->fresh_epochs;
-    plan->views = options->views;
-    plan->view_count = options->view_count;
     plan->messages_per_second = options->messages_per_second;
     plan->seconds = -1;
     plan->holes = br_arena_array(arena, struct br_plan_hole, PLAN_HOLES_MAX);
@@ -539,6 +566,10 @@ void br_replay_plan_fill(const struct br_replay_plan *plan, Braid__V1__ReplayJob
     record->base_last_epoch = plan->base_last_epoch;
     record->base_plan_hash = plan->base_plan_hash;
     record->fresh_epochs = plan->fresh_epochs;
+    record->taken_over = br_arena_array(plan->arena, char *, plan->view_count + 1);
+    for (size_t i = 0; i < plan->view_count; i++)
+        if (plan->views[i].taken_over)
+            record->taken_over[record->n_taken_over++] = (char *)plan->views[i].view;
     record->progress = br_arena_new(plan->arena, Braid__V1__ReplayProgress);
     braid__v1__replay_progress__init(record->progress);
     record->progress->messages_total = plan->sequences;

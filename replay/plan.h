@@ -14,6 +14,10 @@
 //     ever ran isn't missing. Else it is sequence 1.
 // P4. What is neither in the archive nor in the stream is a hole. A plan with holes can be shown, not run
 //     (br_replay_plan_check).
+// P5. A view that a changed pipeline keeps isn't computed again: it takes the base lineage's state over (upgrade.h,
+// U3),
+//     unless imported events have come to a table of it since the base began. A table that only such views read isn't
+//     read, and may have holes.
 #ifndef BR_REPLAY_PLAN_H
 #define BR_REPLAY_PLAN_H
 
@@ -21,6 +25,7 @@
 #include "braid/v1/replay.pb-c.h"
 #include "processor/log/log.h"
 #include "processor/sql/plan.h"
+#include "replay/upgrade.h"
 
 // --- what is known of a table's history beside its stream (replay/history.h gives it)
 struct br_history_range {
@@ -53,6 +58,7 @@ struct br_plan_view {
     const char *note;    // what a comparison or a promotion can't do with it; "": nothing
     bool corrected;      // a promotion publishes what differs of it
     bool same;           // its plan is
+    bool taken_over;     // its state is the base's: it isn't computed up to where the two are compared
 };
 
 struct br_replay_plan_options {
@@ -64,8 +70,8 @@ struct br_replay_plan_options {
     bool fresh_epochs;
     struct br_wall_time now;
     const struct br_history_source *history; // NULL: no archive, nothing imported
-    const struct br_plan_view *views;
-    size_t view_count;
+    struct br_upgrade *upgrade; // from the pipeline that runs to `pipeline`; NULL: nothing is said of views
+    bool take_over;             // views that the upgrade keeps take their state over (P5)
     double messages_per_second; // to be expected; 0: not known
 };
 

@@ -63,7 +63,9 @@ static void input_lines(const Braid__V1__ReplayInput *input, struct br_buffer *o
         br_buffer_printf(out, " stream %s: %" PRIu64 "..%" PRIu64 ";", input->stream, parts.stream_first,
                          parts.stream_last);
     bytes_text(input->bytes, bytes, sizeof bytes);
-    if (input->last_sequence == 0)
+    if (input->asleep)
+        br_buffer_append_text(out, " nothing: views that read it take their state over\n");
+    else if (input->last_sequence == 0)
         br_buffer_append_text(out, " nothing\n");
     else
         br_buffer_printf(out, " about %" PRIu64 " messages, %s\n", input->messages, bytes);
@@ -166,7 +168,8 @@ void br_replay_plan_json(const struct br_replay_plan *plan, struct br_buffer *ou
         text_member(out, ",", "verdict", plan->views[i].verdict);
         text_member(out, ",", "why", plan->views[i].why);
         text_member(out, ",", "note", plan->views[i].note);
-        br_buffer_printf(out, ",\"corrected\":%s}", plan->views[i].corrected ? "true" : "false");
+        br_buffer_printf(out, ",\"corrected\":%s,\"taken_over\":%s}", plan->views[i].corrected ? "true" : "false",
+                         plan->views[i].taken_over ? "true" : "false");
     }
     br_buffer_append_text(out, "],\"holes\":[");
     for (size_t i = 0; i < plan->hole_count; i++) {

@@ -2,8 +2,6 @@
 // See plan_views.h.
 #include "replay/plan_views.h"
 
-#include "replay/upgrade.h"
-
 // As the operators' scans have it: what only passes rows on has none to be compared.
 static bool keeps_rows(const struct br_node *node) {
     switch (node->kind) {
@@ -33,9 +31,17 @@ static const char *note_of(const struct br_upgrade_view *row, bool kept, bool ef
     return "";
 }
 
-size_t br_plan_views(const struct br_pipeline *before, const struct br_pipeline *after, struct br_arena *arena,
+static const char *why_of(const struct br_upgrade_view *row, bool take_over, struct br_arena *arena) {
+    if (!take_over || row->verdict != BR_UPGRADE_KEEP)
+        return br_arena_strdup(arena, row->why);
+    const char *before = row->why, *link = *before == '\0' ? "" : "; ";
+    if (row->takes_state)
+        return br_arena_printf(arena, "%s%sits state is taken over", before, link);
+    return br_arena_printf(arena, "%s%scomputed again all the same: %s", before, link, row->again);
+}
+
+size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, struct br_arena *arena,
                      const struct br_plan_view **ret_views) {
-    struct br_upgrade *upgrade = br_upgrade_compare(before, after == NULL ? before : after);
     struct br_plan_view *views = br_arena_array(arena, struct br_plan_view, upgrade->view_count + 1);
     for (uint32_t i = 0; i < upgrade->view_count; i++) {
         const struct br_upgrade_view *row = &upgrade->views[i];
@@ -44,13 +50,12 @@ size_t br_plan_views(const struct br_pipeline *before, const struct br_pipeline 
         bool effect = (row->before != NULL && row->before->effect) || (row->after != NULL && row->after->effect);
         views[i] = (struct br_plan_view){.view = br_arena_strdup(arena, row->view),
                                          .verdict = br_upgrade_verdict_name(row->verdict),
-                                         .why = br_arena_strdup(arena, row->why),
+                                         .why = why_of(row, take_over, arena),
                                          .note = note_of(row, kept, effect),
                                          .corrected = kept && !effect,
-                                         .same = row->verdict == BR_UPGRADE_KEEP};
+                                         .same = row->verdict == BR_UPGRADE_KEEP,
+                                         .taken_over = take_over && row->takes_state};
     }
-    size_t count = upgrade->view_count;
-    br_upgrade_destroy(&upgrade);
     *ret_views = views;
-    return count;
+    return upgrade->view_count;
 }

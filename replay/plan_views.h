@@ -5,8 +5,8 @@
 
 #include "replay/plan.h"
 
-// before: the pipeline that runs; after: the one to replay with, NULL: the same. All in the arena.
-size_t br_plan_views(const struct br_pipeline *before, const struct br_pipeline *after, struct br_arena *arena,
+// take_over: as br_replay_plan_options. All in the arena.
+size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, struct br_arena *arena,
                      const struct br_plan_view **ret_views);
 
 #endif

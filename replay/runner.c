@@ -6,7 +6,6 @@
 #include "base/logging.h"
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
-#include "replay/commits.h"
 #include "replay/selection.h"
 
 #include <inttypes.h>
@@ -252,6 +251,16 @@ static void fill_beginnings(struct run *run) {
     }
 }
 
+static void fill_asleep(struct run *run) {
+    const Braid__V1__ReplayJob *record = run->job.record;
+    run->asleep = br_calloc(run->own.pipeline->view_count + 1, sizeof *run->asleep);
+    for (size_t i = 0; i < record->n_taken_over; i++) {
+        const struct br_view *view = br_pipeline_find_view(run->own.pipeline, record->taken_over[i]);
+        if (view != NULL)
+            run->asleep[view->index] = true;
+    }
+}
+
 static bool begins_later(const struct run *run) {
     for (uint32_t t = 0; t < run->own.pipeline->table_count; t++)
         if (run->begin[t] > 1)
@@ -270,6 +279,7 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
     BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, run->lineage, run->state_path,
                                 sizeof run->state_path, error));
     fill_beginnings(run);
+    fill_asleep(run);
     bool rolls_back = strcmp(run->lineage, run->id) != 0;
     struct br_replay_options replay = {.pipeline = run->own.pipeline,
                                        .base_pipeline = run->base.pipeline,
@@ -285,6 +295,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .base_input_context = run->base.history,
                                        .prehistory = rolls_back ? NULL : run->prehistory,
                                        .begin = rolls_back || !begins_later(run) ? NULL : run->begin,
+                                       .asleep = rolls_back ? NULL : run->asleep,
+                                       .graft = br_former_graft,
+                                       .graft_context = &run->former,
                                        .fresh_epochs = record->fresh_epochs,
                                        .publish_as = record->publish && !rolls_back ? run->id : NULL,
                                        .include_late = record->include_late,
@@ -555,6 +568,23 @@ static enum br_status put_dropped(void *context, struct br_job *job, bool *ret_w
     return BR_OK;
 }
 
+// Whoever has taken state from a lineage couldn't be rebuilt without its commits.
+static enum br_status is_stood_on(struct run *run, const char *gone, const char *owner, bool *ret_stood_on,
+                                  struct br_error *error) {
+    const char *name = run->options->pipeline_name;
+    struct br_job_list list;
+    BR_TRY(br_former_stands_on(run->log, name, owner, gone, ret_stood_on, error));
+    BR_TRY(br_jobs_list(run->options->jobs, &list, error));
+    enum br_status status = BR_OK;
+    for (size_t i = 0; i < list.count && status == BR_OK && !*ret_stood_on; i++) {
+        const Braid__V1__ReplayJob *other = list.jobs[i].record;
+        if (strcmp(other->id, gone) != 0 && other->phase != PHASE(DROPPED))
+            status = br_former_stands_on(run->log, name, other->id, gone, ret_stood_on, error);
+    }
+    br_job_list_free(&list);
+    return status;
+}
+
 // A promoted job's lineage is the live one: what is dropped then is the way back.
 static enum br_status drop(struct run *run, struct br_error *error) {
     const struct br_runner_options *options = run->options;
@@ -568,7 +598,10 @@ static enum br_status drop(struct run *run, struct br_error *error) {
         BR_TRY(br_store_remove(run->state_path, error));
         br_task_output_stream(options->pipeline_name, stream, sizeof stream);
         br_task_lineage_subject(options->pipeline_name, gone, subject, sizeof subject);
-        BR_TRY(br_log_purge(run->log, stream, subject, error));
+        bool stood_on;
+        BR_TRY(is_stood_on(run, gone, owner, &stood_on, error));
+        if (!stood_on)
+            BR_TRY(br_log_purge(run->log, stream, subject, error));
     }
     return run_change(run, put_dropped, NULL, error);
 }
@@ -642,6 +675,7 @@ static void free_run(struct run *run) {
     br_job_free(&run->job);
     free(run->prehistory);
     free(run->begin);
+    free(run->asleep);
     br_arena_destroy(&run->own_arena);
     free(run);
 }
@@ -658,6 +692,7 @@ static enum br_status run_wish(const struct br_runner_options *options, const ch
     run->own_arena = br_arena_create();
     run->id = run->lineage = br_arena_strdup(run->own_arena, id);
     run->held = true;
+    run->former = (struct br_former_options){options, run_tick_comparing, run};
     bool taken = false;
     enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
     if (status == BR_OK)
@@ -693,41 +728,12 @@ enum br_status br_runner_run(const struct br_runner_options *options, const char
 
 enum br_status br_runner_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
                                          struct br_error *error) {
-    const struct br_runner_options *options = context;
+    struct br_former_options options = {.runner = context};
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
-    struct run *run = br_calloc(1, sizeof *run);
-    struct br_commits *commits = NULL;
-    struct br_task *shadow = NULL;
-    uint64_t epoch = record->from_epoch;
-    run->options = options;
-    run->own_arena = br_arena_create();
-    run->id = run->lineage = br_arena_strdup(run->own_arena, record->replay);
-    run->base_lineage = br_arena_strdup(run->own_arena, record->from_lineage);
-    enum br_status status = br_log_connect_jetstream(options->connect, &run->log, error);
-    if (status == BR_OK)
-        status = run_former_shadow(run, record, &shadow, error);
-    if (status == BR_OK)
-        status = br_commits_open(run->log, options->pipeline_name, br_task_last_commit(shadow) + 1, &commits, error);
-    while (status == BR_OK && br_task_epoch(shadow) < epoch && !run_stopped(run)) {
-        const struct br_log_message *message;
-        const Braid__V1__Commit *commit;
-        status = br_commits_next(commits, &message, &commit, error);
-        if (status != BR_OK)
-            break;
-        if (message == NULL) {
-            br_log_wait(run->log, WAIT_US);
-            continue;
-        }
-        status = br_task_follow(shadow, message, error);
-        if (status == BR_OK)
-            br_commits_done(commits);
-    }
-    if (status == BR_OK && br_task_epoch(shadow) != epoch)
-        status = br_error_set(error, BR_RETRY, "stopped while ending a takeover");
-    if (status == BR_OK)
-        status = br_replay_finish_takeover(task, shadow, pipeline, run->base.pipeline, error);
-    br_commits_close(&commits);
-    br_task_destroy(&shadow);
-    free_run(run);
+    struct br_former *former = NULL;
+    BR_TRY(br_former_build(&options, record->from_lineage, record->from_epoch, record->from_sequence, &former, error));
+    enum br_status status =
+        br_replay_finish_takeover(task, br_former_task(former), pipeline, br_former_pipeline(former), error);
+    br_former_destroy(&former);
     return status == BR_DATA ? BR_FATAL : status;
 }

@@ -3,8 +3,6 @@
 #include "replay/runner_internal.h"
 
 #include "base/json.h"
-#include "processor/commit_reader.h"
-#include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/selection.h"
 
@@ -25,19 +23,7 @@ void loaded_free(struct loaded *loaded) {
 }
 
 static enum br_status load_stored(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
-    const struct br_runner_options *options = run->options;
-    if (options->pipeline != NULL && (plan_hash == 0 || options->pipeline->plan_hash == plan_hash)) {
-        loaded->pipeline = options->pipeline;
-        return BR_OK;
-    }
-    BR_TRY(br_pipeline_text_load(run->log, options->pipeline_name, plan_hash, &loaded->owned, error));
-    if (loaded->owned == NULL)
-        return br_error_set(error, BR_FATAL,
-                            "the text of pipeline %s with plan %016" PRIx64
-                            " isn't stored beside its commits: start a worker with that file once",
-                            options->pipeline_name, plan_hash);
-    loaded->pipeline = loaded->owned;
-    return BR_OK;
+    return br_former_load(run->log, run->options, plan_hash, &loaded->owned, &loaded->pipeline, error);
 }
 
 enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error) {
@@ -139,41 +125,4 @@ enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **
     if (set_aside)
         BR_TRY(br_store_remove(run->shadow_path, error));
     return br_worker_open_store(run->shadow_path, false, ret_store, error);
-}
-
-// From the first commit on: rare, and right whatever has become of the lineage's own folder since.
-enum br_status run_former_shadow(struct run *run, const Braid__V1__Takeover *record, struct br_task **ret_shadow,
-                                 struct br_error *error) {
-    const struct br_runner_options *options = run->options;
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *last = NULL;
-    struct br_log_message message;
-    char stream[256];
-    bool found;
-    br_task_output_stream(options->pipeline_name, stream, sizeof stream);
-    BR_TRY(br_log_get(run->log, stream, record->from_sequence, &copy, &message, &found, error));
-    if (!found)
-        return br_error_set(error, BR_FATAL, "the last commit of lineage %s (stream sequence %" PRIu64 ") is gone",
-                            record->from_lineage, (uint64_t)record->from_sequence);
-    BR_TRY(br_commit_unpack(options->pipeline_name, message.payload, &last, error));
-    BR_TRY(run_load_base(run, last->plan_hash, &run->base, error));
-    BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", run->shadow_path,
-                                sizeof run->shadow_path, error));
-    size_t len = strlen(run->shadow_path);
-    snprintf(run->shadow_path + len, sizeof run->shadow_path - len, "/takeover");
-    BR_TRY(br_store_remove(run->shadow_path, error));
-    struct br_task_options task = {.pipeline = run->base.pipeline,
-                                   .log = run->log,
-                                   .clock = br_clock_system(),
-                                   .lineage = run->base_lineage,
-                                   .role = BR_TASK_SHADOW,
-                                   .open_input = br_history_open_input,
-                                   .input_context = run->base.history,
-                                   .worker = options->worker,
-                                   .open_store = run_open_shadow,
-                                   .store_context = run,
-                                   .state_budget_bytes = options->state_budget_bytes,
-                                   .stop = options->stop};
-    BR_TRY(br_task_create(&task, ret_shadow, error));
-    return br_task_recover(*ret_shadow, error);
 }

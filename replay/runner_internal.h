@@ -4,6 +4,7 @@
 #define BR_REPLAY_RUNNER_INTERNAL_H
 
 #include "replay/compare.h"
+#include "replay/former.h"
 #include "replay/history.h"
 #include "replay/replay.h"
 #include "replay/runner.h"
@@ -28,6 +29,8 @@ struct run {
     struct br_task *verifier; // of a verification; borrowed
     char state_path[4096], shadow_path[4096];
     uint64_t *prehistory, *begin; // by table of own.pipeline
+    bool *asleep;                 // by view of own.pipeline: its state will be the base's
+    struct br_former_options former;
     int64_t renewed_us, started_us, measured_us;
     uint64_t measured_messages;
     uint64_t rate_from; // where this run began, for its rate
@@ -61,10 +64,6 @@ void loaded_free(struct loaded *loaded);
 enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) BR_MUST_CHECK;
 enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error)
     BR_MUST_CHECK;
-
-// The state of the lineage that a takeover took the outputs from, no further than the takeover.
-enum br_status run_former_shadow(struct run *run, const Braid__V1__Takeover *record, struct br_task **ret_shadow,
-                                 struct br_error *error) BR_MUST_CHECK;
 
 // --- runner_verify.c
 enum br_status run_verify(struct run *run, struct br_error *error) BR_MUST_CHECK;

@@ -189,6 +189,18 @@ void br_upgrade_settle(struct br_upgrade *upgrade, const bool *anew, const char 
     }
 }
 
+void br_upgrade_sleeping(const struct br_upgrade *upgrade, bool *ret_tables) {
+    uint32_t count = upgrade->after->table_count;
+    bool *awake = br_calloc(count + 1, sizeof *awake);
+    memset(ret_tables, 0, count * sizeof *ret_tables);
+    for (uint32_t i = 0; i < upgrade->view_count; i++)
+        if (upgrade->views[i].after != NULL)
+            mark_tables(upgrade->views[i].after->root, upgrade->views[i].takes_state ? ret_tables : awake);
+    for (uint32_t t = 0; t < count; t++)
+        ret_tables[t] &= !awake[t];
+    free(awake);
+}
+
 struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after) {
     struct br_arena *arena = br_arena_create();
     struct br_upgrade *upgrade = br_arena_new(arena, struct br_upgrade);

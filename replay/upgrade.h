@@ -41,6 +41,8 @@ struct br_upgrade {
 struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const struct br_pipeline *after);
 // Decides U3 again: views over these tables (by index in `after`; NULL: none) are computed anew, because of `why`.
 void br_upgrade_settle(struct br_upgrade *upgrade, const bool *anew, const char *why);
+// Tables (by index in `after`) that only views read which take their state over.
+void br_upgrade_sleeping(const struct br_upgrade *upgrade, bool *ret_tables);
 void br_upgrade_destroy(struct br_upgrade **upgrade);
 const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict); // "keep", "rebuild", "new", "removed"
 const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view);

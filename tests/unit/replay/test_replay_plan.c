@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "braid/v1/commit.pb-c.h"
 #include "processor/log/simulated.h"
+#include "processor/sql/sql.h"
 #include "replay/epochs.h"
 #include "replay/moment.h"
 #include "replay/plan.h"
@@ -371,21 +372,34 @@ Test(replay_plan, a_stream_made_anew_is_told) {
 
 // --- words
 
+static struct br_pipeline *load_views(const char *condition) {
+    struct br_pipeline *pipeline;
+    char sql[600];
+    snprintf(sql, sizeof sql,
+             "CREATE TABLE t (a bigint, b text) WITH (subject = 'in.a');"
+             "CREATE MATERIALIZED VIEW revenue AS SELECT b, sum(a) AS s FROM t WHERE %s GROUP BY b;"
+             "CREATE MATERIALIZED VIEW orders AS SELECT b, count(*) AS n FROM t GROUP BY b;",
+             condition);
+    struct br_diagnostics *diagnostics = br_diagnostics_create("p.sql", sql);
+    cr_assert_eq(br_pipeline_load("p.sql", sql, NULL, diagnostics, &pipeline, &error), BR_OK, "%s", error.message);
+    br_diagnostics_destroy(&diagnostics);
+    return pipeline;
+}
+
 Test(replay_plan, a_plan_reads_as_text_and_as_json_and_fills_a_job) {
     ten_epochs();
-    const struct br_plan_view views[] = {
-        {.view = "revenue", .verdict = "rebuild", .why = "its filter changed", .note = "", .corrected = true},
-        {.view = "orders", .verdict = "keep", .why = "", .note = "", .corrected = true, .same = true}};
+    struct br_pipeline *before = load_views("a > 1"), *after = load_views("a >= 2");
+    struct br_upgrade *upgrade = br_upgrade_compare(before, after);
     struct br_replay_plan_options options = options_of(NULL, NULL);
-    options.views = views;
-    options.view_count = 2;
+    options.upgrade = upgrade;
     options.messages_per_second = 10;
     struct br_replay_plan *plan = make_plan(&options);
     struct br_buffer out = {0};
     br_replay_plan_text(plan, &out);
     br_buffer_append_byte(&out, '\0');
-    const char *const words[] = {"epochs 1 to 10 of live",      "IN: 1..100", "100 messages", "10 s",
-                                 "rebuild: its filter changed", "keep\n"};
+    const char *const words[] = {
+        "epochs 1 to 10 of live", "IN: 1..100", "100 messages", "10 s", "revenue          rebuild: WHERE changed",
+        "orders           keep\n"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         cr_assert(strstr((char *)out.ptr, words[i]), "%s in\n%s", words[i], (char *)out.ptr);
     br_buffer_clear(&out);
@@ -398,6 +412,18 @@ Test(replay_plan, a_plan_reads_as_text_and_as_json_and_fills_a_job) {
     br_replay_plan_fill(plan, &record);
     cr_assert(record.n_inputs == 1 && record.progress->messages_total == 100 && record.base_last_epoch == 10);
     cr_assert_str_eq(record.base_lineage, "live");
+    cr_assert_eq(record.n_taken_over, 0);
+    br_replay_plan_free(&plan);
+    options.take_over = true;
+    options.pipeline = after;
+    plan = make_plan(&options);
+    braid__v1__replay_job__init(&record);
+    br_replay_plan_fill(plan, &record);
+    cr_assert_eq(record.n_taken_over, 1);
+    cr_assert_str_eq(record.taken_over[0], "orders");
     br_buffer_free(&out);
     br_replay_plan_free(&plan);
+    br_upgrade_destroy(&upgrade);
+    br_pipeline_destroy(&before);
+    br_pipeline_destroy(&after);
 }
