@@ -169,8 +169,8 @@ struct br_graph *br_task_graph(struct br_task *task);
 uint64_t br_task_epoch(const struct br_task *task);
 uint64_t br_task_digest(const struct br_task *task);
 uint64_t br_task_last_commit(const struct br_task *task); // its stream sequence; 0: none
-// The epoch that the last one repeated (or took the outputs over from), whose it is, and where its commit stands; 0,
-// "": none.
+// The epoch of another lineage that was repeated last (or that the outputs were taken over from), whose it is, and
+// where its commit stands; 0, "": none.
 uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, uint64_t *ret_sequence);
 // Does its last commit stand on the lineage's own subject (and not on the owner's)?
 bool br_task_commits_apart(const struct br_task *task);

@@ -90,6 +90,8 @@ static enum br_status check_replay(struct survey *survey, const Braid__V1__Repla
         return check_commit(survey, commit, who, error);
     for (size_t i = 0; i < record->n_inputs; i++) {
         const Braid__V1__ReplayInput *input = record->inputs[i];
+        if (input->asleep)
+            continue;
         uint64_t first = input->first_sequence > input->prehistory ? input->first_sequence - input->prehistory : 1;
         BR_TRY(check_input(survey, input->table, input->stream, first, who, error));
     }
