@@ -26,7 +26,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TICK_ROWS 4096
+#define TICK_ROWS 64
 
 // --- who sleeps
 

@@ -9,7 +9,8 @@
 //   owner's
 //     pipeline publishes (X14);
 //   - of each lineage the epochs on the log follow each other, and every takeover follows the last commit of the one it
-//     took over from (X13, X15).
+//     took over from (X13, X15),
+//   - views of the replay that have taken their state over changed in every epoch as those of the owner did (X17).
 // `sim_promote SEED` runs one seed alone. BRAID_SIM_SEEDS says how many to run (default 300).
 #define _GNU_SOURCE // memmem
 #include "base/logging.h"
@@ -30,16 +31,19 @@
 #define STEPS_MAX 400000
 #define HEAL_STEPS_MAX 100000
 #define LINEAGES 2
-#define TABLE_COUNT 3
+#define TABLE_COUNT 4
 
 #define TABLES                                                                                                         \
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"                \
     "  WITH (subject = 'sim.orders', event_time = 'at');\n"                                                            \
     "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"              \
-    "CREATE TABLE labels (label text PRIMARY KEY, name text) WITH (subject = 'sim.labels');\n"
+    "CREATE TABLE labels (label text PRIMARY KEY, name text) WITH (subject = 'sim.labels');\n"                         \
+    "CREATE TABLE ticks (n bigint NOT NULL, at timestamptz NOT NULL) WITH (subject = 'sim.ticks', event_time = "       \
+    "'at');\n"
 
 // Views that stay as they are, and sleep until they take their state over: over a stream, over a table with a key
-// (whose rows a view that changes reads too), over another view, held back, unstored.
+// (whose rows a view that changes reads too), over another view, held back, unstored; over tables that nobody else
+// reads.
 #define KEPT                                                                                                           \
     "CREATE MATERIALIZED VIEW same WITH (subject = 'out.same.{customer}') AS SELECT customer, count(*) AS n, "         \
     "min(amount) AS low FROM orders WHERE amount > 4 GROUP BY customer;\n"                                             \
@@ -53,7 +57,9 @@
     "window_start, sum(amount) AS total FROM tumble(orders, at, interval '3 seconds') GROUP BY window_start;\n"        \
     "CREATE MATERIALIZED VIEW passed WITH (subject = 'out.unstored.passed') AS SELECT id FROM orders WHERE amount = "  \
     "3;\n"                                                                                                             \
-    "CREATE MATERIALIZED VIEW names WITH (subject = 'out.names.{label}') AS SELECT label, name FROM labels;\n"
+    "CREATE MATERIALIZED VIEW names WITH (subject = 'out.names.{label}') AS SELECT label, name FROM labels;\n"         \
+    "CREATE MATERIALIZED VIEW ticked WITH (subject = 'out.ticked.{window_start}', emit = final) AS SELECT "            \
+    "window_start, sum(n) AS total FROM tumble(ticks, at, interval '4 seconds') GROUP BY window_start;\n"
 
 // Every fate of a view: tracked (packed, keyed, without key, held back, windows, final), replaced, removed, new,
 // unstored.
@@ -146,7 +152,7 @@ static uint64_t draw(struct world *world, uint64_t bound) {
 // --- feeding
 
 static void send(struct world *world, struct br_log *log, int table, const char *json, bool deletes) {
-    static const char *const subjects[TABLE_COUNT] = {"sim.orders", "sim.customers", "sim.labels"};
+    static const char *const subjects[TABLE_COUNT] = {"sim.orders", "sim.customers", "sim.labels", "sim.ticks"};
     struct br_error error;
     struct br_buffer payload = {0};
     struct br_log_header header = {br_slice_of("Braid-Op"), br_slice_of("delete")};
@@ -179,6 +185,11 @@ static void feed(struct world *world, size_t count) {
             send(world, world->feeder, 2, json, false);
         }
         size_t id = world->orders++;
+        if (draw(world, 4) == 0) {
+            snprintf(json, sizeof json, "{\"n\":%zu,\"at\":\"2026-01-01T00:%02zu:%02zuZ\"}", id, id / 600 % 60,
+                     id / 10 % 60);
+            send(world, world->feeder, 3, json, false);
+        }
         snprintf(json, sizeof json,
                  "{\"id\":%zu,\"customer\":\"c%d\",\"amount\":%d,\"at\":\"2026-01-01T00:%02zu:%02zuZ\"}", id, customer,
                  (int)draw(world, 16), id / 600 % 60, id / 10 % 60);
@@ -224,6 +235,19 @@ static bool is_fenced(const struct br_error *error) {
            strstr(error->message, "owns the outputs") != NULL;
 }
 
+// An old disk may come back: with a state that the log has left behind.
+static void retire_zombie(struct world *world) {
+    struct process *zombie = &world->zombie;
+    bool used = (world->owner.log != NULL && world->owner.lineage == zombie->lineage) ||
+                (world->replay.log != NULL && world->replay.lineage == zombie->lineage);
+    if (!used && zombie->store != NULL && draw(world, 2) == 0) {
+        br_store_destroy(&world->stores[zombie->lineage]);
+        world->stores[zombie->lineage] = zombie->store;
+        zombie->store = NULL;
+    }
+    bury(zombie);
+}
+
 // A process has failed: it may have crashed or been fenced, or has to try again; nothing else.
 static void note_end(struct world *world, struct process *process, const struct br_error *error, const char *what) {
     if (error->status == BR_RETRY)
@@ -234,7 +258,10 @@ static void note_end(struct world *world, struct process *process, const struct 
         world->fences++;
     else
         die(world, what, error->message);
-    bury(process);
+    if (process == &world->zombie)
+        retire_zombie(world);
+    else
+        bury(process);
 }
 
 static int owner_of(struct world *world) {
@@ -360,6 +387,14 @@ static void step_owner(struct world *world, struct process *process) {
         note_end(world, process, &error, "a step of the owner failed");
 }
 
+// While rows are copied: sometimes not all of them are, and the process goes on, or dies of it.
+static enum br_status tick(void *context, struct br_error *error) {
+    uint64_t chance = draw(context, 40);
+    if (chance == 0)
+        return br_error_set(error, BR_RETRY, "made up");
+    return chance == 1 ? br_error_set(error, BR_FATAL, "fenced: made up") : BR_OK;
+}
+
 static void start_replay(struct world *world) {
     struct process *process = &world->replay;
     struct br_error error;
@@ -378,6 +413,8 @@ static void start_replay(struct world *world) {
                                         .graft_context = link_of(world, process->log),
                                         .open_store = open_store,
                                         .store_context = &world->stores[1 - base],
+                                        .tick = tick,
+                                        .tick_context = world,
                                         .flush_interval_us = draw(world, 2) == 0 ? -1 : 20000};
     enum br_status status = br_replay_create(&options, &process->replay, &error);
     if (status == BR_RETRY)
@@ -506,7 +543,7 @@ static void live(struct world *world) {
         if (world->feeder != NULL && draw(world, 4) == 0)
             br_log_wait(world->feeder, (int64_t)draw(world, 5000));
         if (world->zombie.log != NULL && draw(world, 300) == 0)
-            bury(&world->zombie);
+            retire_zombie(world);
     }
 }
 
@@ -551,6 +588,9 @@ struct fold {
     uint64_t epochs[LINEAGES], last_epoch_of_owner, last_sequence[LINEAGES];
     bool cut[LINEAGES];
     int owner;
+    Braid__V1__Commit **first_owner; // by epoch, until hands change: what the first owner has committed
+    size_t first_owner_count;
+    bool changed_hands;
     struct br_buffer text;
 };
 
@@ -596,6 +636,28 @@ static enum br_status ignore_report(void *context, struct br_slice line, struct 
     return BR_OK;
 }
 
+// X17: a view that has taken its state over changes as the owner's does, epoch by epoch.
+static void judge_taken_over(struct fold *fold, const Braid__V1__Commit *commit) {
+    struct world *world = fold->world;
+    const struct br_pipeline *before = world->pipelines[0], *after = world->pipelines[1];
+    if (world->asleep == NULL || fold->changed_hands || commit->follows_epoch == 0 ||
+        commit->follows_epoch > fold->first_owner_count)
+        return;
+    const Braid__V1__Commit *base = fold->first_owner[commit->follows_epoch - 1];
+    for (uint32_t v = 0; v < after->view_count; v++) {
+        if (!world->asleep[v] || commit->views[v]->asleep)
+            continue;
+        uint32_t b = br_pipeline_find_view(before, after->views[v].name)->index;
+        if (commit->views[v]->digest != base->views[b]->digest)
+            die(world, "X17: a view that took its state over changes otherwise", after->views[v].name);
+    }
+}
+
+static void note_first_owner(struct fold *fold, Braid__V1__Commit *take_commit) {
+    fold->first_owner = br_realloc(fold->first_owner, (fold->first_owner_count + 1) * sizeof(Braid__V1__Commit *));
+    fold->first_owner[fold->first_owner_count++] = take_commit;
+}
+
 // X13, X15: on the owner's subject a lineage changes by a takeover that names the last commit before it.
 static void judge_commit(struct fold *fold, const struct br_log_message *message) {
     struct world *world = fold->world;
@@ -622,7 +684,13 @@ static void judge_commit(struct fold *fold, const struct br_log_message *message
         fold->cut[lineage] = commit->part != commit->parts;
         fold->last_sequence[lineage] = message->sequence;
     }
-    braid__v1__commit__free_unpacked(commit, NULL);
+    fold->changed_hands |= commit->takeover != NULL;
+    if (lineage == 1)
+        judge_taken_over(fold, commit);
+    if (lineage == 0 && !fold->changed_hands && commit->part == commit->parts)
+        note_first_owner(fold, commit);
+    else
+        braid__v1__commit__free_unpacked(commit, NULL);
 }
 
 static void read_stream(struct fold *fold, struct br_log *log) {
@@ -689,6 +757,9 @@ static char *fold_all(struct world *world, struct br_log *log, const struct br_p
         br_buffer_append_byte(&fold.text, '\n');
     }
     br_state_iterator_destroy(&iterator);
+    for (size_t e = 0; e < fold.first_owner_count; e++)
+        braid__v1__commit__free_unpacked(fold.first_owner[e], NULL);
+    free(fold.first_owner);
     br_relation_destroy(&fold.relation);
     br_outputs_destroy(&fold.outputs);
     br_state_destroy(&fold.state);
@@ -704,6 +775,7 @@ static void add_streams(struct world *world, struct br_sim *sim) {
     must(world, br_sim_add_stream(sim, "ORDERS", &(const char *){"sim.orders"}, 1, &error), &error);
     must(world, br_sim_add_stream(sim, "CUSTOMERS", &(const char *){"sim.customers"}, 1, &error), &error);
     must(world, br_sim_add_stream(sim, "LABELS", &(const char *){"sim.labels"}, 1, &error), &error);
+    must(world, br_sim_add_stream(sim, "TICKS", &(const char *){"sim.ticks"}, 1, &error), &error);
 }
 
 static void copy_stream(struct world *world, const char *stream, struct br_log *to) {
@@ -730,6 +802,7 @@ static char *undisturbed(struct world *world, const struct br_pipeline *pipeline
     copy_stream(world, "ORDERS", log);
     copy_stream(world, "CUSTOMERS", log);
     copy_stream(world, "LABELS", log);
+    copy_stream(world, "TICKS", log);
     struct br_task_options options = {.pipeline = pipeline,
                                       .log = log,
                                       .clock = br_sim_clock(sim),
@@ -831,7 +904,7 @@ static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, const 
 }
 
 static bool *sleepers(struct br_pipeline *const *pipelines) {
-    static const char *const expected = "same joined above slow windows passed names ";
+    static const char *const expected = "same joined above slow windows passed names ticked ";
     struct br_upgrade *upgrade = br_upgrade_compare(pipelines[0], pipelines[1]);
     bool *asleep = br_calloc(pipelines[1]->view_count, sizeof *asleep);
     struct br_buffer names = {0};
