@@ -389,7 +389,8 @@ static void step_owner(struct world *world, struct process *process) {
 
 // While rows are copied: sometimes not all of them are, and the process goes on, or dies of it.
 static enum br_status tick(void *context, struct br_error *error) {
-    uint64_t chance = draw(context, 40);
+    struct world *world = context;
+    uint64_t chance = draw(world, world->large ? 1000 : 40);
     if (chance == 0)
         return br_error_set(error, BR_RETRY, "made up");
     return chance == 1 ? br_error_set(error, BR_FATAL, "fenced: made up") : BR_OK;
