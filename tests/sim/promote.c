@@ -32,6 +32,7 @@
 #define HEAL_STEPS_MAX 100000
 #define LINEAGES 2
 #define TABLE_COUNT 4
+#define CUTS_MAX 6 // of copying, in a world
 
 #define TABLES                                                                                                         \
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"                \
@@ -126,6 +127,7 @@ struct world {
     uint32_t epoch_messages;
     bool large;
     int switches, switches_target; // of the ownership
+    int cuts;
     uint64_t crashes, fences, takeovers, finished, grafts, rebuilt;
     struct br_row_writer *writers[TABLE_COUNT];
     struct br_sim_faults faults;
@@ -390,7 +392,9 @@ static void step_owner(struct world *world, struct process *process) {
 // While rows are copied: sometimes not all of them are, and the process goes on, or dies of it.
 static enum br_status tick(void *context, struct br_error *error) {
     struct world *world = context;
-    uint64_t chance = draw(world, world->large ? 1000 : 40);
+    uint64_t chance = draw(world, world->large ? 400 : 40);
+    if (chance < 2 && world->cuts++ >= CUTS_MAX)
+        return BR_OK;
     if (chance == 0)
         return br_error_set(error, BR_RETRY, "made up");
     return chance == 1 ? br_error_set(error, BR_FATAL, "fenced: made up") : BR_OK;
@@ -427,7 +431,7 @@ static void start_replay(struct world *world) {
 static enum br_status try_promotion(struct world *world, struct process *process, struct br_error *error) {
     bool aligned, slept = br_task_sleeps(br_replay_task(process->replay));
     bool wakes = slept && br_task_epoch(br_replay_shadow(process->replay)) == br_replay_follows(process->replay);
-    if (wakes && draw(world, 4) == 0)
+    if (wakes && draw(world, 4) == 0 && world->cuts++ < CUTS_MAX)
         br_sim_crash_at(process->log, 1 + draw(world, 20));
     BR_TRY(br_replay_align(process->replay, &aligned, error));
     world->grafts += slept && aligned;
@@ -854,7 +858,7 @@ static void open_world(struct world *world) {
                                            .late_batch = (uint32_t)draw(world, 60),
                                            .delay = (uint32_t)draw(world, 200),
                                            .refuse = (uint32_t)draw(world, 30),
-                                           .crash = large ? 4 : (uint32_t)draw(world, 6)};
+                                           .crash = large ? 1 : (uint32_t)draw(world, 6)};
     world->arena = br_arena_create();
     world->sim = br_sim_create(&world->faults);
     br_sim_on_idle(world->sim, serve_idle, world);
