@@ -17,6 +17,7 @@
 #define HOLD_WAIT_US 2000
 #define HOLD_TRIES_MAX 250
 #define RECORDED_WAIT_US 20000
+#define UNSHOWN_TRIES_MAX 500 // a reader that doesn't show what the stream has: after ten seconds something is wrong
 
 static enum br_status peek(struct br_task *task, uint32_t i, size_t *ret_count, struct br_error *error) {
     struct task_input *input = &task->inputs[i];
@@ -165,6 +166,38 @@ static enum br_status missing(const struct task_input *input, const Braid__V1__I
         found == 0 ? position->last_sequence : found);
 }
 
+// A reader that knows of nothing more may be behind: a message that has just been stored is on its way to it. So
+// whether the epoch's last one is there the stream itself is asked. *ret_gone: it isn't.
+static enum br_status ask_for_last(struct br_task *task, const struct task_input *input,
+                                   const Braid__V1__InputPosition *position, uint64_t epoch, bool *ret_gone,
+                                   struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_stream_info info;
+    struct br_log_message message;
+    enum br_status status;
+    bool found = false;
+    *ret_gone = true;
+    if (position->last_sequence <= input->prehistory)
+        return BR_OK;
+    uint64_t sequence = position->last_sequence - input->prehistory;
+    do
+        status = br_log_stream_info(task->log, input->stream.name, &info, error);
+    while (task_try_again(task, status, error));
+    BR_TRY(status);
+    if (info.last_sequence < sequence)
+        return br_error_set(error, BR_FATAL,
+                            "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64
+                            " of table %s consumed up to %" PRIu64 ": the server has lost acknowledged messages",
+                            input->stream.name, info.last_sequence, epoch, input->table->name, sequence);
+    do {
+        br_buffer_clear(&copy);
+        status = br_log_get(task->log, input->stream.name, sequence, &copy, &message, &found, error);
+    } while (task_try_again(task, status, error));
+    BR_TRY(status);
+    *ret_gone = !found;
+    return BR_OK;
+}
+
 // Everything up to the recorded last sequence must be there: as many messages as were consumed, from the same first to
 // the same last.
 static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid__V1__InputPosition *position,
@@ -175,7 +208,7 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     if (position->messages == 0)
         return BR_OK;
     size_t count = 0;
-    for (;;) {
+    for (int unshown = 0;;) {
         BR_TRY(peek(task, i, &count, error));
         if (count != 0 && plan->first[i][0].sequence != position->first_sequence)
             return missing(input, position, epoch, plan->first[i][0].sequence, error);
@@ -184,20 +217,9 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
         if (count != 0 && plan->first[i][count - 1].sequence >= position->last_sequence)
             return missing(input, position, epoch, plan->first[i][count - 1].sequence, error);
         if (br_reader_caught_up(input->reader)) {
-            struct br_stream_info info;
-            enum br_status status = br_log_stream_info(task->log, input->stream.name, &info, error);
-            if (task_try_again(task, status, error))
-                continue;
-            BR_TRY(status);
-            if (info.last_sequence + input->prehistory < position->last_sequence)
-                return br_error_set(
-                    error, BR_FATAL,
-                    "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64 " of table %s consumed up to %" PRIu64
-                    ": the server has lost acknowledged messages",
-                    input->stream.name, info.last_sequence, epoch, input->table->name, position->last_sequence);
-            BR_TRY(peek(task, i, &count, error));
-            if (count < position->messages && br_reader_caught_up(input->reader) &&
-                (count == 0 || plan->first[i][count - 1].sequence < position->last_sequence))
+            bool gone;
+            BR_TRY(ask_for_last(task, input, position, epoch, &gone, error));
+            if (gone || ++unshown > UNSHOWN_TRIES_MAX)
                 return missing(input, position, epoch, 0, error);
         }
         if (task_stopping(task))
