@@ -3,6 +3,7 @@
 #include "cli/replay.h"
 #include "processor/pipeline_text.h"
 #include "replay/plan_history.h"
+#include "replay/remote_history.h"
 #include "replay/selection.h"
 
 #include <stdio.h>
@@ -84,23 +85,30 @@ static void tell_archives(const struct br_pipeline *pipeline) {
     for (uint32_t t = 0; t < pipeline->table_count; t++) {
         const char *path = pipeline->tables[t].archive_path;
         if (path != NULL && access(path, R_OK) != 0)
-            br_complain("the archive of table %s, %s, can't be read on this machine: plan where it can be",
+            br_complain("the archive of table %s, %s, can't be read on this machine, and no worker answers",
                         pipeline->tables[t].name, path);
     }
 }
 
-static enum br_status plan_with_history(struct br_replay_plan_options *options, struct br_replay_plan **ret_plan,
+// Archives are the worker's, wherever it runs; without one, and with --local, those of this machine.
+static enum br_status plan_with_history(const struct replay_arguments *arguments, const struct replay_draft *draft,
+                                        const struct br_replay_plan_options *options, struct br_replay_plan **ret_plan,
                                         struct br_error *error) {
     struct br_history *history = NULL;
-    struct br_history_source source;
     if (options->pipeline == NULL)
         return br_replay_plan_make(options, ret_plan, error);
     BR_TRY(br_history_create(options->pipeline, &history, error));
-    source = br_plan_history(history);
+    struct br_history_source here = br_plan_history(history);
+    struct br_remote_history remote = {.log = options->log,
+                                       .pipeline = options->pipeline_name,
+                                       .job = &draft->record,
+                                       .otherwise = &here,
+                                       .nobody = arguments->local};
+    struct br_history_source source = br_remote_history_source(&remote);
     struct br_replay_plan_options with_history = *options;
     with_history.history = &source;
     enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
-    if (status == BR_OK && (*ret_plan)->hole_count != 0)
+    if (status == BR_OK && (*ret_plan)->hole_count != 0 && remote.nobody)
         tell_archives(options->pipeline);
     br_history_destroy(&history);
     return status;
@@ -133,7 +141,7 @@ static int make_plan(const struct replay_arguments *arguments, struct br_log *lo
         draft->upgrade = br_upgrade_compare(draft->before, draft->after != NULL ? draft->after : draft->before);
     options.upgrade = draft->upgrade;
     options.take_over = takes_over(arguments);
-    enum br_status status = plan_with_history(&options, &draft->plan, &error);
+    enum br_status status = plan_with_history(arguments, draft, &options, &draft->plan, &error);
     if (status == BR_OK)
         return BR_EXIT_OK;
     br_complain("%s", error.message);

@@ -6,9 +6,11 @@
 #include "base/logging.h"
 #include "replay/former.h"
 #include "replay/guard.h"
+#include "replay/remote_history.h"
 #include "replay/schedule.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +23,7 @@
 struct br_host {
     struct br_host_options options;
     struct br_runner_options runner;
+    struct br_log *answering; // the thread's own; the jobs' log is lent to the thread of a job
     pthread_t thread;
     bool running;
     volatile bool stop;
@@ -133,6 +136,7 @@ static void tell(const struct br_host *host, const char *what, const struct br_e
 struct job_thread {
     struct br_host *host;
     char id[BR_JOB_ID_SIZE];
+    atomic_bool ended;
 };
 
 static void *run_job(void *context) {
@@ -140,6 +144,8 @@ static void *run_job(void *context) {
     struct br_error error;
     if (br_runner_run(&job->host->runner, job->id, &error) != BR_OK)
         tell(job->host, "left a replay", &error);
+    atomic_store(&job->ended, true);
+    br_log_wake(job->host->answering);
     return NULL;
 }
 
@@ -151,6 +157,10 @@ static bool run_claimed(struct br_host *host, const char *id) {
     br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
                 BR_STR("replay", id));
     int code = pthread_create(&thread, NULL, run_job, &job);
+    while (code == 0 && !atomic_load(&job.ended)) {
+        br_remote_history_answer(host->answering, host->options.pipeline->name);
+        br_log_wait(host->answering, LOOK_US);
+    }
     if (code == 0)
         pthread_join(thread, NULL);
     else
@@ -199,21 +209,21 @@ static enum br_status connect_host(struct br_host *host, struct br_log **ret_log
     return status;
 }
 
-// The bucket can be made once the pipeline has its output stream.
-static void *run_host(void *context) {
-    struct br_host *host = context;
-    struct br_log *log = NULL;
+static enum br_status connect_both(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
+    BR_TRY(connect_host(host, ret_log, error));
+    br_log_jetstream_set_cancel(*ret_log, NULL); // a lease is given back after a stop
+    BR_TRY(connect_host(host, &host->answering, error));
+    return br_remote_history_serve(host->answering, host->options.pipeline->name, error);
+}
+
+static void look_until_stopped(struct br_host *host, struct br_log *log) {
     struct br_error error;
-    if (connect_host(host, &log, &error) != BR_OK) {
-        if (!host->stop)
-            tell(host, "no replay can run here", &error);
-        return NULL;
-    }
-    br_log_jetstream_set_cancel(log, NULL); // a lease is given back after a stop
+    const char *pipeline = host->options.pipeline->name;
     while (!host->stop) {
         bool worked = false;
-        if (host->runner.jobs == NULL &&
-            br_jobs_open(log, host->options.pipeline->name, &host->runner.jobs, &error) != BR_OK)
+        br_remote_history_answer(host->answering, pipeline);
+        // The bucket can be made once the pipeline has its output stream.
+        if (host->runner.jobs == NULL && br_jobs_open(log, pipeline, &host->runner.jobs, &error) != BR_OK)
             host->runner.jobs = NULL;
         guard(host, log);
         if (host->runner.jobs != NULL)
@@ -221,9 +231,20 @@ static void *run_host(void *context) {
         if (host->runner.jobs != NULL && !host->stop)
             look_once(host, &worked);
         if (!worked && !host->stop)
-            br_log_wait(log, LOOK_US);
+            br_log_wait(host->answering, LOOK_US);
     }
+}
+
+static void *run_host(void *context) {
+    struct br_host *host = context;
+    struct br_log *log = NULL;
+    struct br_error error;
+    if (connect_both(host, &log, &error) == BR_OK)
+        look_until_stopped(host, log);
+    else if (!host->stop)
+        tell(host, "no replay can run here", &error);
     br_jobs_close(&host->runner.jobs);
+    br_log_close(&host->answering);
     br_log_close(&log);
     return NULL;
 }

@@ -31,32 +31,13 @@ enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded 
     return br_history_create(loaded->pipeline, &loaded->history, error);
 }
 
-static enum br_status load_text(const Braid__V1__ReplayJob *record, struct br_pipeline **ret_pipeline,
-                                struct br_error *error) {
-    struct br_slice *sets = br_calloc(record->n_descriptors + 1, sizeof *sets);
-    for (size_t i = 0; i < record->n_descriptors; i++)
-        sets[i] = (struct br_slice){record->descriptors[i].data, record->descriptors[i].len};
-    struct br_pipeline_options options = {.name = record->pipeline,
-                                          .descriptor_sets = sets,
-                                          .descriptor_set_count = record->n_descriptors,
-                                          .stored = true};
-    struct br_diagnostics *diagnostics = br_diagnostics_create(record->sql_name, record->sql);
-    enum br_status status = br_pipeline_load(record->sql_name, record->sql, &options, diagnostics, ret_pipeline, error);
-    if (status != BR_OK && diagnostics->count != 0)
-        status = br_error_set(error, BR_DATA, "%s:%u:%u: %s", record->sql_name, diagnostics->list[0].line,
-                              diagnostics->list[0].column, diagnostics->list[0].message);
-    br_diagnostics_destroy(&diagnostics);
-    free(sets);
-    return status;
-}
-
 enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_error *error) {
     const Braid__V1__ReplayJob *record = run->job.record;
     struct br_pipeline *changed;
     if (record->sql[0] == '\0') {
         BR_TRY(load_stored(run, record->base_plan_hash, loaded, error));
     } else {
-        BR_TRY(load_text(record, &loaded->owned, error));
+        BR_TRY(br_selection_load(record, &loaded->owned, error));
         loaded->pipeline = loaded->owned;
     }
     BR_TRY(br_selection_plan(loaded->pipeline, record, &changed, &loaded->whole, error));

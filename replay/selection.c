@@ -47,3 +47,20 @@ enum br_status br_selection_check(struct br_log *log, const char *pipeline_name,
     br_pipeline_destroy(&stored);
     return status;
 }
+
+enum br_status br_selection_load(const Braid__V1__ReplayJob *job, struct br_pipeline **ret_pipeline,
+                                 struct br_error *error) {
+    struct br_slice *sets = br_calloc(job->n_descriptors + 1, sizeof *sets);
+    for (size_t i = 0; i < job->n_descriptors; i++)
+        sets[i] = (struct br_slice){job->descriptors[i].data, job->descriptors[i].len};
+    struct br_pipeline_options options = {
+        .name = job->pipeline, .descriptor_sets = sets, .descriptor_set_count = job->n_descriptors, .stored = true};
+    struct br_diagnostics *diagnostics = br_diagnostics_create(job->sql_name, job->sql);
+    enum br_status status = br_pipeline_load(job->sql_name, job->sql, &options, diagnostics, ret_pipeline, error);
+    if (status != BR_OK && diagnostics->count != 0)
+        status = br_error_set(error, BR_DATA, "%s:%u:%u: %s", job->sql_name, diagnostics->list[0].line,
+                              diagnostics->list[0].column, diagnostics->list[0].message);
+    br_diagnostics_destroy(&diagnostics);
+    free(sets);
+    return status;
+}

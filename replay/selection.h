@@ -21,4 +21,8 @@ enum br_status br_selection_plan(const struct br_pipeline *pipeline, const Braid
 enum br_status br_selection_check(struct br_log *log, const char *pipeline_name, const struct br_pipeline *pipeline,
                                   const Braid__V1__ReplayJob *job, struct br_error *error) BR_MUST_CHECK;
 
+// The pipeline of the job's own text (sql isn't empty), under the name job->pipeline.
+enum br_status br_selection_load(const Braid__V1__ReplayJob *job, struct br_pipeline **ret_pipeline,
+                                 struct br_error *error) BR_MUST_CHECK;
+
 #endif

@@ -22,7 +22,7 @@ def plan(world, *words, status=0):
     done = subprocess.run([harness.BRAID, "replay", "plan", "faults", "--json", "--server", world.server.url, *words],
                           capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
     check(done.returncode == status, f"exit status {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout)
+    return {**json.loads(done.stdout), "stderr": done.stderr}
 
 
 def feed_large(world, count):
@@ -31,12 +31,13 @@ def feed_large(world, count):
     world.fed += count
 
 
-def archived(world):
+def archived(world, path=None):
     """Three full segments, and a stream that begins behind the second."""
     world.open()
     world.archive = os.path.join(world.folder, "archive")
+    path = path or world.archive
     world.pipeline = world.write("faults.sql", harness.PIPELINE.replace(
-        "subject = 'faults.in'", f"subject = 'faults.in', archive = 'file://{world.archive}'"))
+        "subject = 'faults.in'", f"subject = 'faults.in', archive = 'file://{path}'"))
     worker = Worker(world).started()
     feed_large(world, 230)
     folder = os.path.join(world.archive, "faults", "events")
@@ -86,6 +87,28 @@ def test_a_missing_segment_is_a_hole_that_is_named(world):
     check_words(replay(world, "start", status=EXIT_NO), "hole", f"{gone[0]} to {gone[1]}", INPUT)
     check(plan(world, "--from", f"seq:{ranges[2][0]}")["holes"] == [], "what is left can be read")
     worker.stopped()
+
+
+def test_a_plan_that_is_made_elsewhere_knows_the_workers_archive(world):
+    # The folder is the worker's own, as on another machine: each process has another /proc/self/cwd.
+    worker, _, ranges = archived(world, "/proc/self/cwd/archive")
+    changed = world.write("changed.sql", open(world.pipeline, encoding="utf-8").read().replace(
+        "FROM events GROUP BY key", "FROM events WHERE amount > 0 GROUP BY key"))
+    for flags in ((), ("--pipeline", changed), ("--from", "1 hour")):
+        got = plan(world, *flags)
+        check(got["holes"] == [] and got["inputs"][0]["archive"] == {"first": 1, "last": ranges[2][1]}, f"{flags}: {got}")
+    done = subprocess.run([harness.BRAID, "replay", "start", "faults", "--wait", "--server", world.server.url], check=False,
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    check(done.returncode == 0, done.stderr)
+    # While it works on one it answers too.
+    name = replay(world, "start", "--rate", "50").split()[0]
+    until(lambda: json.loads(replay(world, "status", name, "--json"))["phase"] == "running", "it works on a replay")
+    check(plan(world)["holes"] == [], "a worker that is busy answers")
+    replay(world, "cancel", name, "--wait")
+    worker.stopped()
+    got = plan(world, status=EXIT_NO)
+    check([(hole["first"], hole["last"]) for hole in got["holes"]] == [(1, ranges[1][1])], got)
+    check_words(got["stderr"], "/proc/self/cwd/archive", "no worker answers")
 
 
 harness.main()
