@@ -32,7 +32,8 @@
 #define HEAL_STEPS_MAX 100000
 #define LINEAGES 2
 #define TABLE_COUNT 4
-#define CUTS_MAX 6 // of copying, in a world
+#define CUTS_MAX 6              // of copying, in a world
+#define SMALL_BUDGET (16 << 10) // so that what is copied is flushed on the way
 
 #define TABLES                                                                                                         \
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"                \
@@ -418,6 +419,7 @@ static void start_replay(struct world *world) {
                                         .graft_context = link_of(world, process->log),
                                         .open_store = open_store,
                                         .store_context = &world->stores[1 - base],
+                                        .state_budget_bytes = draw(world, 2) == 0 ? 0 : SMALL_BUDGET,
                                         .tick = tick,
                                         .tick_context = world,
                                         .flush_interval_us = draw(world, 2) == 0 ? -1 : 20000};
