@@ -393,7 +393,7 @@ static void step_owner(struct world *world, struct process *process) {
 // While rows are copied: sometimes not all of them are, and the process goes on, or dies of it.
 static enum br_status tick(void *context, struct br_error *error) {
     struct world *world = context;
-    uint64_t chance = draw(world, world->large ? 400 : 40);
+    uint64_t chance = draw(world, world->large ? 400 : 5);
     if (chance < 2 && world->cuts++ >= CUTS_MAX)
         return BR_OK;
     if (chance == 0)
