@@ -23,7 +23,8 @@
 struct br_host {
     struct br_host_options options;
     struct br_runner_options runner;
-    struct br_log *answering; // the thread's own; the jobs' log is lent to the thread of a job
+    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for requests.
+    struct br_log *log, *answering;
     pthread_t thread;
     bool running;
     volatile bool stop;
@@ -103,14 +104,14 @@ void br_host_add_status(void *context, struct br_buffer *out) {
 }
 
 // Once a minute. Said in the log when it is new, and in the status for as long as it is so.
-static void guard(struct br_host *host, struct br_log *log) {
+static void guard(struct br_host *host) {
     struct br_error error;
     struct br_buffer lines = {0};
     int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
     if (host->guarded_us != 0 && now_us - host->guarded_us < GUARD_US)
         return;
     host->guarded_us = now_us;
-    if (br_guard_survey(log, host->options.pipeline, host->runner.jobs, &lines, &error) != BR_OK)
+    if (br_guard_survey(host->log, host->options.pipeline, host->runner.jobs, &lines, &error) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "the streams' limits can't be looked at",
                     BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", error.message));
     else if (!br_slice_equal(br_buffer_slice(&lines), br_buffer_slice(&host->needs)))
@@ -156,6 +157,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
     snprintf(job.id, sizeof job.id, "%s", id);
     br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
                 BR_STR("replay", id));
+    br_log_jetstream_set_cancel(host->log, NULL); // a lease is given back after a stop
     int code = pthread_create(&thread, NULL, run_job, &job);
     while (code == 0 && !atomic_load(&job.ended)) {
         br_remote_history_answer(host->answering, host->options.pipeline->name);
@@ -165,6 +167,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
         pthread_join(thread, NULL);
     else
         br_log_line(BR_LEVEL_WARN, "no thread to run a replay in", BR_STR("why", strerror(code)));
+    br_log_jetstream_set_cancel(host->log, &host->stop);
     return code == 0;
 }
 
@@ -185,13 +188,13 @@ static void look_once(struct br_host *host, bool *ret_worked) {
 }
 
 // K1 of schedule.h: whoever is first.
-static void start_scheduled(struct br_host *host, struct br_log *log, bool *ret_worked) {
+static void start_scheduled(struct br_host *host, bool *ret_worked) {
     struct br_error error;
     char id[BR_JOB_ID_SIZE];
     bool started = false;
     const struct br_clock *clock = br_clock_system();
     const char *pipeline = host->options.pipeline->name;
-    enum br_status status = br_schedule_start(host->runner.jobs, log, pipeline, host->options.worker,
+    enum br_status status = br_schedule_start(host->runner.jobs, host->log, pipeline, host->options.worker,
                                               clock->wall(clock), id, &started, &error);
     if (status != BR_OK && !host->schedule_told)
         tell(host, "scheduled reconciles can't be looked at", &error);
@@ -209,25 +212,24 @@ static enum br_status connect_host(struct br_host *host, struct br_log **ret_log
     return status;
 }
 
-static enum br_status connect_both(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
-    BR_TRY(connect_host(host, ret_log, error));
-    br_log_jetstream_set_cancel(*ret_log, NULL); // a lease is given back after a stop
+static enum br_status connect_both(struct br_host *host, struct br_error *error) {
+    BR_TRY(connect_host(host, &host->log, error));
     BR_TRY(connect_host(host, &host->answering, error));
     return br_remote_history_serve(host->answering, host->options.pipeline->name, error);
 }
 
-static void look_until_stopped(struct br_host *host, struct br_log *log) {
+static void look_until_stopped(struct br_host *host) {
     struct br_error error;
     const char *pipeline = host->options.pipeline->name;
     while (!host->stop) {
         bool worked = false;
         br_remote_history_answer(host->answering, pipeline);
         // The bucket can be made once the pipeline has its output stream.
-        if (host->runner.jobs == NULL && br_jobs_open(log, pipeline, &host->runner.jobs, &error) != BR_OK)
+        if (host->runner.jobs == NULL && br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) != BR_OK)
             host->runner.jobs = NULL;
-        guard(host, log);
+        guard(host);
         if (host->runner.jobs != NULL)
-            start_scheduled(host, log, &worked);
+            start_scheduled(host, &worked);
         if (host->runner.jobs != NULL && !host->stop)
             look_once(host, &worked);
         if (!worked && !host->stop)
@@ -237,15 +239,14 @@ static void look_until_stopped(struct br_host *host, struct br_log *log) {
 
 static void *run_host(void *context) {
     struct br_host *host = context;
-    struct br_log *log = NULL;
     struct br_error error;
-    if (connect_both(host, &log, &error) == BR_OK)
-        look_until_stopped(host, log);
+    if (connect_both(host, &error) == BR_OK)
+        look_until_stopped(host);
     else if (!host->stop)
         tell(host, "no replay can run here", &error);
     br_jobs_close(&host->runner.jobs);
     br_log_close(&host->answering);
-    br_log_close(&log);
+    br_log_close(&host->log);
     return NULL;
 }
 
