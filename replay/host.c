@@ -79,6 +79,13 @@ enum br_status br_host_graft(void *context, struct br_task *task, struct br_erro
     return br_former_graft(&options, task, error);
 }
 
+// What a stop has cut short is nothing to be told.
+static void tell(const struct br_host *host, const char *what, const struct br_error *error) {
+    if (!host->stop)
+        br_log_line(BR_LEVEL_WARN, what, BR_STR("pipeline", host->options.pipeline->name),
+                    BR_STR("why", error->message));
+}
+
 // --- the guard
 
 static struct br_slice next_line(struct br_slice *rest) {
@@ -112,8 +119,7 @@ static void guard(struct br_host *host) {
         return;
     host->guarded_us = now_us;
     if (br_guard_survey(host->log, host->options.pipeline, host->runner.jobs, &lines, &error) != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "the streams' limits can't be looked at",
-                    BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", error.message));
+        tell(host, "the streams' limits can't be looked at", &error);
     else if (!br_slice_equal(br_buffer_slice(&lines), br_buffer_slice(&host->needs)))
         for (struct br_slice rest = br_buffer_slice(&lines); rest.len != 0;) {
             struct br_slice line = next_line(&rest);
@@ -129,10 +135,6 @@ static void guard(struct br_host *host) {
 }
 
 // --- the thread
-
-static void tell(const struct br_host *host, const char *what, const struct br_error *error) {
-    br_log_line(BR_LEVEL_WARN, what, BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", error->message));
-}
 
 struct job_thread {
     struct br_host *host;
