@@ -21,6 +21,7 @@
 //     of a table with a key: then its rows have to be the base's, byte for byte.
 #include "processor/task_internal.h"
 
+#include "base/logging.h"
 #include "processor/sql/sql.h"
 
 #include <inttypes.h>
@@ -282,6 +283,7 @@ static enum br_status check_positions(const struct br_task *task, const struct b
 enum br_status br_task_graft(struct br_task *task, struct br_task *base,
                              enum br_status (*tick)(void *context, struct br_error *error), void *tick_context,
                              struct br_error *error) {
+    struct br_mono_time began = task->options.clock->mono(task->options.clock);
     BR_TRY(task_await(task, error));
     BR_TRY(check_positions(task, base, error));
     BR_TRY(task_flush(task, error));
@@ -298,5 +300,10 @@ enum br_status br_task_graft(struct br_task *task, struct br_task *base,
     br_state_end_epoch(task->state);
     BR_TRY(task_flush(task, error));
     BR_TRY(task_make_graph(task, error));
-    return task_open_readers(task, error);
+    BR_TRY(task_open_readers(task, error));
+    br_log_line(BR_LEVEL_INFO, "state taken over", BR_STR("pipeline", task->pipeline->name),
+                BR_STR("lineage", task->options.lineage), BR_STR("from", base->options.lineage),
+                BR_INT("epoch", base->epoch), BR_INT("rows", graft.rows),
+                BR_INT("ms", (task->options.clock->mono(task->options.clock).us - began.us) / 1000));
+    return BR_OK;
 }
