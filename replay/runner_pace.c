@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define BACKGROUND_NICE 10
-#define ASK_MESSAGES 500
+#define ASK_MESSAGES 250
 #define ASK_BEHIND_LIVE 64
 #define ASK_LIVE_IDLE 16000
 #define LIVE_IDLE_US (10 * BR_US_PER_SECOND) // without a commit
@@ -46,13 +46,16 @@ void run_give_way(const struct run *run) {
         (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
-// The log of a promotion becomes the live one: it is like that.
+// A promotion is to keep up with live, and its log becomes the live one.
+static bool becomes_live(const struct run *run) {
+    Braid__V1__ReplayWish wish = run->job.record->wish;
+    return wish == BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE || wish == BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK;
+}
+
 enum br_status run_connect(struct run *run, struct br_error *error) {
     const Braid__V1__ReplayJob *record = run->job.record;
     struct br_connect_options connect = *run->options->connect;
-    bool becomes_live = record->wish == BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE ||
-                        record->wish == BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK;
-    if (!becomes_live)
+    if (!becomes_live(run))
         connect.ask_messages = record->behind_live ? ASK_BEHIND_LIVE : ASK_MESSAGES;
     return br_log_connect_jetstream(&connect, &run->log, error);
 }
@@ -151,7 +154,8 @@ void run_begin_pace(struct run *run) {
 }
 
 enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error) {
-    heed_live(run);
+    if (!becomes_live(run))
+        heed_live(run);
     BR_TRY(run_tick(run, ret_go_on, error));
     rest(run);
     for (int64_t ahead; *ret_go_on && (ahead = ahead_of_rate(run)) > 0;) {

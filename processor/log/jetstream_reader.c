@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reader: an ordered push consumer on a connection of its own (L5).
+// A reader: an ordered push consumer, or one that is pulled from (R5), on a connection of its own (L5).
 //
 // R1. The server pushes messages to a subject of ours, without acknowledgements. Every message's reply subject tells
 // its
@@ -48,7 +48,7 @@
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
 #define CHECK_EVERY_US INT64_C(100000)
-#define ASK_TYPICAL_BYTES 256       // R5: of larger messages, fewer are asked for
+#define ASK_TYPICAL_BYTES 1024      // R5: of larger messages, fewer are asked for
 #define ASK_NS INT64_C(10000000000) // for how long the server waits for messages
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
