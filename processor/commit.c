@@ -22,6 +22,8 @@
 #include <stdio.h>
 
 #define STREAM_CHECK_RETRIES 8 // in a row
+#define SLOW_EPOCH_US 500
+#define USUAL_EPOCHS 100 // that the usual age is the mean of, about
 
 // --- writing
 
@@ -136,7 +138,8 @@ static void build_part(struct br_task *task, Braid__V1__Commit *commit, const st
                                              .epoch = commit->epoch,
                                              .digest = commit->digest,
                                              .part = part,
-                                             .sent = task->options.clock->mono(task->options.clock)};
+                                             .sent = task->options.clock->mono(task->options.clock),
+                                             .oldest_us = task->oldest_us};
 }
 
 // Who gets no answer again and again may be talking to a stream that is gone.
@@ -249,6 +252,15 @@ enum br_status task_check_owner(struct br_task *task, struct br_error *error) {
     return verdict == FENCE_TAKEN ? BR_FATAL : BR_OK;
 }
 
+// A replay that is to stay behind live looks at how many of live's epochs are late (replay/runner_pace.c).
+static void note_age(struct br_task *task) {
+    if (task->outstanding.oldest_us == INT64_MAX)
+        return;
+    double age_us = (double)(task->totals.last_commit.us - task->outstanding.oldest_us);
+    task->totals.slow_epochs += age_us > task->totals.usual_age_us + SLOW_EPOCH_US;
+    task->totals.usual_age_us += (age_us - task->totals.usual_age_us) / USUAL_EPOCHS;
+}
+
 static void landed(struct br_task *task, uint64_t sequence) {
     BR_CHECK(sequence > task->fence);
     task->fence = task->last_commit = sequence;
@@ -256,6 +268,7 @@ static void landed(struct br_task *task, uint64_t sequence) {
     task->retries = 0;
     task->committed_epoch = task->outstanding.epoch;
     task->totals.last_commit = task->options.clock->wall(task->options.clock);
+    note_age(task);
 }
 
 // A takeover is fenced on the lineage's own subject too: who has committed there runs the same replay.

@@ -202,9 +202,10 @@ void br_task_status_json(struct br_task *task, struct br_buffer *out) {
     put_member(out, "worker", task->options.worker);
     br_buffer_printf(out,
                      ",\"epoch\":%" PRIu64 ",\"committed\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\",\"lag\":%" PRIu64
-                     ",\"late\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"rows_out\":%" PRIu64,
-                     status.epoch, status.committed_epoch, status.digest, status.lag_messages, status.late,
-                     status.quarantined, status.failed, status.rows_out);
+                     ",\"slow\":%" PRIu64 ",\"late\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"failed\":%" PRIu64
+                     ",\"rows_out\":%" PRIu64,
+                     status.epoch, status.committed_epoch, status.digest, status.lag_messages, task->totals.slow_epochs,
+                     status.late, status.quarantined, status.failed, status.rows_out);
     br_buffer_printf(out, ",\"messages_per_second\":%.1f,\"rows_out_per_second\":%.1f,\"uptime_seconds\":%.1f",
                      seconds > 0 ? (double)status.messages / seconds : 0,
                      seconds > 0 ? (double)status.rows_out / seconds : 0, seconds);

@@ -177,6 +177,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     note_covered(task, i);
     if (count == 0)
         return BR_OK;
+    task->oldest_us = messages[0].timestamp.us < task->oldest_us ? messages[0].timestamp.us : task->oldest_us;
     BR_CHECK(messages[0].sequence > input->last_sequence);
     struct br_intake intake = {task, take_rows, reject_event};
     br_input_set_lenient(input->input, task->plan.lenient);
@@ -259,6 +260,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     struct br_emit *emit = task_emit(task);
     br_arena_reset(task->epoch_arena);
     task->events.count = 0;
+    task->oldest_us = INT64_MAX;
     br_emit_set_silent(emit, silent);
     br_emit_begin(emit, task->plan.number, &task->events);
     memcpy(task->watermarks_before, task->watermarks_after, task->input_count * sizeof *task->watermarks_before);

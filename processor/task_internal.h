@@ -54,6 +54,7 @@ struct outstanding {
     uint64_t epoch, digest;
     uint32_t part;
     struct br_mono_time sent;
+    int64_t oldest_us; // when the stream stored the epoch's oldest message; INT64_MAX: it has none
 };
 
 // What goes out with a commit.
@@ -104,6 +105,7 @@ struct br_task {
     size_t batch_capacity;
     struct br_buffer commit_bytes, flush_record;
     uint32_t epoch_limit; // messages, adaptive
+    int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
     uint32_t retries;     // in a row
@@ -113,6 +115,8 @@ struct br_task {
         uint64_t messages, rows_out, late, failed, quarantined, recovered_epochs;
         uint64_t *view_rows, *view_late, *view_failed; // by view
         struct br_wall_time started, last_commit;
+        double usual_age_us;  // of an epoch's oldest message when it is committed; clocks may differ
+        uint64_t slow_epochs; // committed SLOW_EPOCH_US later than usual
     } totals;
 };
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // See runner.h. Each wish is a function here that brings the job to its next phase.
-#define _GNU_SOURCE // SCHED_IDLE
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
@@ -9,19 +8,13 @@
 #include "replay/selection.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
 #define HOLD_US INT64_C(300000)
-#define LIVE_LAG_MAX 2000 // messages; a replay that is to stay behind live yields beyond it
-#define YIELD_US 50000
-#define ASK_LIVE_US INT64_C(200000)
-#define BACKGROUND_NICE 10
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -94,7 +87,7 @@ static struct br_task *task_of(const struct run *run) {
     return run->replay != NULL ? br_replay_task(run->replay) : run->verifier;
 }
 
-static uint64_t position_done(const struct run *run) {
+uint64_t run_position(const struct run *run) {
     const Braid__V1__ReplayJob *record = run->job.record;
     const struct br_pipeline *pipeline = run->own.pipeline != NULL ? run->own.pipeline : run->base.pipeline;
     struct br_task *task = task_of(run);
@@ -116,7 +109,7 @@ static void measure(struct run *run) {
     if (task_of(run) == NULL || progress == NULL)
         return;
     br_task_status(task_of(run), &status);
-    uint64_t done = position_done(run);
+    uint64_t done = run_position(run);
     int64_t now = now_us();
     if (run->measured_us != 0 && now > run->measured_us && done > run->measured_messages)
         progress->messages_per_second =
@@ -167,72 +160,6 @@ enum br_status run_tick_comparing(void *context, struct br_error *error) {
 enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) {
     run->renewed_us = 0;
     return run_tick(run, ret_go_on, error);
-}
-
-// --- rate
-
-struct live_status {
-    struct br_buffer answer;
-};
-
-static enum br_status take_status(void *context, struct br_slice part, struct br_error *error) {
-    (void)error;
-    br_buffer_append_slice(context, part);
-    return BR_OK;
-}
-
-static uint64_t live_lag(struct run *run) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) answer = {0};
-    struct br_error nobody;
-    char subject[320];
-    br_task_service_subject(run->options->pipeline_name, "status", subject, sizeof subject);
-    if (br_log_request(run->log, subject, br_slice_of("{}"), ASK_LIVE_US, take_status, &answer, &nobody) != BR_OK)
-        return 0;
-    *br_buffer_reserve(&answer, 1) = '\0';
-    const char *lag = strstr((const char *)answer.ptr, "\"lag\":");
-    return lag == NULL ? 0 : strtoull(lag + strlen("\"lag\":"), NULL, 10);
-}
-
-// How long it takes until the job's rate allows for what has been done.
-static int64_t ahead_of_rate(const struct run *run) {
-    double rate = run->job.record->rate;
-    if (!(rate > 0))
-        return 0;
-    return run->started_us + (int64_t)((double)(position_done(run) - run->rate_from) * 1e6 / rate) - now_us();
-}
-
-// Out of the way of live, when it is asked to.
-static void yield_to_live(struct run *run) {
-    if (!run->job.record->behind_live || now_us() - run->asked_live_us < ASK_LIVE_US)
-        return;
-    run->asked_live_us = now_us();
-    for (int i = 0; i < 20 && !run_stopped(run) && live_lag(run) > LIVE_LAG_MAX; i++)
-        br_log_wait(run->log, YIELD_US);
-}
-
-void run_begin_pace(struct run *run) {
-    run->started_us = now_us();
-    run->rate_from = position_done(run);
-}
-
-enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error) {
-    yield_to_live(run);
-    BR_TRY(run_tick(run, ret_go_on, error));
-    for (int64_t ahead; *ret_go_on && (ahead = ahead_of_rate(run)) > 0;) {
-        usleep((useconds_t)(ahead < YIELD_US ? ahead : YIELD_US));
-        BR_TRY(run_tick(run, ret_go_on, error));
-    }
-    return BR_OK;
-}
-
-// On Linux both are of the calling thread. Without them the replay runs all the same. A thread of SCHED_IDLE makes room
-// at once when any other one has something to do.
-static void give_way(const struct run *run) {
-    static const struct sched_param none;
-    if (!run->options->background)
-        return;
-    if (!run->job.record->behind_live || sched_setscheduler(0, SCHED_IDLE, &none) != 0)
-        (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
 // --- the lineage
@@ -619,7 +546,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
         return set_phase(run, (struct phase_change){.phase = PHASE(CANCELLED), .fulfilled = true, .ended = true},
                          error);
     case WISH(COMPARE):
-        give_way(run);
+        run_give_way(run);
         return compare(run, error);
     case WISH(PROMOTE):
         if (record->phase == PHASE(PROMOTING))
@@ -639,7 +566,7 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
             error, BR_DATA,
             "pipeline %s had committed nothing yet when the replay was made: there is nothing to repeat",
             run->options->pipeline_name);
-    give_way(run);
+    run_give_way(run);
     if (record->mode != BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY)
         return recompute(run, error);
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
@@ -696,7 +623,7 @@ static enum br_status run_wish(const struct br_runner_options *options, const ch
     bool taken = false;
     enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
     if (status == BR_OK)
-        status = br_log_connect_jetstream(options->connect, &run->log, error);
+        status = run_connect(run, error);
     if (status == BR_OK) {
         run->base_lineage = br_arena_strdup(run->own_arena, run->job.record->base_lineage);
         status = fulfil(run, &taken, error);

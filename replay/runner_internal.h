@@ -18,6 +18,14 @@ struct loaded {
     struct br_history *history;
 };
 
+// runner_pace.c
+struct run_pacing {
+    int64_t looked_us, busy_us; // when live was asked, when it was last seen to commit
+    int64_t paced_us;           // when the last step ended
+    uint64_t committed, slow;   // live's epochs, then
+    double share;               // of the time, that a replay behind live works
+};
+
 struct run {
     const struct br_runner_options *options;
     const char *id;
@@ -34,7 +42,7 @@ struct run {
     int64_t renewed_us, started_us, measured_us;
     uint64_t measured_messages;
     uint64_t rate_from; // where this run began, for its rate
-    int64_t asked_live_us;
+    struct run_pacing pacing;
     bool held;                  // the lease
     Braid__V1__ReplayWish wish; // that is being fulfilled
     struct br_arena *own_arena;
@@ -49,11 +57,19 @@ enum br_status run_tick(struct run *run, bool *ret_go_on, struct br_error *error
 enum br_status run_tick_comparing(void *run, struct br_error *error) BR_MUST_CHECK;
 // The same at once, so that the record has the progress as it is now.
 enum br_status run_tick_now(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
+// How many messages of its inputs' ranges are done.
+uint64_t run_position(const struct run *run);
+// Changes the record, lease held.
+enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) BR_MUST_CHECK;
+
+// --- runner_pace.c
+// Connects the run's log, whose readers leave live its place at the server.
+enum br_status run_connect(struct run *run, struct br_error *error) BR_MUST_CHECK;
+// Lowers the priority of the calling thread.
+void run_give_way(const struct run *run);
 // Keeps to the job's rate, counted from run_begin_pace on, and out of the way of live when it is asked to; ticks.
 void run_begin_pace(struct run *run);
 enum br_status run_pace(struct run *run, bool *ret_go_on, struct br_error *error) BR_MUST_CHECK;
-// Changes the record, lease held.
-enum br_status run_change(struct run *run, br_job_change *change, void *context, struct br_error *error) BR_MUST_CHECK;
 
 // --- runner_files.c
 enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded *loaded, struct br_error *error)

@@ -409,11 +409,19 @@ static const struct br_log_ops js_ops = {
     .close = js_close,
 };
 
+void br_log_jetstream_set_ask(struct br_log *base, uint32_t messages) {
+    struct js_log *log = js_log(base);
+    BR_CHECK(messages != 0);
+    if (log->ask_messages != 0)
+        log->ask_messages = messages;
+}
+
 enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,
                                         struct br_error *error) {
     struct js_log *log = br_calloc(1, sizeof *log);
     log->base.ops = &js_ops;
     log->timeout_us = options->request_timeout_us > 0 ? options->request_timeout_us : TIMEOUT_US_DEFAULT;
+    log->ask_messages = options->ask_messages;
     log->queue_bytes = options->reader_queue_bytes > 0 ? options->reader_queue_bytes : QUEUE_BYTES_DEFAULT;
     log->cancel = options->cancel;
     log->requests_end = &log->requests;

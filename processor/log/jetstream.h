@@ -22,6 +22,7 @@ struct br_connect_options {
     int64_t request_timeout_us;  // 0: 5 s
     const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
     size_t reader_queue_bytes;   // 0: 64 MiB per reader; flow control holds the server back beyond it
+    uint32_t ask_messages;       // readers pull about so many at a time (R5 of the reader); 0: the server pushes
     bool allow_old_server;       // skip the version floor (tests of the check itself)
 };
 
@@ -31,6 +32,9 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
 // From now on this flag is `cancel`, or none is (NULL): a worker that is told to stop still waits for the answer to its
 // last commit.
 void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel);
+
+// From now on readers that pull (ask_messages) ask for so many at a time.
+void br_log_jetstream_set_ask(struct br_log *log, uint32_t messages);
 
 // A private nats-server for `braid run --dev`, the demo and tests: finds the binary ($BRAID_NATS_SERVER, else PATH when
 // new enough, else .deps/bin beside the braid binary, in a folder above it, or below the working directory), starts it

@@ -13,6 +13,7 @@
 
 #define JS_SID_INBOX 1   // "<inbox>.>"
 #define JS_SID_SERVICE 8 // the first subject served; the others follow
+#define JS_REQUEST_TIMEOUT 408
 #define JS_NO_RESPONDERS 503
 
 // JetStream's error codes that we tell apart (nats-server, server/errors.json).
@@ -92,6 +93,7 @@ struct js_log {
     int wake_fd;
     int64_t timeout_us;
     size_t queue_bytes;
+    uint64_t ask_messages;
     const volatile bool *cancel;
     char inbox[48];
     uint64_t next_token;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reader: an ordered push consumer on a connection of its own (L5).
+// A reader: an ordered push consumer, or one that is pulled from (R5), on a connection of its own (L5).
 //
 // R1. The server pushes messages to a subject of ours, without acknowledgements. Every message's reply subject tells
 // its
@@ -24,6 +24,12 @@
 //     may be larger than the queue), and so does the check of R3, whose reply comes behind messages: then the whole
 //     window is received.
 //
+// R5. What a consumer that pushes may have in flight, the server makes in one go: 2 to 32 MiB, tens of milliseconds in
+//     which whoever else works on the stream waits. With ask_messages (br_connect_options) the consumer is one that is
+//     pulled from, so little at a time that the server is soon done, and again when half of it has come: a thread that
+//     gets no processor asks for nothing. All of the rest is the same. What was asked for and has not come is `asked`;
+//     heartbeats come only while that isn't 0.
+//
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
 #include "processor/log/jetstream_internal.h"
@@ -42,6 +48,8 @@
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
 #define CHECK_EVERY_US INT64_C(100000)
+#define ASK_TYPICAL_BYTES 1024      // R5: of larger messages, fewer are asked for
+#define ASK_NS INT64_C(10000000000) // for how long the server waits for messages
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
 #define SID_INBOX 1 // "<inbox>.>"
@@ -75,7 +83,9 @@ struct js_reader {
     char ack_prefix[512];
     int64_t deadline_us; // WAITING: not before; CREATING: reply; STREAMING: heartbeat
     int64_t pause_us;
-    char held_reply[160]; // the flow control reply that is held back, "" when none
+    char held_reply[160];   // the flow control reply that is held back, "" when none
+    uint64_t asked;         // R5
+    uint64_t typical_bytes; // that a message costs
 
     // the checks of R3
     bool checked; // since the consumer was made
@@ -129,13 +139,17 @@ static void request_info(struct js_reader *reader, int64_t now_us) {
 
 static json_t *consumer_config(const struct js_reader *reader) {
     bool all = reader->next <= 1;
-    json_t *config = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:I, s:b, s:i, s:I, s:s}", "deliver_subject",
-                               reader->deliver, "deliver_policy", all ? "all" : "by_start_sequence", "ack_policy",
-                               "none", "filter_subject", reader->filter, "max_deliver", 1, "flow_control", 1,
-                               "idle_heartbeat", (json_int_t)(HEARTBEAT_US * 1000), "mem_storage", 1, "num_replicas", 1,
-                               "inactive_threshold", (json_int_t)INACTIVE_NS, "replay_policy", "instant");
+    json_t *config =
+        json_pack("{s:s, s:s, s:s, s:i, s:b, s:i, s:I, s:s}", "deliver_policy", all ? "all" : "by_start_sequence",
+                  "ack_policy", "none", "filter_subject", reader->filter, "max_deliver", 1, "mem_storage", 1,
+                  "num_replicas", 1, "inactive_threshold", (json_int_t)INACTIVE_NS, "replay_policy", "instant");
     if (config != NULL && !all)
         json_object_set_new(config, "opt_start_seq", json_integer((json_int_t)reader->next));
+    if (config != NULL && reader->log->ask_messages == 0) {
+        json_object_set_new(config, "deliver_subject", json_string(reader->deliver));
+        json_object_set_new(config, "flow_control", json_true());
+        json_object_set_new(config, "idle_heartbeat", json_integer((json_int_t)(HEARTBEAT_US * 1000)));
+    }
     return json_pack("{s:s, s:o}", "stream_name", reader->stream, "config", config);
 }
 
@@ -172,6 +186,7 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
     reader->pending_known = false;
     reader->ack_prefix_len = 0;
     reader->held_reply[0] = '\0';
+    reader->asked = 0;
     if (reader->checked)
         reader->vouched_next = reader->next;
     reader->checked = false;
@@ -448,8 +463,18 @@ static void take_data(struct js_reader *reader, const struct br_session_message 
     reader->next = place.stream_sequence + 1;
     reader->pending = place.pending;
     reader->pending_known = true;
+    reader->asked -= reader->asked > 0;
+    uint64_t len = message->payload.len + MESSAGE_OVERHEAD;
+    reader->typical_bytes = len > reader->typical_bytes ? len : (7 * reader->typical_bytes + len) / 8;
     if (place.stream_sequence == reader->stop)
         end_reading(reader);
+}
+
+// R5: a request has waited long enough.
+static void take_expiry(struct js_reader *reader, struct br_slice headers) {
+    bool found;
+    uint64_t left = header_number(headers, "Nats-Pending-Messages", &found);
+    reader->asked -= left < reader->asked ? left : reader->asked;
 }
 
 static void take_message(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
@@ -463,7 +488,9 @@ static void take_message(struct js_reader *reader, const struct br_session_messa
             hold_or_reply(reader, message->reply);
         else if (code == 100)
             take_heartbeat(reader, message->headers, now_us);
-        else if (code == 409)
+        else if (code == JS_REQUEST_TIMEOUT)
+            take_expiry(reader, message->headers);
+        else
             start_again(reader, "the server has dropped the consumer", now_us);
         return;
     }
@@ -485,6 +512,21 @@ static bool is_full(const struct js_reader *reader) {
     return reader->held_bytes > reader->log->queue_bytes + (needs_more ? HELD_BYTES_OVER_MAX : 0);
 }
 
+// R5
+static void ask(struct js_reader *reader, int64_t now_us) {
+    char subject[400], text[100];
+    uint64_t messages = reader->log->ask_messages, fit = messages * ASK_TYPICAL_BYTES / reader->typical_bytes;
+    uint64_t most = fit < 1 ? 1 : fit > messages ? messages : fit;
+    if (messages == 0 || reader->state != READER_STREAMING || 2 * reader->asked > most || is_full(reader))
+        return;
+    snprintf(subject, sizeof subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", reader->stream, reader->consumer);
+    snprintf(text, sizeof text, "{\"batch\":%llu,\"expires\":%lld,\"idle_heartbeat\":%lld}",
+             (unsigned long long)(most - reader->asked), (long long)ASK_NS, (long long)(HEARTBEAT_US * 1000));
+    publish_text(reader, subject, reader->deliver, text);
+    reader->asked = most;
+    reader->deadline_us = now_us + SILENCE_US_MAX;
+}
+
 static void receive(struct js_reader *reader, int64_t now_us) {
     struct br_session_message message;
     size_t received = 0;
@@ -499,6 +541,7 @@ static void receive(struct js_reader *reader, int64_t now_us) {
         while (reader->state != READER_FAILED && br_session_next(&reader->session, &message))
             take_message(reader, &message, now_us);
     }
+    ask(reader, now_us);
     if (br_session_unsent(&reader->session) != 0 && br_session_is_up(&reader->session))
         br_session_flush(&reader->session, now_us);
 }
@@ -511,7 +554,8 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
                      reader->stream, (long long)(reader->log->timeout_us / 1000),
                      reader->session.permission_error[0] == '\0' ? "" : "; ", reader->session.permission_error);
         br_session_drop_connection(&reader->session, now_us);
-    } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained) {
+    } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained &&
+               (reader->log->ask_messages == 0 || reader->asked != 0)) {
         start_again(reader, "no heartbeat", now_us);
     }
     if (reader->check_waiting && !reader->checked && now_us - reader->last_check_us > reader->log->timeout_us) {
@@ -713,6 +757,7 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     reader->gap_from = UINT64_MAX;
     reader->clear_of_edge = first_sequence > 1;
     reader->pause_us = PAUSE_US_MIN;
+    reader->typical_bytes = 64 * MESSAGE_OVERHEAD; // until it is known
     br_session_init(&reader->session, &log->config, BLOCK_SIZE);
     reader->session.server_index = log->control.server_index;
     reader->next_reader = log->readers;

@@ -9,8 +9,10 @@
 //   the
 //             former owner's last commit to that of the takeover, and to the new owner's first commit after it
 //
-// The replays of `latency` repeat epochs of the stream, as it was filled before, one job after the other without a
-// pause; those of `latency-archive` read the archive of it.
+// Beside live alone, a process that only takes processor time, at the priority that the replay's thread has, shows what
+// the scheduler by itself does to live. The replays of `latency` repeat epochs of the stream, as it was filled before,
+// one job after the other without a pause; those of `latency-archive` read the archive of it.
+#define _GNU_SOURCE // SCHED_IDLE
 #include "flow.h"
 #include "jobs.h"
 #include "measure.h"
@@ -19,6 +21,7 @@
 #include "state/store.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +32,7 @@
 
 #define LATENCY_RATE 20000
 #define LATENCY_HISTORY UINT64_C(2000000)
+#define ARCHIVE_TIMES 4 // so much more is archived: a job shouldn't end as soon as it has begun
 #define GOAL_UNTHROTTLED 3.0
 #define GOAL_BEHIND 1.3
 #define PROMOTE_RATE 1000
@@ -150,8 +154,29 @@ static void close_live(struct live *live) {
 
 // --- latency
 
-enum beside { NOTHING, UNTHROTTLED, BEHIND_LIVE, BESIDES };
-static const char *const beside_names[] = {"no replay", "replay, unthrottled", "replay, behind live"};
+enum beside { NOTHING, SPINNER_NICE, UNTHROTTLED, SPINNER_IDLE, BEHIND_LIVE, BESIDES };
+static const char *const beside_names[] = {"no replay", "spinner, nice 10", "replay, unthrottled",
+                                           "spinner, SCHED_IDLE", "replay, behind live"};
+
+static bool is_replay(enum beside beside) {
+    return beside == UNTHROTTLED || beside == BEHIND_LIVE;
+}
+
+// A process that does nothing but take the time that is left over, at the priority that a replay's thread has: what
+// the scheduler does to live by itself.
+static pid_t start_spinner(enum beside beside) {
+    static const struct sched_param none;
+    pid_t parent = getpid(), spinner = fork();
+    BR_CHECK(spinner >= 0);
+    if (spinner != 0)
+        return spinner;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(127);
+    if (beside == SPINNER_IDLE ? sched_setscheduler(0, SCHED_IDLE, &none) != 0 : nice(10) == -1)
+        _exit(127);
+    for (volatile uint64_t turns = 0;; turns++)
+        continue;
+}
 
 static bool ended(const Braid__V1__ReplayJob *record) {
     return record->phase >= BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE;
@@ -215,7 +240,8 @@ struct measured {
 static struct measured measure(struct live *live, struct bench_latency *latency, enum beside beside, uint64_t first,
                                uint64_t count) {
     struct br_error error;
-    if (beside != NOTHING) {
+    pid_t spinner = beside == SPINNER_NICE || beside == SPINNER_IDLE ? start_spinner(beside) : 0;
+    if (is_replay(beside)) {
         keep_jobs(live, JOBS_AHEAD, beside == BEHIND_LIVE);
         for (bool running = false; !running; br_log_wait(live->log, LOOK_US)) { // the worker looks once a second
             struct br_job_list list;
@@ -228,7 +254,7 @@ static struct measured measure(struct live *live, struct bench_latency *latency,
     int64_t began = bench_now_us();
     bench_latency_feed(latency, first, count, LATENCY_RATE);
     while (bench_latency_seen(latency) < first + count) {
-        if (beside != NOTHING)
+        if (is_replay(beside))
             keep_jobs(live, JOBS_AHEAD, beside == BEHIND_LIVE);
         br_log_wait(live->log, 5 * LOOK_US);
         if (bench_now_us() - began > AWAIT_US) {
@@ -237,8 +263,12 @@ static struct measured measure(struct live *live, struct bench_latency *latency,
         }
     }
     bench_latency_join(latency);
+    if (spinner != 0) {
+        kill(spinner, SIGKILL);
+        waitpid(spinner, NULL, 0);
+    }
     double took = (double)(bench_now_us() - began) / 1e6;
-    uint64_t replayed = beside == NOTHING ? 0 : end_jobs(live), skip = count / 10, n = count - skip;
+    uint64_t replayed = !is_replay(beside) ? 0 : end_jobs(live), skip = count / 10, n = count - skip;
     int64_t *all = bench_latency_sorted(latency, first + skip, n);
     struct measured measured = {(double)all[n / 2] / 1e3, (double)all[n * 99 / 100] / 1e3};
     printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n", live->name,
@@ -253,8 +283,8 @@ static void latency(const char *url, bool archive) {
     struct live live;
     char output[320];
     uint64_t count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted, first = 0;
-    open_live(&live, url, archive ? "archived" : "streamed", LATENCY_HISTORY / scale, archive,
-              "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
+    open_live(&live, url, archive ? "archived" : "streamed", LATENCY_HISTORY * (archive ? ARCHIVE_TIMES : 1) / scale,
+              archive, "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
     br_task_owner_subject(live.name, output, sizeof output);
     struct bench_latency_options options = {.url = url,
                                             .subject = live.subject,
@@ -268,9 +298,9 @@ static void latency(const char *url, bool archive) {
             p99s[beside][round] = measure(&live, meter, beside, first, count).p99_ms;
             ratios[beside][round] = p99s[beside][round] / p99s[NOTHING][round];
         }
-    for (enum beside beside = UNTHROTTLED; beside < BESIDES; beside++)
+    for (enum beside beside = NOTHING + 1; beside < BESIDES; beside++)
         printf("%-10s %-20s median p99 %.2f times that without (goal %.1f)\n", live.name, beside_names[beside],
-               bench_median(ratios[beside], (size_t)rounds), beside == UNTHROTTLED ? GOAL_UNTHROTTLED : GOAL_BEHIND);
+               bench_median(ratios[beside], (size_t)rounds), beside <= UNTHROTTLED ? GOAL_UNTHROTTLED : GOAL_BEHIND);
     bench_latency_close(&meter);
     close_live(&live);
 }

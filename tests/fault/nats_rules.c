@@ -58,8 +58,12 @@ static const char *sub(const char *tail) {
     abort();
 }
 
+static uint32_t ask_messages; // of the readers of this round
+
 static enum br_status connect_as(const struct br_connect_options *options, struct br_log **ret) {
-    return br_log_connect_jetstream(options, ret, &error);
+    struct br_connect_options own = *options;
+    own.ask_messages = ask_messages;
+    return br_log_connect_jetstream(&own, ret, &error);
 }
 
 static enum br_status make_output(void) {
@@ -726,7 +730,7 @@ static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
         br_reader_release(reader);
     }
     EXPECT(next == 3001, "%llu", (unsigned long long)next);
-    EXPECT(most > 50 && most < 200, "%zu messages were held", most);
+    EXPECT(most > (ask_messages == 0 ? 50 : 3) && most < 200, "%zu messages were held", most);
     br_reader_close(&reader);
     br_log_close(&small);
 }
@@ -1120,7 +1124,7 @@ static void run(const struct test *test, size_t index) {
         br_log_close(&log_); // a test that failed may have left readers open
     log_ = NULL;
     delete_stream();
-    printf("%s %s (%lld ms)\n", failures == before ? "ok  " : "FAIL", test->name,
+    printf("%s %s%s (%lld ms)\n", failures == before ? "ok  " : "FAIL", test->name, ask_messages == 0 ? "" : ", pulled",
            (long long)(clock->mono(clock).us - start_us) / 1000);
     fflush(stdout);
 }
@@ -1136,9 +1140,14 @@ int main(int argc, char **argv) {
         printf("libnats can't connect\n");
         return 1;
     }
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
+    size_t count = sizeof tests / sizeof tests[0];
+    for (size_t i = 0; i < count; i++)
         if (argc < 2 || strstr(tests[i].name, argv[1]) != NULL)
             run(&tests[i], i);
+    ask_messages = 50; // and those that read once more
+    for (size_t i = 0; i < count; i++)
+        if (strstr(tests[i].name, "read") != NULL && (argc < 2 || strstr(tests[i].name, argv[1]) != NULL))
+            run(&tests[i], count + i);
     natsConnection_Destroy(raw);
     nats_Close();
     br_private_server_stop(&server);
