@@ -24,6 +24,9 @@
 #define STREAM_CHECK_RETRIES 8 // in a row
 #define SLOW_EPOCH_US 500
 #define USUAL_EPOCHS 100 // that the usual age is the mean of, about
+#define QUEUED_BYTES_MAX ((size_t)1 << 20)
+#define GATHER_ABOVE_US 2000
+#define GATHERS 64
 
 // --- writing
 
@@ -87,10 +90,16 @@ void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, str
     fill_views(task, commit, arena);
 }
 
+static size_t append_packed(const Braid__V1__Commit *commit, struct br_buffer *bytes) {
+    size_t size = braid__v1__commit__get_packed_size(commit);
+    size_t len = braid__v1__commit__pack(commit, br_buffer_reserve(bytes, size));
+    bytes->len += len;
+    return len;
+}
+
 static void pack(const Braid__V1__Commit *commit, struct br_buffer *bytes) {
     br_buffer_clear(bytes);
-    size_t size = braid__v1__commit__get_packed_size(commit);
-    bytes->len = braid__v1__commit__pack(commit, br_buffer_reserve(bytes, size));
+    append_packed(commit, bytes);
 }
 
 void task_record(const struct br_task *task, struct br_buffer *bytes) {
@@ -113,15 +122,19 @@ static void fill_blocks(struct br_task *task, Braid__V1__Commit *commit) {
     }
 }
 
+static void ensure_batch(struct br_task *task, size_t count) {
+    if (task->batch_capacity >= count)
+        return;
+    task->batch_capacity = count;
+    task->batch = br_realloc(task->batch, task->batch_capacity * sizeof *task->batch);
+}
+
 // Lays out part `part` in task->batch: its share of the outputs, then the commit message.
 static void build_part(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs, uint32_t part,
                        uint32_t parts) {
     size_t first = (size_t)(part - 1) * TASK_BATCH_OUTPUTS_MAX, left = outputs->count - first;
     size_t count = left < TASK_BATCH_OUTPUTS_MAX ? left : TASK_BATCH_OUTPUTS_MAX;
-    if (task->batch_capacity < count + 1) {
-        task->batch_capacity = count + 1;
-        task->batch = br_realloc(task->batch, task->batch_capacity * sizeof *task->batch);
-    }
+    ensure_batch(task, count + 1);
     if (count != 0)
         memcpy(task->batch, outputs->messages + first, count * sizeof *task->batch);
     commit->part = part;
@@ -168,6 +181,7 @@ static enum br_status send_outstanding(struct br_task *task, struct br_error *er
 enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit, const struct outputs *outputs,
                                  uint32_t first_part, struct br_error *error) {
     BR_CHECK(!task->outstanding.waiting && task->options.role != BR_TASK_SHADOW);
+    BR_CHECK(task->queued[task->queued_current].count == 0);
     uint32_t parts = outputs->count <= TASK_BATCH_OUTPUTS_MAX
                          ? 1
                          : (uint32_t)((outputs->count + TASK_BATCH_OUTPUTS_MAX - 1) / TASK_BATCH_OUTPUTS_MAX);
@@ -187,6 +201,73 @@ enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_er
     task_fill_commit(task, &commit, task->epoch_arena);
     fill_blocks(task, &commit);
     return task_send_outputs(task, &commit, &outputs, first_part, error);
+}
+
+// --- commits of epochs that give nothing out (X18)
+
+// Waits for the outstanding commit, and learns from it whether that is good enough.
+static enum br_status await_single(struct br_task *task, struct br_error *error) {
+    int64_t began_us = task->options.clock->mono(task->options.clock).us;
+    BR_TRY(task_await(task, error));
+    task->queue_wait_us += (task->options.clock->mono(task->options.clock).us - began_us - task->queue_wait_us) / 8;
+    if (task->queue_wait_us > GATHER_ABOVE_US) {
+        task->gathers_left = GATHERS;
+        task->queue_wait_us = 0;
+    }
+    return BR_OK;
+}
+
+enum br_status task_queue(struct br_task *task, struct br_error *error) {
+    struct queued *queued = &task->queued[task->queued_current];
+    Braid__V1__Commit commit;
+    size_t outputs;
+    br_emit_messages(task_emit(task), &outputs);
+    BR_CHECK(outputs == 0 && task->options.role == BR_TASK_REPLAY && queued->count < TASK_QUEUED_MAX);
+    task_fill_commit(task, &commit, task->epoch_arena);
+    commit.batch_messages = 1; // it stands for itself, whatever shares its batch
+    queued->lens[queued->count++] = append_packed(&commit, &queued->bytes);
+    queued->epoch = commit.epoch;
+    queued->digest = commit.digest;
+    if (task->gathers_left == 0)
+        BR_TRY(await_single(task, error));
+    return task_send_queued(task, error);
+}
+
+static enum br_status send_queue(struct br_task *task, struct br_error *error) {
+    struct queued *queued = &task->queued[task->queued_current];
+    const uint8_t *at = queued->bytes.ptr;
+    ensure_batch(task, queued->count);
+    if (task->gathers_left != 0)
+        task->gathers_left--;
+    for (size_t i = 0; i < queued->count; at += queued->lens[i++])
+        task->batch[i] =
+            (struct br_log_message){.subject = br_slice_of(task->commit_subject), .payload = {at, queued->lens[i]}};
+    task->outstanding = (struct outstanding){.messages = task->batch,
+                                             .count = queued->count,
+                                             .epoch = queued->epoch,
+                                             .digest = queued->digest,
+                                             .part = 1,
+                                             .oldest_us = INT64_MAX,
+                                             .sent = task->options.clock->mono(task->options.clock)};
+    task->queued_current ^= 1;
+    struct queued *next = &task->queued[task->queued_current];
+    br_buffer_clear(&next->bytes);
+    next->count = 0;
+    return send_outstanding(task, error);
+}
+
+enum br_status task_send_queued(struct br_task *task, struct br_error *error) {
+    const struct queued *queued = &task->queued[task->queued_current];
+    bool much = queued->count == TASK_QUEUED_MAX || queued->bytes.len > QUEUED_BYTES_MAX;
+    if (task->outstanding.waiting && (much || br_log_append_ready(task->log)))
+        BR_TRY(task_await(task, error));
+    return task->outstanding.waiting || queued->count == 0 ? BR_OK : send_queue(task, error);
+}
+
+enum br_status task_settle(struct br_task *task, struct br_error *error) {
+    BR_TRY(task_await(task, error));
+    BR_TRY(task_send_queued(task, error));
+    return task_await(task, error);
 }
 
 // --- waiting, and what to do without an answer

@@ -284,7 +284,7 @@ enum br_status br_task_graft(struct br_task *task, struct br_task *base,
                              enum br_status (*tick)(void *context, struct br_error *error), void *tick_context,
                              struct br_error *error) {
     struct br_mono_time began = task->options.clock->mono(task->options.clock);
-    BR_TRY(task_await(task, error));
+    BR_TRY(task_settle(task, error));
     BR_TRY(check_positions(task, base, error));
     BR_TRY(task_flush(task, error));
     struct graft graft = {.task = task, .base = base, .tick = tick, .tick_context = tick_context};

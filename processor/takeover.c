@@ -280,7 +280,7 @@ enum br_status br_task_take_over(struct br_task *task, const struct br_takeover 
     BR_CHECK(task->options.role == (task->unfinished != NULL ? BR_TASK_OWNER : BR_TASK_REPLAY));
     BR_CHECK(!br_task_sleeps(task));
     *ret_done = false;
-    BR_TRY(task_await(task, error));
+    BR_TRY(task_settle(task, error));
     struct takeover_run run = {
         .task = task, .takeover = takeover, .arena = br_arena_create(), .closing_fence = task->fence};
     enum br_status status = take_over(&run, ret_done, error);

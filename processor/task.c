@@ -37,6 +37,8 @@ static enum br_status wait_out_hold(struct br_task *task, struct br_error *error
 
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) {
     *ret_worked = false;
+    if (task->queued[task->queued_current].count != 0) // of br_task_repeat
+        BR_TRY(task_settle(task, error));
     if (task->outstanding.waiting &&
         (br_log_append_ready(task->log) || flush_due(task) || ++task->steps_ahead > STEPS_AHEAD_MAX))
         BR_TRY(task_await(task, error));
@@ -88,14 +90,19 @@ static enum br_status read_what_base_lacks(struct br_task *task, const Braid__V1
 enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
                               struct br_error *error) {
     BR_TRY(read_what_base_lacks(task, base, error));
-    if (task->outstanding.waiting && (br_log_append_ready(task->log) || flush_due(task)))
-        BR_TRY(task_await(task, error));
+    BR_TRY(flush_due(task) ? task_settle(task, error) : task_send_queued(task, error));
     BR_TRY(task_flush_when_due(task, error));
     BR_TRY(task_fetch_base(task, base, sequence, error));
     task->emit_current ^= 1;
     BR_TRY(task_compute(task, quiet(task), error));
+    if (quiet(task))
+        return task_queue(task, error);
     BR_TRY(task_await(task, error));
     return task_send(task, 1, error);
+}
+
+enum br_status br_task_send_waiting(struct br_task *task, struct br_error *error) {
+    return task_send_queued(task, error);
 }
 
 void br_task_end_tap(struct br_task *task) {
@@ -426,11 +433,11 @@ bool task_try_again(struct br_task *task, enum br_status status, struct br_error
 }
 
 enum br_status br_task_settle(struct br_task *task, struct br_error *error) {
-    return task_await(task, error);
+    return task_settle(task, error);
 }
 
 enum br_status br_task_stop(struct br_task *task, struct br_error *error) {
-    BR_TRY(task_await(task, error));
+    BR_TRY(task_settle(task, error));
     return task_flush(task, error);
 }
 

@@ -12,7 +12,7 @@
 // replay commits on its lineage's own subject and publishes nothing; a shadow follows a lineage's commits and writes
 // nothing. A replay becomes the owner by br_task_take_over.
 //
-// The invariants X1..X17 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
+// The invariants X1..X18 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
 #ifndef BR_PROCESSOR_TASK_H
 #define BR_PROCESSOR_TASK_H
 
@@ -115,6 +115,9 @@ void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks,
 // their own.
 enum br_status br_task_repeat(struct br_task *task, const Braid__V1__Commit *base, uint64_t sequence,
                               struct br_error *error) BR_MUST_CHECK;
+// The commits of such epochs go out in batches while the one before is under way. When nothing is left to repeat: sends
+// those that wait, if the log is free. Never waits.
+enum br_status br_task_send_waiting(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Does any view sleep?
 bool br_task_sleeps(const struct br_task *task);
 // Takes the state of sleeping views from a task of the lineage whose epochs this one repeats, which stands at the epoch

@@ -57,6 +57,17 @@ struct outstanding {
     int64_t oldest_us; // when the stream stored the epoch's oldest message; INT64_MAX: it has none
 };
 
+// Commits of epochs that give nothing out, computed while a batch is outstanding: the next batch (X18). A batch costs
+// the server more than single commits do, and holds up who shares the stream: commits are gathered only while single
+// ones have to be waited for anyway, because another one's batches hold them up.
+#define TASK_QUEUED_MAX 500
+struct queued {
+    struct br_buffer bytes; // the commits, one after the other
+    size_t lens[TASK_QUEUED_MAX];
+    size_t count;
+    uint64_t epoch, digest; // of the last
+};
+
 // What goes out with a commit.
 struct outputs {
     const struct br_log_message *messages;
@@ -101,6 +112,10 @@ struct br_task {
     bool held; // no epoch is begun before hold_until: somebody is about to take over
     struct br_mono_time hold_until;
     struct outstanding outstanding;
+    struct queued queued[2]; // one being filled, one that is outstanding
+    unsigned queued_current;
+    int64_t queue_wait_us;        // for single commits, beyond the time of computing: smoothed
+    uint32_t gathers_left;        // batches until single commits are tried again
     struct br_log_message *batch; // the messages of the outstanding part
     size_t batch_capacity;
     struct br_buffer commit_bytes, flush_record;
@@ -178,9 +193,15 @@ enum br_status task_send_outputs(struct br_task *task, Braid__V1__Commit *commit
 // Sends the computed epoch, part by part from part `first_part` (1, or later after a crash between parts); the last one
 // is left outstanding.
 enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_error *error) BR_MUST_CHECK;
+// The computed epoch gives nothing out: sends its commit, or lets it wait for the outstanding batch (X18).
+enum br_status task_queue(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Sends what is queued if the log is free, or when it is much.
+enum br_status task_send_queued(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // With nothing outstanding: BR_FATAL when another has committed on this task's subject.
 enum br_status task_check_owner(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_await(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Until nothing is queued or outstanding.
+enum br_status task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // The epoch as a commit, without parts and blocks, for the state's meta (S2): what recovery starts from.
 void task_record(const struct br_task *task, struct br_buffer *bytes);
 // service.c

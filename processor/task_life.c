@@ -229,6 +229,8 @@ void br_task_destroy(struct br_task **task_ptr) {
     br_arena_destroy(&task->epoch_arena);
     br_buffer_free(&task->commit_bytes);
     br_buffer_free(&task->flush_record);
+    for (int q = 0; q < 2; q++)
+        br_buffer_free(&task->queued[q].bytes);
     br_commit_cleanup(&task->unfinished);
     free(task->events.list);
     free(task->batch);

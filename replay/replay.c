@@ -311,7 +311,7 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
     BR_TRY(br_commits_next(replay->commits, &message, &commit, error));
     if (message == NULL) {
         *ret_progress = BR_REPLAY_WAITING;
-        return BR_OK;
+        return br_task_send_waiting(replay->task, error);
     }
     note_takeover(replay, commit);
     bool ends = br_commit_ends_epoch(commit, message, options->pipeline->name, options->base_lineage);
@@ -508,8 +508,10 @@ static enum br_status follow_to(struct br_replay *replay, uint64_t epoch, struct
     replay->target = UINT64_MAX;
     for (int tries = 0; replay->follows < epoch && tries < FOLLOW_TRIES_MAX;) {
         BR_TRY(br_replay_step(replay, &progress, error));
-        if (progress != BR_REPLAY_WAITING)
+        if (progress != BR_REPLAY_WAITING) { // one by one: a single commit lands sooner than a batch of two
+            BR_TRY(br_task_settle(replay->task, error));
             continue;
+        }
         tries++;
         br_log_wait(replay->options.log, FOLLOW_WAIT_US);
     }
@@ -529,6 +531,7 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
     BR_CHECK(replay->difference != NULL);
     *ret_promoted = BR_PROMOTE_AGAIN;
     uint64_t epoch;
+    BR_TRY(br_task_settle(replay->task, error)); // what can be done before nobody commits
     ask_to_hold(replay, promotion->hold_us, &epoch);
     BR_TRY(follow_to(replay, epoch, error));
     if (replay->superseded_by[0] != '\0') {

@@ -112,9 +112,17 @@ static void write_message_headers(struct br_buffer *headers, const struct br_log
     br_buffer_append(headers, "\r\n", 2);
 }
 
-// The headers of message index (0-based) of count, in log->headers.
+// A fence stands on the first message of its subject: on no other does the server take it.
+static size_t find_fenced(const struct br_log_message *messages, size_t count) {
+    size_t index = 0;
+    while (index + 1 < count && !br_slice_equal(messages[index].subject, messages[count - 1].subject))
+        index++;
+    return index;
+}
+
+// The headers of message index (0-based) of count, in log->headers. fenced: which one has the batch's fence.
 static void write_batch_headers(struct js_log *log, const struct br_log_message *messages, size_t index, size_t count,
-                                uint64_t expected_sequence) {
+                                size_t fenced, uint64_t expected_sequence) {
     struct br_buffer *headers = &log->headers;
     begin_headers(headers);
     if (count > 1) {
@@ -122,7 +130,7 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
                          (unsigned long long)log->append.id);
         write_number_header(headers, "Nats-Batch-Sequence", index + 1);
     }
-    if (index + 1 == count)
+    if (index == fenced)
         write_number_header(headers, fence_header, expected_sequence);
     else if (messages[index].fenced)
         write_number_header(headers, fence_header, messages[index].expected_sequence);
@@ -161,9 +169,10 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
     struct js_append *append = &log->append;
     *append = (struct js_append){.id = log->next_token++, .drop_count = control->drop_count};
     snprintf(append->stream, sizeof append->stream, "%s", stream);
+    size_t fenced = find_fenced(messages, count);
     for (size_t i = 0; i < count; i++) {
         bool first = i == 0, last = i + 1 == count;
-        write_batch_headers(log, messages, i, count, expected_sequence);
+        write_batch_headers(log, messages, i, count, fenced, expected_sequence);
         snprintf(reply, sizeof reply, "%s.%c%llu", log->inbox, last ? 'l' : 'f', (unsigned long long)append->id);
         br_session_publish(control, messages[i].subject, first || last ? reply : NULL, br_buffer_slice(&log->headers),
                            messages[i].payload);

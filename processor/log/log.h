@@ -5,9 +5,9 @@
 //     does.
 //
 // L2. The append is fenced: it lands only if the last message on the fence subject has the expected sequence (0: none).
-//     The fence subject is that of the batch's last message. Other messages of the batch can carry a fence for their
-//     own subjects (`fenced`). All fences are judged against the stream as it was before the batch. A miss of any is
-//     told as BR_APPEND_FENCED and nothing is written.
+//     The fence subject is that of the batch's last message (earlier ones may have it too). Other messages of the batch
+//     can carry a fence for their own subjects (`fenced`). All fences are judged against the stream as it was before
+//     the batch. A miss of any is told as BR_APPEND_FENCED and nothing is written.
 //
 // L3. When the outcome of an append can't be known (lost ack, leader change, connection lost), it is BR_APPEND_UNKNOWN:
 //     the caller reads the fence (br_log_last) and decides. A batch is never sent twice by the implementation itself.

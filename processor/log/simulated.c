@@ -15,7 +15,8 @@
 #define APPEND_SIZE_MAX (size_t)(1 << 20)
 #define PUBLISH_SIZE_MAX (size_t)(64 << 20)
 #define LATE_CALLS_MAX 40
-#define DELAY_POLLS_MAX 4
+#define DELAY_POLLS_MAX 12
+#define DELAY_US 5000 // each, when it is waited for
 
 struct sim_log {
     struct br_log base;
@@ -378,6 +379,8 @@ static enum br_status sim_append_wait(struct br_log *base, enum br_append_result
                                       struct br_error *error) {
     struct sim_log *log = sim_log(base);
     BR_TRY(begin_call(log, error));
+    log->sim->wall_us += (int64_t)log->append_polls * DELAY_US; // what wasn't asked for meanwhile is waited for
+    log->append_polls = 0;
     if (log->append_refused)
         return br_error_set(error, BR_RETRY, "the simulated server refused the batch");
     *ret_result = log->append_result;

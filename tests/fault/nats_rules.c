@@ -343,6 +343,23 @@ static void a_batch_with_two_fences_lands_only_if_both_hold(void) {
     EXPECT(result == BR_APPEND_DONE && sequence == 7);
 }
 
+static void the_fence_of_a_batch_on_one_subject_stands_before_its_first_message(void) {
+    EXPECT_OK(make_output());
+    struct br_log_message batch[] = {message_on(sub("commit"), "1"), message_on(sub("commit"), "2"),
+                                     message_on(sub("commit"), "3")};
+    enum br_append_result result;
+    uint64_t sequence, none;
+    EXPECT_OK(append_to(log_, batch, 3, 0, &result, &sequence));
+    EXPECT(result == BR_APPEND_DONE && sequence == 3);
+    for (uint64_t stale = 0; stale < 3; stale++) {
+        EXPECT_OK(append_to(log_, batch, 3, stale, &result, &none));
+        EXPECT(result == BR_APPEND_FENCED, "expected %llu", (unsigned long long)stale);
+    }
+    EXPECT(last_sequence() == 3);
+    EXPECT_OK(append_to(log_, batch, 3, 3, &result, &sequence));
+    EXPECT(result == BR_APPEND_DONE && sequence == 6);
+}
+
 static void a_stream_without_allow_atomic_refuses_batches_in_words(void) {
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
     struct br_log_message batch[] = {message_on(sub("view"), "1"), message_on(sub("commit"), "1")};
@@ -1071,6 +1088,7 @@ static const struct test tests[] = {
     T(a_fence_within_a_batch_is_judged_against_the_stream_before_it),
     T(a_stream_without_allow_atomic_refuses_batches_in_words),
     T(a_batch_with_two_fences_lands_only_if_both_hold),
+    T(the_fence_of_a_batch_on_one_subject_stands_before_its_first_message),
     T(a_single_message_is_fenced_too),
     T(of_two_workers_with_the_same_fence_one_wins),
     T(a_message_above_max_payload_is_refused_before_it_is_sent),

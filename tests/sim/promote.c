@@ -858,7 +858,7 @@ static void open_world(struct world *world) {
                                            .lose_ack = (uint32_t)draw(world, 60),
                                            .lose_batch = (uint32_t)draw(world, 60),
                                            .late_batch = (uint32_t)draw(world, 60),
-                                           .delay = (uint32_t)draw(world, 200),
+                                           .delay = draw(world, 4) == 0 ? 800 : (uint32_t)draw(world, 400),
                                            .refuse = (uint32_t)draw(world, 30),
                                            .crash = large ? 1 : (uint32_t)draw(world, 6)};
     world->arena = br_arena_create();
