@@ -10,8 +10,8 @@
 //
 // P3. Behind live: none of it while live lags by more than LIVE_LAG_MAX. Beyond that, live tells how many of its epochs
 //     were committed late (SLOW_EPOCH_US of commit.c). When they are more than one in SLOW_SHARE, the replay works half
-//     of the time that it did before and rests in between; while they are fewer, a bit more again each time. It never
-//     stands still for that.
+//     of the time that it did before and rests in between; while they are fewer, a bit more again each time. It begins
+//     with the least share, and never stands still for that.
 #define _GNU_SOURCE // SCHED_IDLE
 #include "replay/runner_internal.h"
 
@@ -29,7 +29,7 @@
 #define LIVE_LAG_MAX 2000                    // messages
 #define LAG_LOOKS_MAX 20
 #define SLOW_SHARE 300 // slow epochs hold more messages than others: a p99 is lost with fewer than one in a hundred
-#define SHARE_MIN (1.0 / 64)
+#define SHARE_MIN (1.0 / 16)
 #define SHARE_MORE (1.0 / 64)
 #define REST_US_MAX 50000
 
@@ -106,7 +106,7 @@ static void choose_share(struct run_pacing *pacing, const struct live *live) {
     bool known = pacing->committed != 0 && live->committed >= pacing->committed && live->slow >= pacing->slow;
     uint64_t committed = known ? live->committed - pacing->committed : 0, slow = known ? live->slow - pacing->slow : 0;
     if (pacing->share == 0)
-        pacing->share = 1;
+        pacing->share = SHARE_MIN; // nothing is known of live yet
     pacing->share = slow * SLOW_SHARE > committed ? pacing->share / 2 : pacing->share + SHARE_MORE;
     pacing->share = pacing->share < SHARE_MIN ? SHARE_MIN : pacing->share > 1 ? 1 : pacing->share;
 }
