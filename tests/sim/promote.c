@@ -957,7 +957,7 @@ int main(int argc, char **argv) {
     bool *asleep = sleepers(pipelines);
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(seed, pipelines, asleep, &totals);
-    if (count >= 100 && (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0 || totals.grafts == 0 ||
+    if (count >= 300 && (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0 || totals.grafts == 0 ||
                          totals.rebuilt == 0)) {
         printf("what never happened: %" PRIu64 " crashes, %" PRIu64 " fences, %" PRIu64
                " takeovers cut between parts, %" PRIu64 " states taken over, %" PRIu64 " of them built again\n",
