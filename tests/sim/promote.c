@@ -442,7 +442,7 @@ static enum br_status try_promotion(struct world *world, struct process *process
     struct br_promotion promotion = {.reason = "sim", .rollback = process->lineage == 0, .hold_us = 100000};
     enum br_promoted promoted;
     if (draw(world, 2) == 0) // death at any call of a takeover
-        br_sim_crash_at(process->log, 1 + draw(world, world->large ? 30 : 12));
+        br_sim_crash_at(process->log, 1 + draw(world, 12));
     BR_TRY(br_replay_promote(process->replay, &promotion, &promoted, error));
     if (promoted == BR_PROMOTE_REFUSED)
         return BR_FATAL; // by a takeover of another's
