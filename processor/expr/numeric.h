@@ -97,6 +97,12 @@ bool br_numeric_truncate(struct br_numeric n, int scale, struct br_numeric *ret)
 bool br_numeric_floor(struct br_numeric n, struct br_numeric *ret);
 bool br_numeric_ceil(struct br_numeric n, struct br_numeric *ret);
 bool br_numeric_sqrt(struct br_numeric n, struct br_numeric *ret); // PostgreSQL's scale; for stddev; n >= 0
+// With PostgreSQL's scales (numeric_elementary.c).
+bool br_numeric_exp(struct br_numeric n, struct br_numeric *ret);
+bool br_numeric_ln(struct br_numeric n, struct br_numeric *ret);                          // n > 0
+bool br_numeric_log(struct br_numeric base, struct br_numeric n, struct br_numeric *ret); // both > 0, base not 1
+// Not 0 to a negative power, nor a negative number to one that isn't whole.
+bool br_numeric_power(struct br_numeric base, struct br_numeric exponent, struct br_numeric *ret);
 static inline int br_numeric_compare(struct br_numeric a, struct br_numeric b) {
     if (((a.low ^ b.low) & 63) != 0)
         return br_numeric_compare_slow(a, b);
