@@ -257,20 +257,11 @@ static bool enum_name(struct run *run, const struct action *action, int64_t numb
     return true;
 }
 
-// float carries 6 digits that mean something, as PostgreSQL's float4 to numeric has it.
-static bool numeric_from_float(double value, struct br_numeric *ret) {
-    char text[32];
-    if (!isfinite(value))
-        return false;
-    int length = snprintf(text, sizeof text, "%.6g", value);
-    return br_numeric_parse((struct br_slice){(const uint8_t *)text, (size_t)length}, ret);
-}
-
 static bool number_to_numeric(enum br_wire_kind kind, const struct number *number, struct br_numeric *ret) {
     if (kind == BR_PB_DOUBLE)
         return br_numeric_from_double(number->real, ret);
     if (kind == BR_PB_FLOAT)
-        return numeric_from_float(number->real, ret);
+        return br_numeric_from_digits_of(number->real, 6, ret); // as PostgreSQL's float4: so many mean something
     return br_numeric_make(number->above ? (__int128)(uint64_t)number->integer : number->integer, 0, ret);
 }
 

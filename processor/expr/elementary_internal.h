@@ -24,8 +24,8 @@ extern const br_u128 br_log10_2;                                           // 12
 extern const uint64_t br_big_ln2[20], br_big_ln10[20], br_big_half_pi[20]; // big-endian words, the top bit set
 extern const uint64_t br_big_two_over_pi[36];                              // big-endian words after the point
 extern const uint64_t br_five_small[28];                                   // 5^i
-extern const br_u128 br_five_large[27]; // 5^(28 (i - 14)) / 2^br_five_large_shift[i]; the top bit is set
-extern const int16_t br_five_large_shift[27];
+extern const br_u128 br_five_large[28]; // 5^(28 (i - 14)) / 2^br_five_large_shift[i]; the top bit is set
+extern const int16_t br_five_large_shift[28];
 
 // --- reals of 128 bits
 // mantissa · 2^(exponent - 127), the mantissa's top bit set: between 2^exponent and twice that.

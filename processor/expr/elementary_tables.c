@@ -536,7 +536,7 @@ const uint64_t br_five_small[28] = {
     0x0422ca8b0a00a425, 0x14adf4b7320334b9, 0x6765c793fa10079d,
 };
 
-const br_u128 br_five_large[27] = {
+const br_u128 br_five_large[28] = {
     W(0xdf82365c497b5453, 0xcb285ceb2fed040d), W(0xe1afa13afbd14d6d, 0x82189c09a3a1ec21),
     W(0xe3e27a444d8d98b7, 0xfd1b1b2308169b25), W(0xe61acf033d1a45df, 0x6fb92487298e33bd),
     W(0xe858ad248f5c22c9, 0xd1b3400f8f9cff68), W(0xea9c227723ee8bcb, 0x465e15a979c1cadc),
@@ -550,10 +550,10 @@ const br_u128 br_five_large[27] = {
     W(0x87aa9aff79042286, 0x90fb44d2f05d0842), W(0x88fcf317f22241e2, 0x441fece3bdf81f03),
     W(0x8a5296ffe33cc92f, 0x82bd6b70d99aaa6f), W(0x8bab8eefb6409c1a, 0x1ad089b6c2f7548e),
     W(0x8d07e33455637eb2, 0xdb0b487b6423e1e8), W(0x8e679c2f5e44ff8f, 0x570f09eaa7ea7648),
-    W(0x8fcac257558ee4e6, 0x213a4f0aa5e8a7b1),
+    W(0x8fcac257558ee4e6, 0x213a4f0aa5e8a7b1), W(0x91315e37db165aa9, 0x2c0de8dd3d020c0c),
 };
 
-const int16_t br_five_large_shift[27] = {
+const int16_t br_five_large_shift[28] = {
     -1038, -973, -908, -843, -778, -713, -648, -583, -518, -453, -388, -323, -258, -193, -127, -62, 3, 68, 133, 198,
-    263, 328, 393, 458, 523, 588, 653,
+    263, 328, 393, 458, 523, 588, 653, 718,
 };

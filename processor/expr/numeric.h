@@ -50,6 +50,7 @@ static inline struct br_numeric br_numeric_from_int64(int64_t value) {
 bool br_numeric_fit(__int128 coefficient, unsigned scale, struct br_numeric *ret);
 bool br_numeric_from_double(
     double value, struct br_numeric *ret); // as PostgreSQL: 15 significant digits; false for NaN, infinities, overflow
+bool br_numeric_from_digits_of(double value, int precision, struct br_numeric *ret); // with 1 to 17 of them
 double br_numeric_to_double(struct br_numeric n);
 bool br_numeric_to_int64(struct br_numeric n, int64_t *ret); // rounds half away from zero
 // "-12.50", "1e10", " .5 "; false when it isn't a number or doesn't fit. Digits of the fraction past what fits are
