@@ -31,7 +31,8 @@ enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded 
     return br_history_create(loaded->pipeline, &loaded->history, error);
 }
 
-// What runs is what was planned: the record's text may have been lost on the way, or be planned otherwise by this build.
+// What runs is what was planned: the record's text may have been lost on the way, or be planned otherwise by this
+// build.
 static enum br_status check_plan(const Braid__V1__ReplayJob *record, const struct br_pipeline *pipeline,
                                  struct br_error *error) {
     if (record->plan_hash == pipeline->plan_hash)

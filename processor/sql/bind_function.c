@@ -109,7 +109,7 @@ static struct sql_scope parameter_scope(struct sql_binder *binder, const struct 
             continue;
         }
         const char *alias = sql_parameter_alias(binder, parameter, i + 1);
-        sql_scope_add_relation(binder, &scope, alias);
+        sql_scope_add_relation(binder, &scope, alias, parameter->row->row_type);
         for (uint32_t j = 0; j < parameter->row->row_type->column_count; j++) {
             const struct br_column_def *column = &parameter->row->row_type->columns[j];
             sql_scope_add(binder, &scope,
@@ -117,6 +117,7 @@ static struct sql_scope parameter_scope(struct sql_binder *binder, const struct 
                                               .name = column->name,
                                               .type = column->type,
                                               .column = parameter->first_column + j,
+                                              .labels = sql_labels(parameter->row->row_type, j),
                                               .hidden = j >= parameter->row->visible_count,
                                               .qualified = true});
         }

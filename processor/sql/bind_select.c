@@ -72,8 +72,12 @@ static bool expand_star(struct select *select, const char *relation, int locatio
             continue;
         any = true;
         struct br_expr *expr = br_expr_column(binder->arena, column->column, column->type, location);
+        expr->labels = column->labels;
         add_target(select, (struct target){.name = column->name, .expr = expr, .location = location});
     }
+    for (uint32_t i = 0; any && i < scope->relation_count; i++)
+        if (relation == NULL || strcmp(scope->relations[i], relation) == 0)
+            sql_note_unread(binder, scope->row_types[i], location);
     if (any || scope->poisoned)
         return any;
     if (relation != NULL) {

@@ -425,13 +425,14 @@ static const char *check_name(struct table_binding *t, uint32_t index, const str
 static void bind_checks(struct table_binding *t) {
     struct sql_scope scope = {0};
     struct br_row_type *row_type = &t->table->row_type;
-    sql_scope_add_relation(t->binder, &scope, t->table->name);
+    sql_scope_add_relation(t->binder, &scope, t->table->name, row_type);
     for (uint32_t i = 0; i < row_type->column_count; i++) {
         sql_scope_add(t->binder, &scope,
                       (struct sql_column){.relation = t->table->name,
                                           .name = row_type->columns[i].name,
                                           .type = row_type->columns[i].type,
                                           .column = i,
+                                          .labels = sql_labels(row_type, i),
                                           .hidden = i >= t->symbol->visible_count});
     }
     struct sql_expr_context ctx = {.binder = t->binder, .scope = &scope, .clause = "check constraints"};
