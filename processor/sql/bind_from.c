@@ -410,7 +410,7 @@ struct sql_relation sql_bind_from(struct sql_binder *binder, const PgQuery__Sele
     result.node = join_items(binder, items, locations, count, &where, total);
     for (uint32_t i = 0; i < where.count && result.node != NULL; i++) {
         struct br_expr *predicate = where.list[i].expr;
-        if (!sql_check_clock(binder, predicate, result.node, predicate->location))
+        if (!sql_check_clock_condition(binder, predicate, result.node, predicate->location))
             result.node = NULL;
         else
             result.node = sql_filter(binder, result.node, predicate);

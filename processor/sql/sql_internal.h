@@ -285,6 +285,9 @@ void sql_scope_append(struct sql_binder *binder, struct sql_scope *scope, const 
 struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, struct br_expr *predicate);
 // now() over rows that change is an error: their retractions would not find what was put in. False after the error.
 bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location);
+// The same of what decides whether a row counts (WHERE, FILTER): for new plans no now() at all.
+bool sql_check_clock_condition(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input,
+                               int location);
 
 // --- plan_node.c: nodes; each derives fields, key, append_only and marks from its inputs
 struct br_node *sql_node_source(struct sql_binder *binder, struct br_table *table);
