@@ -65,6 +65,40 @@ void br_subject_encode(struct br_slice value, struct br_buffer *out) {
     }
 }
 
+// Tokens that a literal subject may have: no blanks, no wildcards, none empty.
+static bool is_literal(struct br_slice text) {
+    struct br_slice token;
+    while (next_token(&text, &token)) {
+        if (token.len == 0 || (token.len == 1 && (token.ptr[0] == '*' || token.ptr[0] == '>')))
+            return false;
+        for (size_t i = 0; i < token.len; i++)
+            if (token.ptr[i] <= ' ' || token.ptr[i] == 0x7f)
+                return false;
+    }
+    return true;
+}
+
+void br_subject_append_name(const char *name, struct br_buffer *out) {
+    if (is_literal(br_slice_of(name)))
+        br_buffer_append_text(out, name);
+    else
+        br_subject_encode(br_slice_of(name), out);
+}
+
+bool br_subject_templates_overlap(const char *left, const char *right) {
+    struct br_slice rest[2] = {br_slice_of(left), br_slice_of(right)}, token[2] = {{0}, {0}};
+    for (;;) {
+        bool more = next_token(&rest[0], &token[0]), other = next_token(&rest[1], &token[1]);
+        if (!more || !other)
+            return more == other;
+        bool open = false; // a value of a row may stand there
+        for (int i = 0; i < 2; i++)
+            open |= token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL;
+        if (!open && !br_slice_equal(token[0], token[1]))
+            return false;
+    }
+}
+
 void br_subject_format(const char *subject_template, const struct br_row_type *row_type, const struct br_batch *batch,
                        uint32_t row, struct br_buffer *out) {
     struct br_slice text = br_slice_of(subject_template), name;

@@ -222,8 +222,10 @@ static void put_event(struct br_outputs *outputs, const struct br_log_message *m
 static enum br_status read_report(struct br_outputs *outputs, const struct br_log_message *message, const char *prefix,
                                   bool late, const struct br_outputs_each *each, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
-    struct br_slice value, name = {message->subject.ptr + strlen(prefix), message->subject.len - strlen(prefix)};
+    struct br_slice value, name;
     br_arena_reset(outputs->arena);
+    if (!br_log_message_header(message, "Braid-View", &name) && !br_log_message_header(message, "Braid-Table", &name))
+        name = (struct br_slice){message->subject.ptr + strlen(prefix), message->subject.len - strlen(prefix)};
     put_text(&line, late ? "{\"late\":" : "{\"quarantined\":", name);
     if (!late && br_log_message_header(message, "Braid-Reason", &value))
         put_text(&line, ",\"reason\":", value);

@@ -69,6 +69,13 @@ const char *sql_relation_name(struct sql_binder *binder, const PgQuery__RangeVar
         sql_error(binder, sql_at(binder, range->location), "leave it out", "TEMPORARY and UNLOGGED are not supported");
         ok = false;
     }
+    for (const char *at = range->relname; binder->rules >= 1 && *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) { // names stand in headers, and in lines of the log
+            sql_error(binder, sql_at(binder, range->location), "use other characters",
+                      "a name can't have control characters");
+            ok = false;
+            break;
+        }
     return ok ? br_arena_strdup(binder->arena, range->relname) : NULL;
 }
 
