@@ -40,9 +40,9 @@ void br_subject_filter(const char *subject_template, struct br_buffer *filter) {
 }
 
 bool br_subject_has_column(const char *subject_template, const char *column) {
-    struct br_slice text = br_slice_of(subject_template), name;
-    for (size_t at = 0; at < text.len; at++)
-        if (placeholder(text, at, &name) != 0 && br_slice_is(name, column))
+    struct br_slice rest = br_slice_of(subject_template), token, name;
+    while (next_token(&rest, &token))
+        if (token.len != 0 && placeholder(token, 0, &name) == token.len && br_slice_is(name, column))
             return true;
     return false;
 }
@@ -91,9 +91,12 @@ bool br_subject_templates_overlap(const char *left, const char *right) {
         bool more = next_token(&rest[0], &token[0]), other = next_token(&rest[1], &token[1]);
         if (!more || !other)
             return more == other;
-        bool open = false; // a value of a row may stand there
-        for (int i = 0; i < 2; i++)
-            open |= token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL;
+        bool open = false; // anything may stand there
+        for (int i = 0; i < 2; i++) {
+            if (br_slice_is(token[i], ">"))
+                return true;
+            open |= br_slice_is(token[i], "*") || (token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL);
+        }
         if (!open && !br_slice_equal(token[0], token[1]))
             return false;
     }

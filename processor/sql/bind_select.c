@@ -300,8 +300,7 @@ static struct br_node *plan_aggregate(struct select *select) {
     for (uint32_t i = 0; i < select->aggregates.count; i++) {
         const struct sql_aggregate_call *call = &select->aggregates.list[i];
         *at++ = call->argument == NULL ? 0 : need(&needed, call->argument, name_of(input, call->argument, "argument"));
-        ok &= call->filter == NULL ||
-              sql_check_clock_condition(binder, call->filter, input, call->filter->location);
+        ok &= call->filter == NULL || sql_check_clock_condition(binder, call->filter, input, call->filter->location);
         *at++ = call->filter == NULL ? 0 : need(&needed, call->filter, name_of(input, call->filter, "filter"));
     }
     if (!ok || !check_needed(binder, &needed, input))

@@ -58,6 +58,7 @@ struct sql_symbol *sql_add_symbol(struct sql_binder *binder, enum sql_symbol_kin
     symbol->kind = kind;
     symbol->name = br_arena_strdup(binder->arena, name);
     symbol->base = binder->base;
+    symbol->location = location;
     symbol->next = binder->symbols;
     binder->symbols = symbol;
     return symbol;

@@ -174,9 +174,10 @@ static bool check_own_subject(struct sql_binder *binder, const struct br_view *v
         const struct br_view *other = &pipeline->views[i];
         if (other == view || other->subject == NULL || !br_subject_templates_overlap(view->subject, other->subject))
             continue;
-        sql_error(binder, location, "give each view subjects of its own",
-                  "subject '%s' may be one of view \"%s\", which has '%s': who reads it couldn't tell whose rows they are",
-                  view->subject, other->name, other->subject);
+        sql_error(
+            binder, location, "give each view subjects of its own",
+            "subject '%s' may be one of view \"%s\", which has '%s': who reads it couldn't tell whose rows they are",
+            view->subject, other->name, other->subject);
         return false;
     }
     return true;

@@ -207,8 +207,7 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
     for (uint32_t i = 0; i < on->count; i++) {
         struct br_expr *expr = on->list[i].expr;
         if (binder->queried == NULL && !binder->history && br_expr_reads_clock(expr)) {
-            sql_error(binder, expr->location, ASK_WITH_NOW,
-                      "now() in a join condition is not supported");
+            sql_error(binder, expr->location, ASK_WITH_NOW, "now() in a join condition is not supported");
             return false;
         }
         struct sides sides = sides_of(binder, expr, join->left_count, join->count);

@@ -49,6 +49,7 @@ struct sql_symbol {
     uint32_t name_count;
     struct sql_symbol *select_ctes; // CTEs that its SELECT may see
     int base;                       // locations of its tree
+    int location;                   // of its name
     struct br_node *source;         // tables: the node that all views share
     const char *comment;            // plain views
     struct sql_symbol *next;
