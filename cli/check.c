@@ -72,10 +72,11 @@ static const struct argp_child check_children[] = {
 static void compare_with_view(const struct br_table *table, const char *pipeline, const struct br_view *view,
                               struct br_buffer *lines) {
     bool keyed = table->primary_key_count != 0;
-    const char *why = view->layout == BR_LAYOUT_PACKED ? "is packed: its changes are blocks of rows, which no table reads"
-                      : view->root->append_only        ? NULL
-                      : view->root->has_key && !keyed  ? "replaces and deletes rows: give the table the view's key as "
-                                                         "PRIMARY KEY"
+    const char *why = view->layout == BR_LAYOUT_PACKED
+                          ? "is packed: its changes are blocks of rows, which no table reads"
+                      : view->root->append_only       ? NULL
+                      : view->root->has_key && !keyed ? "replaces and deletes rows: give the table the view's key as "
+                                                        "PRIMARY KEY"
                       : !view->root->has_key ? "takes rows back, which have no key: group it by one, or read its tables"
                                              : NULL;
     if (why != NULL)

@@ -95,7 +95,8 @@ bool br_subject_templates_overlap(const char *left, const char *right) {
         for (int i = 0; i < 2; i++) {
             if (br_slice_is(token[i], ">"))
                 return true;
-            open |= br_slice_is(token[i], "*") || (token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL);
+            open |=
+                br_slice_is(token[i], "*") || (token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL);
         }
         if (!open && !br_slice_equal(token[0], token[1]))
             return false;

@@ -313,7 +313,8 @@ static void bind_file(struct sql_binder *binder, const struct sql_statements *st
 static void check_no_circle(struct sql_binder *binder) {
     const struct br_pipeline *pipeline = binder->pipeline;
     const char *own = br_arena_printf(binder->arena, "braid.%s.>", pipeline->name);
-    for (const struct sql_symbol *symbol = binder->symbols; symbol != NULL && binder->rules >= 1; symbol = symbol->next) {
+    for (const struct sql_symbol *symbol = binder->symbols; symbol != NULL && binder->rules >= 1;
+         symbol = symbol->next) {
         const struct br_table *table = symbol->table;
         if (symbol->kind != SQL_TABLE || table == NULL || table->subject == NULL)
             continue;
@@ -325,7 +326,8 @@ static void check_no_circle(struct sql_binder *binder) {
                 why = br_arena_printf(binder->arena, "view \"%s\" writes to '%s'", pipeline->views[v].name,
                                       pipeline->views[v].subject);
         if (why != NULL)
-            sql_error(binder, symbol->location, "read the view by its name in FROM, or give one of them another subject",
+            sql_error(binder, symbol->location,
+                      "read the view by its name in FROM, or give one of them another subject",
                       "table \"%s\" would read what its own pipeline writes: %s", table->name, why);
     }
 }
