@@ -203,13 +203,14 @@ static struct br_real arctan_of(struct br_real y, struct br_real x, br_u128 *ret
     br_i128 rest = (br_i128)y_fixed - (br_i128)((x_fixed >> 7) * place);
     br_u128 sum = br_arctan_table[place];
     if (rest != 0) {
-        struct br_real t = br_real_divide(br_real_normal((br_u128)(rest < 0 ? -rest : rest), 0),
+        br_u128 minus = (br_u128)(rest >> 127); // its sign is as good as random: no branch asks it
+        struct br_real t = br_real_divide(br_real_normal(((br_u128)rest ^ minus) - minus, 0),
                                           br_real_normal(x_fixed + (y_fixed >> 7) * place, 0));
         br_u128 fixed = shifted(t.mantissa, -8 - t.exponent); // in units of 2^-135
         uint64_t top = (uint64_t)(fixed >> 63);
         uint64_t deficit = arctan_deficit(br_high_product(top, top));
         br_u128 angle = (fixed - ((br_u128)br_high_product(top, deficit) << 47)) >> 8;
-        sum = rest < 0 ? sum - angle : sum + angle;
+        sum += (angle ^ minus) - minus;
     }
     *ret_fixed = sum;
     int zeros = br_leading_zeros_128(sum);

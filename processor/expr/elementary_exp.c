@@ -61,21 +61,23 @@ bool br_real_log2(double x, bool *ret_negative, struct br_real *ret) {
     int exponent = br_double_split(x, &mantissa);
     unsigned place = (unsigned)(mantissa >> 55) & 255;
     exponent += place >= 106; // as the table has it
-    // z = mantissa · factor - 1, exact in units of 2^-63; |z| < 2^-8.
+    // z = mantissa · factor - 1, exact in units of 2^-63; |z| < 2^-8. Its sign is as good as random: no branch asks it.
     int64_t z = (int64_t)((mantissa >> 11) * br_log2_factors[place] - BR_SIGN_BIT);
-    uint64_t size = (uint64_t)(z < 0 ? -z : z), scaled = size << 9; // |z| in units of 2^-72
+    uint64_t minus = (uint64_t)(z >> 63), size = ((uint64_t)z ^ minus) - minus;
+    br_u128 wide_minus = (br_u128)(br_i128)(int64_t)minus;
+    uint64_t scaled = size << 9; // |z| in units of 2^-72
     // log2(1 + z) = z (log2(e) - z log2(e)/2 + z² (log2(e)/3 - z log2(e)/4 + …)); what follows z^9/10 is below 2^-82.
     uint64_t series = br_log2e_over[7], square = br_high_product(scaled, scaled); // square in units of 2^-80
     for (int i = 6; i >= 0; i--) {
         uint64_t next = br_high_product(scaled, series) >> 8;
-        series = z < 0 ? br_log2e_over[i] + next : br_log2e_over[i] - next;
+        series = br_log2e_over[i] - ((next ^ minus) - minus);
     }
     // The bracket in units of 2^-126, so that 2 has room.
     br_u128 bracket = (br_log2e >> 1) + ((br_u128)br_high_product(square, series) << 46);
     br_u128 second = br_high_product_128_64(br_log2e_half, size); // 2^-126
-    bracket = z < 0 ? bracket + second : bracket - second;
+    bracket -= (second ^ wide_minus) - wide_minus;
     br_i128 head = (br_i128)br_log2_table[place] + (br_i128)((br_u128)(br_i128)exponent << FIXED);
-    if (head == 0) { // x is near 1: the product, as precise as it is, is the result
+    if (__builtin_expect(head == 0, 0)) { // x is near 1: the product, as precise as it is, is the result
         *ret_negative = z < 0;
         if (z == 0)
             return false;
@@ -85,10 +87,11 @@ bool br_real_log2(double x, bool *ret_negative, struct br_real *ret) {
         return true;
     }
     // size << 9 in units of 2^-72, times the bracket: the product's unit is 2^-134.
-    br_i128 tail = (br_i128)(br_high_product_128_64(bracket, scaled) >> (134 - FIXED));
-    br_i128 sum = z < 0 ? head - tail : head + tail;
-    *ret_negative = sum < 0;
-    *ret = br_real_normal((br_u128)(sum < 0 ? -sum : sum), 127 - FIXED);
+    br_u128 tail = br_high_product_128_64(bracket, scaled) >> (134 - FIXED);
+    br_u128 sum = (br_u128)head + ((tail ^ wide_minus) - wide_minus);
+    br_u128 sum_minus = (br_u128)((br_i128)sum >> 127);
+    *ret_negative = sum_minus != 0;
+    *ret = br_real_normal((sum ^ sum_minus) - sum_minus, 127 - FIXED);
     return true;
 }
 
@@ -131,7 +134,7 @@ static bool special_power(double x, double y, double *ret) {
     else if (isinf(y))
         *ret = fabs(x) == 1 ? 1 : (fabs(x) > 1) == (y > 0) ? INFINITY : 0;
     else if (x == 0 || isinf(x))
-        *ret = copysign(isinf(x) == (y > 0) ? INFINITY : 0, flip ? -1 : 1);
+        *ret = copysign((x != 0) == (y > 0) ? INFINITY : 0, flip ? -1 : 1);
     else if (y == 1)
         *ret = x;
     else if (y == 2) // from here on what IEEE 754 rounds correctly

@@ -110,11 +110,12 @@ static inline bool br_real_round(struct br_real value, br_u128 error, bool negat
         *ret = br_double_of_bits(sign | ((drop == 128 ? 0 : (uint64_t)(value.mantissa >> drop)) + (low > half)));
         return true;
     }
-    br_u128 half = (br_u128)1 << 74, low = value.mantissa & (half - 1 + half);
-    if (__builtin_expect(low - half + error <= 2 * error, 0))
+    // The 64 bits behind the double's; what follows them is part of the error.
+    uint64_t low = (uint64_t)(value.mantissa >> 11), half = BR_SIGN_BIT, unsure = (uint64_t)(error >> 11) + 1;
+    if (__builtin_expect(low - half + unsure <= 2 * unsure, 0))
         return false;
     // The mantissa's top bit adds one to the exponent's field, and so does a carry.
-    uint64_t bits = ((uint64_t)(value.exponent + 1022) << 52) + (uint64_t)(value.mantissa >> 75) + (low > half);
+    uint64_t bits = ((uint64_t)(value.exponent + 1022) << 52) + (uint64_t)(value.mantissa >> 75) + (low >= half);
     *ret = br_double_of_bits(sign | bits);
     return true;
 }
