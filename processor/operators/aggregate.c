@@ -489,8 +489,8 @@ static void plan_tail(struct br_aggregator *aggregator) {
     for (int texts = 0; texts <= 1; texts++)
         for (uint32_t a = 0; a < aggregator->accumulator_count; a++) {
             enum br_accumulator_form form = aggregator->accumulators[a].form;
-            bool has_part = texts != 0 ? form == BR_FORM_TEXT_EXTREME
-                                       : form == BR_FORM_DOUBLE || form == BR_FORM_DOUBLE_VARIANCE;
+            bool has_part =
+                texts != 0 ? form == BR_FORM_TEXT_EXTREME : form == BR_FORM_DOUBLE || form == BR_FORM_DOUBLE_VARIANCE;
             if (has_part)
                 aggregator->in_tail[aggregator->in_tail_count++] = a;
         }

@@ -17,6 +17,7 @@
 #include <float.h>
 #include <math.h>
 
+enum { WIDE = INT16_MAX }; // in place of a base: none is as high
 enum { SUM_WORDS = 2, SQUARES_WORDS = 3, MANTISSA_BITS = 53, WEIGHT_BITS = 31 };
 // By how much a term may be shifted to stand in a narrow sum, whose topmost bit is the sign.
 enum { SUM_SHIFT = 127 - MANTISSA_BITS, SQUARES_SHIFT = 191 - 2 * MANTISSA_BITS };
@@ -24,8 +25,7 @@ enum { SUM_SHIFT = 127 - MANTISSA_BITS, SQUARES_SHIFT = 191 - 2 * MANTISSA_BITS 
 struct __attribute__((packed)) block {
     int64_t count; // of values that aren't NULL
     int16_t base, squares_base;
-    bool is_wide;
-    uint8_t unused[3];
+    uint32_t unused;
     union {
         uint64_t sum[SUM_WORDS];
         struct __attribute__((packed)) {
@@ -48,6 +48,10 @@ struct __attribute__((packed)) wide {
 };
 _Static_assert(sizeof(struct wide) % sizeof(uint64_t) == 0, "words behind it are aligned");
 
+static bool is_wide(const struct block *block) {
+    return block->base == WIDE;
+}
+
 static bool has_squares(const struct br_accumulator *accumulator) {
     return accumulator->form == BR_FORM_DOUBLE_VARIANCE;
 }
@@ -57,14 +61,14 @@ static bool has_squares(const struct br_accumulator *accumulator) {
 struct br_slice br_double_part(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                                const uint8_t *value) {
     const struct block *block = (const struct block *)(value + accumulator->offset);
-    if (!block->is_wide)
+    if (!is_wide(block))
         return (struct br_slice){0};
     return (struct br_slice){br_group_tail(aggregator, value) + block->place.offset, block->place.len};
 }
 
 void br_double_set_place(const struct br_accumulator *accumulator, uint8_t *value, uint32_t offset, uint32_t len) {
     struct block *block = (struct block *)(value + accumulator->offset);
-    if (!block->is_wide)
+    if (!is_wide(block))
         return;
     block->place.offset = offset;
     block->place.len = len;
@@ -87,7 +91,7 @@ static void load(const struct br_aggregator *aggregator, const struct br_accumul
                  struct sums *ret) {
     const struct block *block = (const struct block *)(value + accumulator->offset);
     const uint8_t *at = (const uint8_t *)block;
-    if (block->is_wide) {
+    if (is_wide(block)) {
         struct wide wide;
         at = br_double_part(aggregator, accumulator, value).ptr;
         memcpy(&wide, at, sizeof wide);
@@ -126,12 +130,11 @@ static bool is_narrow(const struct br_accumulator *accumulator, const struct sum
 static void store_narrow(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                          struct br_entry *entry, const struct block *narrow) {
     struct block *block = (struct block *)(entry->value + accumulator->offset);
-    if (block->is_wide) {
+    if (is_wide(block)) {
         br_group_relay(aggregator, entry, ((const struct br_group *)entry->value)->slot_capacity, accumulator,
                        (struct br_slice){0});
         block = (struct block *)(entry->value + accumulator->offset);
     }
-    block->is_wide = false;
     block->base = narrow->base;
     block->squares_base = narrow->squares_base;
     memcpy(block->sum, narrow->sum, sizeof block->sum);
@@ -167,7 +170,7 @@ static void store_wide(struct br_aggregator *aggregator, const struct br_accumul
         memcpy((uint8_t *)(uintptr_t)old.ptr, bytes.ptr, bytes.len);
         return;
     }
-    ((struct block *)(entry->value + accumulator->offset))->is_wide = true;
+    ((struct block *)(entry->value + accumulator->offset))->base = WIDE;
     br_group_relay(aggregator, entry, ((const struct br_group *)entry->value)->slot_capacity, accumulator, bytes);
 }
 
@@ -184,11 +187,53 @@ void br_doubles_settle(struct br_aggregator *aggregator, const struct br_accumul
                        struct br_entry *entry) {
     struct block narrow;
     struct sums sums;
-    if (!((const struct block *)(entry->value + accumulator->offset))->is_wide)
+    if (!is_wide((const struct block *)(entry->value + accumulator->offset)))
         return;
     load(aggregator, accumulator, entry->value, &sums);
     if (is_narrow(accumulator, &sums, &narrow))
         store_narrow(aggregator, accumulator, entry, &narrow);
+}
+
+// --- taking a row, ordinary: one of a normal number, where there is room for it as the sums stand
+
+// The exponent of the lowest bit of a normal number, from the bits of its exponent: 2^-1075 is where they would begin.
+enum { EXPONENT_ZERO = 1075, EXPONENT_MAX = 0x7ff };
+
+struct limbs {
+    uint64_t low, high;
+};
+
+// In 128 bits; shift is less than that.
+static inline struct limbs shift_left(struct limbs term, unsigned shift) {
+    if (shift >= 64)
+        return (struct limbs){0, term.low << (shift - 64)};
+    return (struct limbs){term.low << shift, term.high << shift | term.low >> 1 >> (63 - shift)};
+}
+
+// sum += term, or -= when negative: the term has room in 127 bits. False: the sum hasn't.
+static inline bool add_limbs(struct limbs *sum, struct limbs term, bool negative) {
+    uint64_t invert = 0 - (uint64_t)negative, low, high = sum->high + (term.high ^ invert);
+    high += __builtin_add_overflow(sum->low, term.low ^ invert, &low);
+    high += __builtin_add_overflow(low, invert & 1, &low);
+    bool fits = ((sum->high ^ high) & (invert ^ high)) >> 63 == 0;
+    *sum = (struct limbs){low, high};
+    return fits;
+}
+
+static inline bool add_ordinary(struct block *block, double value, int32_t weight) {
+    uint64_t bits;
+    struct limbs sum = {block->sum[0], block->sum[1]};
+    memcpy(&bits, &value, sizeof bits);
+    unsigned exponent = bits >> 52 & EXPONENT_MAX, shift = exponent - EXPONENT_ZERO - (unsigned)block->base;
+    if (shift > SUM_SHIFT || exponent - 1 >= EXPONENT_MAX - 1 || (weight != 1 && weight != -1))
+        return false;
+    struct limbs term = {(bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52, 0};
+    if (!add_limbs(&sum, shift_left(term, shift), (bits >> 63) != (uint64_t)(weight < 0)))
+        return false;
+    block->sum[0] = sum.low;
+    block->sum[1] = sum.high;
+    block->count += weight;
+    return true;
 }
 
 // --- taking a row, narrow
@@ -221,17 +266,17 @@ static inline bool find_place(bool is_zero, int low, int limit, int zero_bits, s
 }
 
 // The block's sum with the value, which isn't zero. False: the narrow sum hasn't got room for it.
-static inline bool add_to_sum(const struct block *block, double value, int32_t weight, __int128 *ret_sum,
-                              int *ret_base) {
+static bool add_to_sum(const struct block *block, double value, int32_t weight, struct limbs *ret_sum, int *ret_base) {
     int low, limit = weight == 1 || weight == -1 ? SUM_SHIFT : SUM_SHIFT - WEIGHT_BITS;
     uint64_t mantissa = br_double_split(value, &low);
     struct place place = {.base = block->base};
-    memcpy(ret_sum, block->sum, sizeof *ret_sum);
-    if (!find_place(*ret_sum == 0, low, limit, __builtin_ctzll(mantissa), &place))
+    *ret_sum = (struct limbs){block->sum[0], block->sum[1]};
+    if (!find_place((ret_sum->low | ret_sum->high) == 0, low, limit, __builtin_ctzll(mantissa), &place))
         return false;
     *ret_base = place.base;
-    __int128 term = (__int128)(((unsigned __int128)(mantissa >> place.drop) * magnitude_of(weight)) << place.shift);
-    return !__builtin_add_overflow(*ret_sum, (value < 0) != (weight < 0) ? -term : term, ret_sum);
+    unsigned __int128 product = (unsigned __int128)(mantissa >> place.drop) * magnitude_of(weight);
+    struct limbs term = shift_left((struct limbs){(uint64_t)product, (uint64_t)(product >> 64)}, (unsigned)place.shift);
+    return add_limbs(ret_sum, term, (signbit(value) != 0) != (weight < 0));
 }
 
 // words += (square * weight) << shift, which has room in 191 bits. False: the sum hasn't.
@@ -259,7 +304,8 @@ static inline bool add_to_squares(const struct block *block, double value, int32
     int low, limit = weight == 1 || weight == -1 ? SQUARES_SHIFT : SQUARES_SHIFT - WEIGHT_BITS;
     uint64_t mantissa = br_double_split(value, &low);
     struct place place = {.base = block->squares_base};
-    memcpy(ret_squares, block->squares, sizeof block->squares);
+    for (int w = 0; w < SQUARES_WORDS; w++)
+        ret_squares[w] = block->squares[w];
     bool is_zero = (ret_squares[0] | ret_squares[1] | ret_squares[2]) == 0;
     if (!find_place(is_zero, 2 * low, limit, 2 * __builtin_ctzll(mantissa), &place))
         return false;
@@ -269,19 +315,21 @@ static inline bool add_to_squares(const struct block *block, double value, int32
 }
 
 static inline bool take_narrow(struct block *block, bool squares, double value, int32_t weight) {
-    __int128 sum;
+    struct limbs sum;
     uint64_t square_sum[SQUARES_WORDS];
     int base, squares_base = 0;
-    if (block->is_wide || !isfinite(value) || !add_to_sum(block, value, weight, &sum, &base) ||
+    if (is_wide(block) || !isfinite(value) || !add_to_sum(block, value, weight, &sum, &base) ||
         (squares && !add_to_squares(block, value, weight, square_sum, &squares_base)))
         return false;
     block->count += weight;
     block->base = (int16_t)base;
-    memcpy(block->sum, &sum, sizeof sum);
-    if (squares) {
-        block->squares_base = (int16_t)squares_base;
-        memcpy(block->squares, square_sum, sizeof square_sum);
-    }
+    block->sum[0] = sum.low;
+    block->sum[1] = sum.high;
+    if (!squares)
+        return true;
+    block->squares_base = (int16_t)squares_base;
+    for (int w = 0; w < SQUARES_WORDS; w++)
+        block->squares[w] = square_sum[w];
     return true;
 }
 
@@ -325,8 +373,8 @@ static bool take_wide(struct br_aggregator *aggregator, const struct br_accumula
     bool squares = has_squares(accumulator);
     block->count += weight;
     aggregator->has_wide_sums = true;
-    if (block->is_wide && add_to_part(br_group_tail(aggregator, entry->value) + block->place.offset, squares, value,
-                                      weight))
+    if (is_wide(block) &&
+        add_to_part(br_group_tail(aggregator, entry->value) + block->place.offset, squares, value, weight))
         return false;
     struct sums sums;
     const uint8_t *before = entry->value;
@@ -353,20 +401,31 @@ static void take_zero(struct block *block, bool squares, double value, int32_t w
         block->negative_zeros += weight;
 }
 
+// What isn't ordinary. True: the entry's value moved.
+static __attribute__((noinline)) bool take_other(struct br_aggregator *aggregator,
+                                                 const struct br_accumulator *accumulator, struct br_entry *entry,
+                                                 double value, int32_t weight) {
+    struct block *block = (struct block *)(entry->value + accumulator->offset);
+    bool squares = has_squares(accumulator);
+    if (value == 0) // of the two zeros that are one to DISTINCT, either may have come first
+        take_zero(block, squares, accumulator->distinct ? 0 : value, weight);
+    else if (!take_narrow(block, squares, value, weight))
+        return take_wide(aggregator, accumulator, entry, value, weight);
+    return false;
+}
+
 void br_doubles_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                      struct br_intake *intake) {
     const double *values = intake->batch->columns[accumulator->aggregate->argument].values;
+    const uint32_t *rows = intake->rows, count = intake->count, offset = accumulator->offset;
+    const int32_t *weights = intake->weights;
     bool squares = has_squares(accumulator), moved = false;
-    for (uint32_t i = 0; i < intake->count; i++) {
-        uint32_t r = intake->rows[i];
-        double value = values[r];
-        int32_t weight = intake->weights[r];
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t r = rows[i];
         uint8_t *group = moved ? intake->entries[r]->value : intake->values[r];
-        struct block *block = (struct block *)(group + accumulator->offset);
-        if (value == 0) // of the two zeros that are one to DISTINCT, either may have come first
-            take_zero(block, squares, accumulator->distinct ? 0 : value, weight);
-        else if (!take_narrow(block, squares, value, weight))
-            moved |= take_wide(aggregator, accumulator, intake->entries[r], value, weight);
+        struct block *block = (struct block *)(group + offset);
+        if (squares || !add_ordinary(block, values[r], weights[r]))
+            moved |= take_other(aggregator, accumulator, intake->entries[r], values[r], weights[r]);
     }
     intake->moved |= moved;
 }
@@ -377,17 +436,22 @@ static bool is_sample(enum br_aggregate_kind kind) {
     return kind == BR_AGG_VAR_SAMP || kind == BR_AGG_STDDEV_SAMP;
 }
 
-static double finish_sum(const struct br_accumulator *accumulator, const struct block *block,
-                         const struct sums *sums) {
-    bool average = accumulator->aggregate->kind == BR_AGG_AVG;
+// The rounded sum as it is shown.
+static double show_sum(enum br_aggregate_kind kind, const struct block *block, double sum) {
+    if (kind == BR_AGG_AVG)
+        return sum / (double)block->count;
+    return sum == 0 && block->negative_zeros == block->count ? -0.0 : sum;
+}
+
+static double finish_sum(enum br_aggregate_kind kind, const struct block *block, const struct sums *sums) {
     if (sums->nan != 0 || (sums->positive != 0 && sums->negative != 0))
         return (double)NAN;
     if (sums->positive != 0 || sums->negative != 0)
         return sums->positive != 0 ? (double)INFINITY : -(double)INFINITY;
     double sum = br_exact_double(&sums->sum);
-    if (!average)
-        return sum == 0 && block->negative_zeros == block->count ? -0.0 : sum;
-    return isfinite(sum) ? sum / (double)block->count : br_exact_quotient(&sums->sum, (uint64_t)block->count);
+    if (kind == BR_AGG_AVG && !isfinite(sum))
+        return br_exact_quotient(&sums->sum, (uint64_t)block->count);
+    return show_sum(kind, block, sum);
 }
 
 static double finish_variance(enum br_aggregate_kind kind, const struct block *block, const struct sums *sums) {
@@ -402,22 +466,40 @@ static double finish_variance(enum br_aggregate_kind kind, const struct block *b
     return br_exact_deviation(&sums->sum, &sums->squares, count, divisor);
 }
 
+static void give_double(struct br_column *column, uint32_t row, double result) {
+    ((double *)column->values)[row] = result;
+    br_bit_set(column->validity, row);
+}
+
+// Most sums are narrow and finite.
+static bool finish_quickly(const struct br_accumulator *accumulator, const struct block *block, double *ret_result) {
+    __int128 sum;
+    if (is_wide(block) || has_squares(accumulator))
+        return false;
+    memcpy(&sum, block->sum, sizeof sum);
+    double rounded = br_exact_int128(sum, block->base);
+    *ret_result = show_sum(accumulator->aggregate->kind, block, rounded);
+    return isfinite(rounded);
+}
+
 void br_doubles_finish(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                        struct br_results *results, struct br_column *column) {
     enum br_aggregate_kind kind = accumulator->aggregate->kind;
     struct sums sums;
     for (uint32_t r = 0; r < results->count; r++) {
         const struct block *block = (const struct block *)(results->values[r] + accumulator->offset);
+        double result;
         if (block->count < (is_sample(kind) ? 2 : 1))
             continue;
-        load(aggregator, accumulator, results->values[r], &sums);
-        double result =
-            has_squares(accumulator) ? finish_variance(kind, block, &sums) : finish_sum(accumulator, block, &sums);
-        if (isinf(result) && sums.positive == 0 && sums.negative == 0) {
-            br_results_fail(results, r, "value out of range: overflow");
+        if (finish_quickly(accumulator, block, &result)) {
+            give_double(column, r, result);
             continue;
         }
-        ((double *)column->values)[r] = result;
-        br_bit_set(column->validity, r);
+        load(aggregator, accumulator, results->values[r], &sums);
+        result = has_squares(accumulator) ? finish_variance(kind, block, &sums) : finish_sum(kind, block, &sums);
+        if (isinf(result) && sums.positive == 0 && sums.negative == 0)
+            br_results_fail(results, r, "value out of range: overflow");
+        else
+            give_double(column, r, result);
     }
 }

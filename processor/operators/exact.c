@@ -309,7 +309,7 @@ static double make_double(uint64_t bits, bool negative) {
 }
 
 // The head has 55 bits or more unless it is exact.
-static double round_leading(const struct leading *leading) {
+static inline double round_leading(const struct leading *leading) {
     int unit = leading->exponent + bit_length(leading->head) - 53; // what the result's last bit is worth
     unit = unit < LOWEST_BIT ? LOWEST_BIT : unit;
     int drop = unit - leading->exponent;
@@ -334,6 +334,11 @@ double br_exact_double(const struct br_exact *sum) {
         return 0;
     struct leading leading = take_leading(&magnitude);
     return round_leading(&leading);
+}
+
+double br_exact_int128_slowly(__int128 sum, int base) {
+    struct leading leading = {.head = sum < 0 ? -(uint128)sum : (uint128)sum, .exponent = base, .negative = sum < 0};
+    return sum == 0 ? 0 : round_leading(&leading);
 }
 
 // At least 64 bits are left.

@@ -56,4 +56,21 @@ double br_exact_quotient(const struct br_exact *sum, uint64_t divisor);
 double br_exact_variance(const struct br_exact *sum, const struct br_exact *squares, uint64_t count, uint64_t divisor);
 double br_exact_deviation(const struct br_exact *sum, const struct br_exact *squares, uint64_t count, uint64_t divisor);
 
+double br_exact_int128_slowly(__int128 sum, int base);
+// sum * 2^base. Away from the ends of the range the processor rounds: the leading 63 bits, the last of them set when
+// any is behind it, become a double, and a power of two leaves that as it is.
+static inline double br_exact_int128(__int128 sum, int base) {
+    unsigned __int128 magnitude = sum < 0 ? -(unsigned __int128)sum : (unsigned __int128)sum;
+    uint64_t above = (uint64_t)(magnitude >> 63);
+    int drop = above == 0 ? 0 : 64 - __builtin_clzll(above), exponent = base + drop;
+    uint64_t head = (uint64_t)(magnitude >> drop);
+    head |= magnitude != (unsigned __int128)head << drop;
+    if (exponent < -900 || exponent > 900)
+        return br_exact_int128_slowly(sum, base);
+    double result = (double)(int64_t)head, scale;
+    uint64_t scale_bits = (uint64_t)(exponent + 1023) << 52;
+    __builtin_memcpy(&scale, &scale_bits, sizeof scale);
+    return sum < 0 ? -result * scale : result * scale;
+}
+
 #endif
