@@ -3,6 +3,7 @@
 //
 // Sums of integers are 128 bits wide inside; a result that doesn't fit its type fails the group's row until it fits
 // again. Doubles are in doubles.c.
+#include "processor/expr/datetime.h"
 #include "processor/operators/aggregate_internal.h"
 
 struct __attribute__((packed)) integer_sum {
@@ -305,20 +306,12 @@ static void finish_numerics(const struct br_aggregator *aggregator, const struct
     }
 }
 
-// avg spills the fraction of a month into days and that of a day into time, a month being 30 days, as interval / n
-// does.
 static bool interval_result(const struct interval_sum *block, bool average, struct br_interval *ret) {
-    int64_t count = average ? block->count : 1;
-    int64_t months = block->months / count;
-    int64_t days_sum = block->days + block->months % count * 30;
-    int64_t days = days_sum / count;
-    __int128 us_sum = block->us + (__int128)(days_sum % count) * 24 * 3600 * BR_US_PER_SECOND;
-    __int128 half = us_sum < 0 ? -(count / 2) : count / 2;
-    __int128 us = (us_sum + half) / count;
-    if (months != (int32_t)months || days != (int32_t)days || us != (int64_t)us)
-        return false;
-    *ret = (struct br_interval){.us = (int64_t)us, .days = (int32_t)days, .months = (int32_t)months};
-    return true;
+    if (average)
+        return br_interval_average(block->months, block->days, block->us, block->count, ret);
+    *ret = (struct br_interval){
+        .us = (int64_t)block->us, .days = (int32_t)block->days, .months = (int32_t)block->months};
+    return ret->months == block->months && ret->days == block->days && ret->us == block->us;
 }
 
 static void finish_intervals(const struct br_accumulator *accumulator, struct br_results *results,
