@@ -309,8 +309,8 @@ static void finish_numerics(const struct br_aggregator *aggregator, const struct
 static bool interval_result(const struct interval_sum *block, bool average, struct br_interval *ret) {
     if (average)
         return br_interval_average(block->months, block->days, block->us, block->count, ret);
-    *ret = (struct br_interval){
-        .us = (int64_t)block->us, .days = (int32_t)block->days, .months = (int32_t)block->months};
+    *ret =
+        (struct br_interval){.us = (int64_t)block->us, .days = (int32_t)block->days, .months = (int32_t)block->months};
     return ret->months == block->months && ret->days == block->days && ret->us == block->us;
 }
 
