@@ -346,6 +346,18 @@ static enum br_status make_global(struct br_aggregator *aggregator, struct br_er
     return BR_OK;
 }
 
+enum br_status br_aggregate_lacks_row(struct br_operator *op, bool *ret_lacks, struct br_error *error) {
+    struct br_aggregator *aggregator = (struct br_aggregator *)op;
+    struct br_slice key = {global_key, sizeof global_key};
+    struct br_entry *entry;
+    *ret_lacks = false;
+    if (!aggregator->global || aggregator->global_made)
+        return BR_OK;
+    BR_TRY(br_state_find(aggregator->groups, key, br_state_hash(key), &entry, error));
+    *ret_lacks = entry == NULL;
+    return BR_OK;
+}
+
 static enum br_status give_touched(struct br_aggregator *aggregator, struct br_error *error) {
     struct br_arena *epoch_arena = aggregator->op.graph->epoch->arena;
     size_t count = aggregator->touched_count;
