@@ -47,7 +47,7 @@ static uint64_t below(uint64_t *seed, uint64_t bound) {
 }
 
 static int64_t between(uint64_t *seed, int64_t least, int64_t most) {
-    return least + (int64_t)below(seed, (uint64_t)(most - least) + 1);
+    return (int64_t)((uint64_t)least + below(seed, (uint64_t)most - (uint64_t)least + 1));
 }
 
 // --- arguments
@@ -66,27 +66,33 @@ static double make_double(uint64_t *seed) {
                                      0.1, 0.25, 1e22, 1e23, 1e-300, 1e300, 0x1p-1074, 0x1p1023, INFINITY, -INFINITY};
     uint64_t bits;
     double value, sign = below(seed, 2) == 0 ? 1 : -1;
-    switch (below(seed, 8)) {
+    // One draw in a statement: the order of several in one is the compiler's.
+    uint64_t kind = below(seed, 8);
+    bits = next(seed);
+    double fraction = sign * (double)(int64_t)(bits >> 11) * 0x1p-53; // between -1 and 1
+    switch (kind) {
     case 0: // any finite one
-        do {
-            bits = next(seed);
+        for (;; bits = next(seed)) {
             memcpy(&value, &bits, sizeof value);
-        } while (value - value != 0);
-        return value;
+            if (value - value == 0)
+                return value;
+        }
     case 1: // as wide as 2^±30
-        return sign * (double)(int64_t)(next(seed) >> 11) * exact_power((int)between(seed, -83, -23));
+        return fraction * exact_power((int)between(seed, -30, 30));
     case 2: // few decimals
-        return sign * (double)between(seed, 0, 1000000) / (below(seed, 2) == 0 ? 100 : 1000);
+        value = sign * (double)(bits % 1000001);
+        return value / (below(seed, 2) == 0 ? 100 : 1000);
     case 3: // whole
-        return sign * (double)(int64_t)(next(seed) >> between(seed, 11, 63));
+        return sign * (double)(int64_t)(bits >> between(seed, 11, 63));
     case 4: // near 1
-        return sign * (1 + (double)between(seed, -8, 8) * exact_power((int)between(seed, -52, -2)));
-    case 5: // between 0 and 1
-        return sign * (double)(int64_t)(next(seed) >> 11) * 0x1p-53;
+        value = sign * (double)(int64_t)(bits % 9);
+        return 1 + value * exact_power((int)between(seed, -52, -2));
+    case 5:
+        return fraction;
     case 6: // within what exp takes
-        return sign * (double)(int64_t)(next(seed) >> 11) * 0x1p-53 * 745;
+        return fraction * 745;
     default:
-        value = special[below(seed, sizeof special / sizeof *special)];
+        value = special[bits % (sizeof special / sizeof *special)];
         return below(seed, 30) == 0 ? NAN : value;
     }
 }
@@ -96,9 +102,10 @@ static struct br_numeric make_numeric(uint64_t *seed) {
     bool negative = below(seed, 2) == 0;
     __int128 coefficient;
     unsigned scale;
-    switch (below(seed, 4)) {
+    uint64_t kind = below(seed, 4), high = next(seed), low = next(seed); // in this order: they are declared in it
+    switch (kind) {
     case 0: // any
-        coefficient = (__int128)(((unsigned __int128)next(seed) << 64 | next(seed)) >> between(seed, 7, 127));
+        coefficient = (__int128)(((unsigned __int128)high << 64 | low) >> between(seed, 7, 127));
         scale = (unsigned)below(seed, 64);
         break;
     case 1: // an amount
