@@ -125,8 +125,8 @@ BR_ROW_KERNEL(numeric_scale, {
     BR_RESULT(call, int32_t)[row] = (int32_t)br_numeric_scale(BR_ARGUMENT(call, 0, struct br_numeric, row));
 })
 
-// numeric(precision, scale): rounds to the scale; at most precision - scale digits before the point. The binder takes no
-// other precision and scale than PostgreSQL does, but the function can be called by its name.
+// numeric(precision, scale): rounds to the scale; at most precision - scale digits before the point. The binder takes
+// no other precision and scale than PostgreSQL does, but the function can be called by its name.
 BR_ROW_KERNEL(numeric_typmod, {
     const int32_t precision = BR_ARGUMENT(call, 1, int32_t, row);
     const int32_t scale = BR_ARGUMENT(call, 2, int32_t, row);

@@ -355,9 +355,10 @@ static struct br_column evaluate(struct trial *trial, struct br_eval *ret_eval) 
 }
 
 static void hash_value(uint64_t *hash, const struct br_value *value) {
+    uint8_t byte = value->type == BR_BOOLEAN && value->boolean;
     switch (value->type) {
     case BR_BOOLEAN:
-        hash_bytes(hash, &(uint8_t){value->boolean}, 1);
+        hash_bytes(hash, &byte, 1);
         break;
     case BR_INTEGER:
     case BR_DATE:
