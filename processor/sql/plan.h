@@ -74,8 +74,9 @@ struct br_table {
     uint32_t check_count;
     struct br_version *versions; // versions[0] is the table's own type
     uint32_t version_count;
-    bool *used; // by column: does any node, gate or key read it?
-    bool read;  // is there any view that reads the table?
+    bool *used;          // by column: does any node, gate or key read it?
+    bool read;           // is there any view that reads the table?
+    bool takes_any_time; // texts may tell times beyond the years that a column holds (binding rules 0)
     const char *comment;
 };
 
