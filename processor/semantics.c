@@ -126,6 +126,10 @@ static void name_node(const struct br_node *node, struct br_buffer *words) {
 }
 
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {
+    if (pipeline->bound_otherwise) {
+        br_buffer_append_text(words, "a constant in its SQL text has another value");
+        return true;
+    }
     for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
         for (uint32_t n = 0; n < pipeline->node_count && changes[c].number > since; n++)
             if (changes[c].affects(pipeline, pipeline->nodes[n])) {

@@ -274,10 +274,10 @@ static void note_end(struct world *world, struct process *process, const struct 
 
 static int owner_of(struct world *world) {
     struct br_error error;
-    char lineage[64];
-    if (br_task_find_owner(world->feeder, "sim", lineage, sizeof lineage, NULL, &error) != BR_OK)
+    struct br_owner owner;
+    if (br_task_find_owner(world->feeder, "sim", &owner, &error) != BR_OK)
         return 0; // no output stream yet
-    return strcmp(lineage, lineages[1]) == 0 ? 1 : 0;
+    return strcmp(owner.lineage, lineages[1]) == 0 ? 1 : 0;
 }
 
 static enum br_status graft(void *context, struct br_task *task, struct br_error *error);
