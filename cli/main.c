@@ -14,7 +14,7 @@ static const struct br_command commands[] = {
     {"tail", "follow the changes of a view", br_command_tail},
     {"query", "ask a SELECT: a running worker, or history", br_command_query},
     {"status", "show where a running worker is", br_command_status},
-    {"schema", "print the protobuf schema of tables and views", br_command_schema},
+    {"schema", "print the protobuf schema of tables and views, or lock its field numbers", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},
     {"replay", "run history again, compare, promote and roll back", br_command_replay},
     {"archive", "list, check and print archived history", br_command_archive},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid schema export: the .proto of a pipeline's views and derived tables, for subscribers and publishers to generate
-// code from.
+// code from. braid schema lock is schema_lock.c.
 #include "cli/cli.h"
 #include "processor/codec/descriptors.h"
 
@@ -25,7 +25,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (arguments->word_count < 2 || strcmp(arguments->words[0], "export") != 0)
-            argp_error(state, "export PIPELINE.sql [TABLE-OR-VIEW], please");
+            argp_error(state, "export PIPELINE.sql [TABLE-OR-VIEW], or lock PIPELINE.sql, please");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -51,12 +51,18 @@ int br_command_schema(int argc, char **argv) {
     static const struct argp argp = {
         NULL,
         parse,
-        "export PIPELINE.sql [TABLE-OR-VIEW]",
-        "Prints the .proto of the pipeline's views, and of tables and types that have no message of their own.",
+        "export PIPELINE.sql [TABLE-OR-VIEW]\nlock PIPELINE.sql",
+        "export prints the .proto of the pipeline's views, and of tables and types that have no message of their own. "
+        "lock keeps their field numbers in a file beside the SQL; braid schema lock --help tells more.",
         children,
         NULL,
         NULL};
     struct arguments arguments = {0};
+    if (argc > 1 && strcmp(argv[1], "lock") == 0) {
+        static char name[] = "braid schema lock";
+        argv[1] = name;
+        return br_command_schema_lock(argc - 1, argv + 1);
+    }
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
     int code = br_load_pipeline(arguments.words[1], &arguments.pipeline, false, &pipeline);

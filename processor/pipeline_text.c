@@ -31,6 +31,8 @@ static struct br_slice pack(const struct br_pipeline *pipeline, struct br_arena 
         struct br_slice set = br_arena_copy(arena, pipeline->descriptor_sets[i]);
         text.descriptors[i] = (ProtobufCBinaryData){.len = set.len, .data = (uint8_t *)(uintptr_t)set.ptr};
     }
+    text.fields =
+        (ProtobufCBinaryData){.len = pipeline->fields.len, .data = (uint8_t *)(uintptr_t)pipeline->fields.ptr};
     size_t size = braid__v1__pipeline_text__get_packed_size(&text);
     uint8_t *bytes = br_arena_alloc(arena, size + 1);
     return (struct br_slice){bytes, braid__v1__pipeline_text__pack(&text, bytes)};
@@ -82,6 +84,7 @@ static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeli
     struct br_pipeline_options options = {.name = text->name,
                                           .descriptor_sets = sets,
                                           .descriptor_set_count = text->n_descriptors,
+                                          .fields = {text->fields.data, text->fields.len},
                                           .stored = true,
                                           .rules = &text->binding_rules,
                                           .changes = &changes};

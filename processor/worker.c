@@ -216,6 +216,7 @@ static enum br_status keep_lateness(struct worker *worker, uint64_t plan_hash, s
         return BR_OK;
     BR_TRY(status);
     bool same = stored != NULL && stored->lateness_set && strcmp(stored->text, own->text) == 0 &&
+                br_slice_equal(stored->fields, own->fields) &&
                 stored->descriptor_set_count == own->descriptor_set_count;
     for (uint32_t i = 0; same && i < own->descriptor_set_count; i++)
         same = br_slice_equal(stored->descriptor_sets[i], own->descriptor_sets[i]);

@@ -53,8 +53,11 @@ enum br_status br_selection_load(const Braid__V1__ReplayJob *job, struct br_pipe
     struct br_slice *sets = br_calloc(job->n_descriptors + 1, sizeof *sets);
     for (size_t i = 0; i < job->n_descriptors; i++)
         sets[i] = (struct br_slice){job->descriptors[i].data, job->descriptors[i].len};
-    struct br_pipeline_options options = {
-        .name = job->pipeline, .descriptor_sets = sets, .descriptor_set_count = job->n_descriptors, .stored = true};
+    struct br_pipeline_options options = {.name = job->pipeline,
+                                          .descriptor_sets = sets,
+                                          .descriptor_set_count = job->n_descriptors,
+                                          .fields = {job->fields.data, job->fields.len},
+                                          .stored = true};
     struct br_diagnostics *diagnostics = br_diagnostics_create(job->sql_name, job->sql);
     enum br_status status = br_pipeline_load(job->sql_name, job->sql, &options, diagnostics, ret_pipeline, error);
     if (status != BR_OK && diagnostics->count != 0)

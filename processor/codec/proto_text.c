@@ -263,8 +263,24 @@ static void print_oneof(struct printer *printer, const struct br_message_type *m
 
 static void print_scope(struct printer *printer, const char *scope, size_t length, uint32_t depth);
 
+static void print_reserved(struct printer *printer, const struct br_message_type *message, uint32_t depth) {
+    for (uint32_t i = 0; i < message->reserved_number_count; i++) {
+        if (i == 0)
+            indent(printer, depth);
+        br_buffer_printf(printer->out, "%s%u", i == 0 ? "reserved " : ", ", message->reserved_numbers[i]);
+    }
+    br_buffer_append_text(printer->out, message->reserved_number_count == 0 ? "" : ";\n");
+    for (uint32_t i = 0; i < message->reserved_name_count; i++) {
+        if (i == 0)
+            indent(printer, depth);
+        br_buffer_printf(printer->out, "%s\"%s\"", i == 0 ? "reserved " : ", ", message->reserved_names[i]);
+    }
+    br_buffer_append_text(printer->out, message->reserved_name_count == 0 ? "" : ";\n");
+}
+
 static void print_fields(struct printer *printer, const struct br_message_type *message, uint32_t depth) {
     const char **names = name_fields(printer, message);
+    print_reserved(printer, message, depth);
     for (uint32_t i = 0; i < message->field_count; i++) {
         int32_t oneof = message->fields[i].oneof_index;
         bool first = true;
