@@ -36,6 +36,7 @@ enum {
     OPTION_TOLERANCE,
     OPTION_SAMPLES,
     OPTION_LAST,
+    OPTION_ALLOW_INCOMPATIBLE,
     OPTIONS
 };
 #define KEY_FIRST 256 // argp key of option 0
@@ -46,7 +47,7 @@ enum {
 #define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_WAIT) | LOCAL_OPTIONS)
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
-     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
+     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS) | OPTION(OPTION_ALLOW_INCOMPATIBLE))
 #define COMPARE_OPTIONS (OPTION(OPTION_TOLERANCE) | OPTION(OPTION_SAMPLES))
 #define WISH_OPTIONS (OPTION(OPTION_JSON) | OPTION(OPTION_WAIT))
 
@@ -71,7 +72,8 @@ static const struct verb {
                      true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
     [REPLAY_PROMOTE] = {"promote",
                         WISH_OPTIONS | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS | LOCAL_OPTIONS,
+                            OPTION(OPTION_REQUIRE_VERIFIED) | OPTION(OPTION_ALLOW_INCOMPATIBLE) | COMPARE_OPTIONS |
+                            LOCAL_OPTIONS,
                         true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE},
     [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
     [REPLAY_DROP] = {"drop", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
@@ -109,6 +111,9 @@ static const struct argp_option options[] = {
     {"samples", KEY_FIRST + OPTION_SAMPLES, "N", 0,
      "diff, promote: show at most N rows of a view and a kind of difference", 0},
     {"last", KEY_FIRST + OPTION_LAST, NULL, 0, "diff: show the last report, and don't compare again", 0},
+    {"allow-incompatible", KEY_FIRST + OPTION_ALLOW_INCOMPATIBLE, NULL, 0,
+     "plan, start, promote: although field numbers move, so that who has the former schema reads one column as another",
+     0},
     {0},
 };
 
@@ -238,6 +243,9 @@ static void take_option(struct replay_arguments *arguments, int option, char *ar
     case OPTION_SAMPLES:
         arguments->gates.samples = (uint32_t)parse_count(argument, "samples", SAMPLES_MAX, state);
         break;
+    case OPTION_ALLOW_INCOMPATIBLE:
+        arguments->gates.allow_incompatible = true;
+        break;
     default:
         arguments->last = true;
         break;
@@ -316,7 +324,8 @@ static int show_plan(const struct replay_arguments *arguments, struct br_log *lo
         else
             br_replay_plan_text(draft.plan, &out);
         print(&out);
-        code = br_replay_plan_check(draft.plan, NULL) == BR_OK ? BR_EXIT_OK : BR_EXIT_NO;
+        bool good = br_replay_plan_check(draft.plan, NULL) == BR_OK;
+        code = !good ? BR_EXIT_NO : replay_check_moves(arguments, &draft);
     }
     replay_draft_free(&draft);
     return code;
@@ -360,6 +369,8 @@ static int start(const struct replay_arguments *arguments, struct br_log *log) {
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK && br_replay_plan_check(draft.plan, &error) != BR_OK)
         code = fail(BR_DATA, &error);
+    if (code == BR_EXIT_OK)
+        code = replay_check_moves(arguments, &draft);
     if (code == BR_EXIT_OK) {
         br_worker_name(worker, sizeof worker);
         draft.record.worker = arguments->local ? worker : draft.record.worker;

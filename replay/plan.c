@@ -490,6 +490,9 @@ static void judge_views(struct planner *planner) {
             planner->inputs[i].asleep = tables[i];
     }
     plan->view_count = br_plan_views(upgrade, take_over, plan->arena, &plan->views);
+    plan->moves = br_arena_array(plan->arena, const char *, upgrade->move_count + 1);
+    for (uint32_t i = 0; i < upgrade->move_count; i++)
+        plan->moves[plan->move_count++] = br_arena_strdup(plan->arena, upgrade->moves[i].text);
 }
 
 static enum br_status make(struct planner *planner, struct br_error *error) {

@@ -101,6 +101,8 @@ struct br_replay_plan {
     double messages_per_second;
     const struct br_plan_view *views;
     size_t view_count;
+    const char **moves; // field numbers that don't mean what they did (U5 of upgrade.h)
+    size_t move_count;
     struct br_arena *arena; // owned
 };
 

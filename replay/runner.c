@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/selection.h"
+#include "replay/upgrade.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -375,6 +376,14 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
                         run->base_lineage, (uint64_t)run->job.record->base_last_epoch, run->options->pipeline_name);
 }
 
+// The base's messages, and events that are there, bear the base's field numbers.
+static enum br_status check_moves(const struct run *run, struct br_error *error) {
+    struct br_upgrade *upgrade = br_upgrade_compare(run->base.pipeline, run->own.pipeline);
+    enum br_status status = br_upgrade_check_moves(upgrade, run->job.record->sql_name, true, error);
+    br_upgrade_destroy(&upgrade);
+    return status;
+}
+
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
     struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
@@ -436,6 +445,8 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
                 error, BR_DATA,
                 "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
                 run->job.record->from);
+        if (!run->job.record->allow_incompatible)
+            BR_TRY(check_moves(run, error));
         if (run->job.record->require_verified)
             BR_TRY(check_verified(run, error));
     }
