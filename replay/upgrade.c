@@ -189,7 +189,7 @@ static void note_labels(struct upgrade_reasons *reasons, struct br_upgrade_view 
             if (more == NULL)
                 continue;
             row->more_labels = true;
-            upgrade_reason(reasons, "%s; rows of events that had them already keep the number", more);
+            upgrade_reason(reasons, "%s", more);
         }
     }
 }
@@ -250,12 +250,32 @@ static void mark_nodes(const struct br_node *node, bool *nodes) {
         mark_nodes(node->inputs[i], nodes);
 }
 
-static bool shares_rows(const struct br_pipeline *pipeline, const bool *one, const bool *other) {
-    for (uint32_t n = 0; n < pipeline->node_count; n++)
-        if (one[n] && other[n] && pipeline->nodes[n]->kind != BR_NODE_SOURCE &&
-            pipeline->nodes[n]->state_table_count != 0)
+static bool shares_rows(const struct br_upgrade *upgrade, const bool *one, const bool *other) {
+    const struct br_pipeline *pipeline = upgrade->after;
+    for (uint32_t n = 0; n < pipeline->node_count; n++) {
+        const struct br_node *node = pipeline->nodes[n];
+        bool apart = node->kind == BR_NODE_SOURCE && !upgrade->grown[node->source.table->index];
+        if (one[n] && other[n] && node->state_table_count != 0 && !apart)
             return true;
+    }
     return false;
+}
+
+static void find_grown(struct br_upgrade *upgrade) {
+    upgrade->grown = br_arena_array(upgrade->arena, bool, upgrade->after->table_count + 1);
+    for (uint32_t t = 0; t < upgrade->after->table_count; t++) {
+        const struct br_table *after = &upgrade->after->tables[t],
+                              *before = br_pipeline_find_table(upgrade->before, after->name);
+        uint32_t index = 0;
+        for (uint32_t c = 0; before != NULL && c < after->row_type.column_count; c++) {
+            const struct br_column_def *now = &after->row_type.columns[c],
+                                       *was = upgrade_find_column(&before->row_type, now->name, &index);
+            const char *why, *more = NULL;
+            if (was != NULL && after->used[c] &&
+                upgrade_same_labels(upgrade->arena, &before->row_type, was, &after->row_type, now, &why, &more))
+                upgrade->grown[t] |= more != NULL;
+        }
+    }
 }
 
 // A view that is computed and has stored rows in common with this one; NULL: there is none.
@@ -270,7 +290,7 @@ static const struct br_upgrade_view *find_sharer(const struct br_upgrade *upgrad
             continue;
         bool *others = br_calloc(pipeline->node_count + 1, sizeof *others);
         mark_nodes(other->after->root, others);
-        if (shares_rows(pipeline, own, others))
+        if (shares_rows(upgrade, own, others))
             found = other;
         free(others);
     }
@@ -336,6 +356,7 @@ struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const st
         if (br_pipeline_find_view(after, before->views[v].name) == NULL)
             upgrade->views[upgrade->view_count++] =
                 (struct br_upgrade_view){.view = before->views[v].name, .before = &before->views[v]};
+    find_grown(upgrade);
     for (uint32_t i = 0; i < upgrade->view_count; i++) {
         judge(upgrade, &upgrade->views[i]);
         upgrade->counts[upgrade->views[i].verdict]++;

@@ -8,8 +8,8 @@
 //     `messages_change` says so.
 // U2. Views are told apart by their names: a view under another name is a new one.
 // U3. A view that is kept takes its state over, from the lineage that runs the old pipeline (br_task_graft), unless it
-//     shares stored rows (other than those of a table) with one that is computed anew: then it is computed with that
-//     one, and comes to the same.
+//     shares stored rows with one that is computed anew: then it is computed with that one, and comes to the same. Rows
+//     of a table may be shared, unless an event may be read otherwise now (an enum has further values).
 // U4. The reasons are found by looking, the verdict isn't: a reason may be missing or one too many, a verdict never
 //     wrong.
 // U5. A field number (or an enum value's) that doesn't mean what it did is a move: whoever has the former schema reads
@@ -33,7 +33,7 @@ struct br_upgrade_view {
     const char *again;    // why a view that is kept is computed all the same; "": it isn't
     bool messages_change; // other messages for the same rows: subscribers notice
     bool only_functions;  // rebuilt because of functions or casts alone
-    bool more_labels;     // kept, and an enum that it reads has values which it hadn't
+    bool more_labels;     // kept, and an enum (or oneof) that it reads has values (members) which it hadn't
 };
 
 // U5
@@ -50,6 +50,7 @@ struct br_upgrade {
     uint32_t counts[4]; // by verdict
     struct br_field_move *moves;
     uint32_t move_count, move_capacity;
+    bool *grown; // tables (by index in `after`) whose stored rows may have labels that they hadn't
     struct br_arena *arena;
 };
 

@@ -98,7 +98,8 @@ static bool same_enum(struct br_arena *arena, const struct br_enum_type *before,
             list = br_arena_printf(arena, "%s%s\"%s\" (%d)", list, *list == '\0' ? "" : ", ", after->names[i],
                                    after->numbers[i]);
     if (*list != '\0' && ret_more != NULL)
-        *ret_more = br_arena_printf(arena, "%s has %s too from now on", after->name, list);
+        *ret_more = br_arena_printf(
+            arena, "%s has %s too from now on; rows of events that had it already keep the number", after->name, list);
     return true;
 }
 
@@ -110,7 +111,8 @@ static bool in_oneof(const struct way *way, uint32_t number) {
 }
 
 // What came later in a oneof takes the place of what came before it.
-static bool same_oneof(struct br_arena *arena, const struct way *was, const struct way *now, const char **ret_why) {
+static bool same_oneof(struct br_arena *arena, const struct way *was, const struct way *now, const char **ret_why,
+                       const char **ret_more) {
     bool one = was->field->oneof_index >= 0, other = now->field->oneof_index >= 0, same = one == other;
     for (uint32_t i = 0; same && one && i < was->message->field_count; i++)
         if (was->message->fields[i].oneof_index == was->field->oneof_index)
@@ -118,6 +120,14 @@ static bool same_oneof(struct br_arena *arena, const struct way *was, const stru
     if (!same)
         *ret_why = br_arena_printf(arena, "field %u \"%s\" of %s stands in another oneof", now->field->number,
                                    now->field->name, now->message->name);
+    for (uint32_t i = 0; same && one && ret_more != NULL && i < now->message->field_count; i++)
+        if (now->message->fields[i].oneof_index == now->field->oneof_index &&
+            !in_oneof(was, now->message->fields[i].number))
+            *ret_more = br_arena_printf(arena,
+                                        "field %u \"%s\" of %s takes the place of \"%s\" from now on, where an "
+                                        "event has both",
+                                        now->message->fields[i].number, now->message->fields[i].name,
+                                        now->message->name, now->field->name);
     return same;
 }
 
@@ -126,7 +136,7 @@ bool upgrade_same_labels(struct br_arena *arena, const struct br_row_type *befor
                          const char **ret_more) {
     struct way from = begin_way(before, was), to = begin_way(after, now);
     while (next_component(&from, arena) && next_component(&to, arena)) {
-        if (!same_oneof(arena, &from, &to, ret_why))
+        if (!same_oneof(arena, &from, &to, ret_why, ret_more))
             return false;
         if (from.field->enumeration != NULL && to.field->enumeration != NULL &&
             !same_enum(arena, from.field->enumeration, to.field->enumeration, ret_why, ret_more))
