@@ -152,7 +152,7 @@ void br_view_mark_columns(const struct br_pipeline *pipeline, const struct br_vi
     br_arena_destroy(&arena);
 }
 
-// --- signatures: bytes that say all that matters, and their hash
+// --- signatures: bytes that say all that matters, and their hash. What is added here belongs into likeness.c too.
 static void put_number(struct br_buffer *out, int64_t number) {
     br_buffer_append_varint(out, br_zigzag(number));
 }
