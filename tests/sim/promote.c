@@ -35,11 +35,13 @@
 #define CUTS_MAX 6              // of copying, in a world
 #define SMALL_BUDGET (16 << 10) // so that what is copied is flushed on the way
 
-#define TABLES                                                                                                         \
-    "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"                \
+// more: columns that nobody reads, which the changed pipeline's tables have; stored rows have a place for each.
+#define MORE ", c3 text, c4 text, c5 text, c6 text, c7 text, c8 text, c9 bigint"
+#define TABLES(more)                                                                                                   \
+    "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL" more ")\n"        \
     "  WITH (subject = 'sim.orders', event_time = 'at');\n"                                                            \
-    "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"              \
-    "CREATE TABLE labels (label text PRIMARY KEY, name text) WITH (subject = 'sim.labels');\n"                         \
+    "CREATE TABLE customers (customer text PRIMARY KEY, region text" more ") WITH (subject = 'sim.customers');\n"      \
+    "CREATE TABLE labels (label text PRIMARY KEY, name text" more ") WITH (subject = 'sim.labels');\n"                 \
     "CREATE TABLE ticks (n bigint NOT NULL, at timestamptz NOT NULL) WITH (subject = 'sim.ticks', event_time = "       \
     "'at');\n"
 
@@ -66,40 +68,49 @@
 // Every fate of a view: tracked (packed, keyed, without key, held back, windows, final), replaced, removed, new,
 // unstored.
 static const char *const texts[LINEAGES] = {
-    TABLES "CREATE MATERIALIZED VIEW packed WITH (layout = 'packed') AS SELECT customer, count(*) AS n FROM orders "
-           "WHERE amount > 5 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW keyed WITH (subject = 'out.keyed.{customer}') AS SELECT customer, sum(amount) AS "
-           "total FROM orders WHERE amount > 5 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW bag AS SELECT c.region, o.amount FROM orders o JOIN customers c USING (customer) "
-           "WHERE o.amount > 12;\n"
-           "CREATE MATERIALIZED VIEW held WITH (subject = 'out.held.{customer}', emit_interval = '50 milliseconds') AS "
-           "SELECT customer, max(amount) AS top FROM orders WHERE amount < 9 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW closed WITH (subject = 'out.closed.{window_start}', emit = final) AS SELECT "
-           "window_start, count(*) AS n FROM tumble(orders, at, interval '5 seconds') WHERE amount > 3 GROUP BY "
-           "window_start;\n"
-           "CREATE MATERIALIZED VIEW moved WITH (subject = 'out.old.{region}') AS SELECT region, count(*) AS n FROM "
-           "customers GROUP BY region;\n"
-           "CREATE MATERIALIZED VIEW gone WITH (subject = 'out.gone.{customer}', emit_interval = '50 milliseconds') AS "
-           "SELECT customer, count(*) AS n FROM orders GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount > "
-           "5;\n" KEPT,
-    TABLES "CREATE MATERIALIZED VIEW packed WITH (layout = 'packed') AS SELECT customer, count(*) AS n FROM orders "
-           "WHERE amount > 7 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW keyed WITH (subject = 'out.keyed.{customer}') AS SELECT customer, sum(amount) AS "
-           "total FROM orders WHERE amount > 7 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW bag AS SELECT c.region, o.amount FROM orders o JOIN customers c USING (customer) "
-           "WHERE o.amount > 10;\n"
-           "CREATE MATERIALIZED VIEW held WITH (subject = 'out.held.{customer}', emit_interval = '50 milliseconds') AS "
-           "SELECT customer, max(amount) AS top FROM orders WHERE amount < 11 GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW closed WITH (subject = 'out.closed.{window_start}', emit = final) AS SELECT "
-           "window_start, count(*) AS n FROM tumble(orders, at, interval '5 seconds') WHERE amount > 4 GROUP BY "
-           "window_start;\n"
-           "CREATE MATERIALIZED VIEW moved WITH (subject = 'out.new.{region}') AS SELECT region, count(*) AS n, "
-           "min(customer) AS first FROM customers GROUP BY region;\n"
-           "CREATE MATERIALIZED VIEW fresh WITH (subject = 'out.fresh.{customer}') AS SELECT customer, count(*) AS n "
-           "FROM orders GROUP BY customer;\n"
-           "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount > "
-           "7;\n" KEPT,
+    TABLES(
+        "") "CREATE MATERIALIZED VIEW packed WITH (layout = 'packed') AS SELECT customer, count(*) AS n FROM orders "
+            "WHERE amount > 5 GROUP BY customer;\n"
+            "CREATE MATERIALIZED VIEW keyed WITH (subject = 'out.keyed.{customer}') AS SELECT customer, sum(amount) AS "
+            "total FROM orders WHERE amount > 5 GROUP BY customer;\n"
+            "CREATE MATERIALIZED VIEW bag AS SELECT c.region, o.amount FROM orders o JOIN customers c USING (customer) "
+            "WHERE o.amount > 12;\n"
+            "CREATE MATERIALIZED VIEW held WITH (subject = 'out.held.{customer}', emit_interval = '50 milliseconds') "
+            "AS "
+            "SELECT customer, max(amount) AS top FROM orders WHERE amount < 9 GROUP BY customer;\n"
+            "CREATE MATERIALIZED VIEW closed WITH (subject = 'out.closed.{window_start}', emit = final) AS SELECT "
+            "window_start, count(*) AS n FROM tumble(orders, at, interval '5 seconds') WHERE amount > 3 GROUP BY "
+            "window_start;\n"
+            "CREATE MATERIALIZED VIEW moved WITH (subject = 'out.old.{region}') AS SELECT region, count(*) AS n FROM "
+            "customers GROUP BY region;\n"
+            "CREATE MATERIALIZED VIEW gone WITH (subject = 'out.gone.{customer}', emit_interval = '50 milliseconds') "
+            "AS "
+            "SELECT customer, count(*) AS n FROM orders GROUP BY customer;\n"
+            "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount > "
+            "5;\n" KEPT,
+    TABLES(
+        MORE) "CREATE MATERIALIZED VIEW packed WITH (layout = 'packed') AS SELECT customer, count(*) AS n FROM orders "
+              "WHERE amount > 7 GROUP BY customer;\n"
+              "CREATE MATERIALIZED VIEW keyed WITH (subject = 'out.keyed.{customer}') AS SELECT customer, sum(amount) "
+              "AS "
+              "total FROM orders WHERE amount > 7 GROUP BY customer;\n"
+              "CREATE MATERIALIZED VIEW bag AS SELECT c.region, o.amount FROM orders o JOIN customers c USING "
+              "(customer) "
+              "WHERE o.amount > 10;\n"
+              "CREATE MATERIALIZED VIEW held WITH (subject = 'out.held.{customer}', emit_interval = '50 milliseconds') "
+              "AS "
+              "SELECT customer, max(amount) AS top FROM orders WHERE amount < 11 GROUP BY customer;\n"
+              "CREATE MATERIALIZED VIEW closed WITH (subject = 'out.closed.{window_start}', emit = final) AS SELECT "
+              "window_start, count(*) AS n FROM tumble(orders, at, interval '5 seconds') WHERE amount > 4 GROUP BY "
+              "window_start;\n"
+              "CREATE MATERIALIZED VIEW moved WITH (subject = 'out.new.{region}') AS SELECT region, count(*) AS n, "
+              "min(customer) AS first FROM customers GROUP BY region;\n"
+              "CREATE MATERIALIZED VIEW fresh WITH (subject = 'out.fresh.{customer}') AS SELECT customer, count(*) AS "
+              "n "
+              "FROM orders GROUP BY customer;\n"
+              "CREATE MATERIALIZED VIEW unstored WITH (subject = 'out.unstored') AS SELECT id FROM orders WHERE amount "
+              "> "
+              "7;\n" KEPT,
 };
 static const char *const lineages[LINEAGES] = {"live", "r1"};
 
