@@ -138,7 +138,7 @@ void br_view_mark_columns(const struct br_pipeline *pipeline, const struct br_vi
     bool *reached = br_arena_array(arena, bool, pipeline->node_count + 1);
     mark_below(view->root, reached);
     for (uint32_t i = 0; i < pipeline->node_count; i++)
-        needed[i] = br_arena_array(arena, bool, pipeline->nodes[i]->field_count + 1);
+        needed[i] = reached[i] ? br_arena_array(arena, bool, pipeline->nodes[i]->field_count + 1) : NULL;
     memset(needed[view->root->id], true, view->root->field_count);
     for (uint32_t i = view->root->id + 1; i-- > 0;) {
         const struct br_node *node = pipeline->nodes[i];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Descriptor sets of shop.v1.Customer as it is changed over time, made by fields.sh, which says what each is.
+// Descriptor sets of shop.v1.Customer as it is changed over time, made by regenerate.sh, which says what each is.
 // clang-format off
 static const unsigned char set_was[] = {
     0x0a, 0xdd, 0x01, 0x0a, 0x0a, 0x73, 0x68, 0x6f, 0x70, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x12, 0x07, 0x73, 0x68, 0x6f,

@@ -29,7 +29,7 @@ less="$STATUS message Customer { $(echo "$CUSTOMER" | sed 's/optional string ema
 
 {
     echo '// SPDX-License-Identifier: Apache-2.0'
-    echo '// Descriptor sets of shop.v1.Customer as it is changed over time, made by fields.sh, which says what each is.'
+    echo '// Descriptor sets of shop.v1.Customer as it is changed over time, made by regenerate.sh, which says what each is.'
     echo '// clang-format off'
     for set in was grown between swapped valued named typed one more less; do
         eval "echo \"$HEAD \$$set\"" | sed 's/syntax = proto3/syntax = "proto3"/' >"$folder/shop.proto"
