@@ -3,14 +3,11 @@
 #include "processor/sql/field_lock.h"
 
 #include "base/json.h"
-#include "processor/codec/wire.h"
 #include "processor/sql/sql_internal.h"
 
 #include <stdio.h>
 
 #define HEAD "braid fields 1"
-#define OWN_FIRST 19000 // protobuf keeps these for itself
-#define OWN_LAST 19999
 
 static const struct {
     const char *name;
@@ -128,16 +125,17 @@ static enum br_status end_line(struct reader *reader) {
 static enum br_status read_number(struct reader *reader, struct br_slice word, uint32_t *ret_number) {
     uint64_t number = 0;
     bool digits = word.len != 0;
-    for (size_t i = 0; i < word.len && number <= BR_WIRE_NUMBER_MAX; i++) {
+    for (size_t i = 0; i < word.len && number <= BR_FIELD_NUMBER_MAX; i++) {
         digits &= word.ptr[i] >= '0' && word.ptr[i] <= '9';
         number = number * 10 + (uint64_t)(word.ptr[i] - '0');
     }
     if (!digits)
         return refuse(reader, "a line is \"message NAME\", \"NUMBER TYPE COLUMN\" or \"reserved NUMBER COLUMN\"");
-    if (number == 0 || number > BR_WIRE_NUMBER_MAX || (number >= OWN_FIRST && number <= OWN_LAST))
+    if (number == 0 || number > BR_FIELD_NUMBER_MAX ||
+        (number >= BR_FIELD_NUMBERS_KEPT_FIRST && number <= BR_FIELD_NUMBERS_KEPT_LAST))
         return refuse(reader, "%.*s can't be a field number: they are 1 to %u, but for %d to %d",
-                      (int)(word.len > 20 ? 20 : word.len), (const char *)word.ptr, BR_WIRE_NUMBER_MAX, OWN_FIRST,
-                      OWN_LAST);
+                      (int)(word.len > 20 ? 20 : word.len), (const char *)word.ptr, BR_FIELD_NUMBER_MAX,
+                      BR_FIELD_NUMBERS_KEPT_FIRST, BR_FIELD_NUMBERS_KEPT_LAST);
     *ret_number = (uint32_t)number;
     return BR_OK;
 }

@@ -18,6 +18,9 @@
 #include "processor/sql/plan.h"
 
 #define BR_FIELD_LOCK_BYTES_MAX ((size_t)4 << 20)
+#define BR_FIELD_NUMBER_MAX ((1u << 29) - 1)
+#define BR_FIELD_NUMBERS_KEPT_FIRST 19000 // protobuf keeps these for itself
+#define BR_FIELD_NUMBERS_KEPT_LAST 19999
 
 struct br_locked_field {
     uint32_t number;

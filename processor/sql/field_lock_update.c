@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Making a lock from a pipeline and what was published before: K1 of field_lock.h.
-#include "processor/codec/wire.h"
 #include "processor/sql/field_lock.h"
 #include "processor/sql/sql_internal.h"
 
 #include <stdio.h>
-
-#define OWN_FIRST 19000 // protobuf keeps these for itself
-#define OWN_LAST 19999
 
 // --- which types may follow each other under one number
 bool br_wire_kind_reads(enum br_wire_kind written, enum br_wire_kind read, bool cuts) {
@@ -157,9 +153,9 @@ static bool is_renumbered(struct update *update, const char *message, const char
 
 static enum br_status next_number(struct update *update, uint32_t *ret_number) {
     uint32_t number = update->highest + 1;
-    if (number >= OWN_FIRST && number <= OWN_LAST)
-        number = OWN_LAST + 1;
-    if (number > BR_WIRE_NUMBER_MAX)
+    if (number >= BR_FIELD_NUMBERS_KEPT_FIRST && number <= BR_FIELD_NUMBERS_KEPT_LAST)
+        number = BR_FIELD_NUMBERS_KEPT_LAST + 1;
+    if (number > BR_FIELD_NUMBER_MAX)
         return br_error_set(update->error, BR_DATA, "message \"%s\" has no field numbers left", update->message->name);
     *ret_number = update->highest = number;
     return BR_OK;
