@@ -156,7 +156,7 @@ static int check_against(const struct arguments *arguments, const struct br_pipe
     struct br_pipeline *before = NULL;
     struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
     loading.name = after->name;
-    int code = br_load_pipeline_with(arguments->former, &loading, false, &before);
+    int code = br_load_known_pipeline(arguments->former, &loading, NULL, false, &before);
     if (code == BR_EXIT_OK) {
         struct br_upgrade *upgrade = br_upgrade_compare(before, after);
         struct br_buffer BR_CLEANUP(br_buffer_free) mend = {0};
@@ -205,7 +205,7 @@ int br_command_check(int argc, char **argv) {
 static int explain_upgrade(const struct arguments *arguments) {
     struct br_pipeline *before = NULL, *after = NULL;
     struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
-    int code = br_load_pipeline_with(arguments->former, &loading, false, &before);
+    int code = br_load_known_pipeline(arguments->former, &loading, NULL, false, &before);
     if (code == BR_EXIT_OK) {
         loading.name = before->name;
         code = br_load_pipeline_with(arguments->path, &loading, false, &after);

@@ -125,10 +125,11 @@ static int find_numbers(struct arguments *arguments, const char *path, struct br
                         struct br_field_lock **ret_lock) {
     struct br_error error;
     struct br_pipeline *other = NULL;
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
     struct br_field_lock *published;
     int code = read_lock(path, arena, text, ret_lock);
     if (code == BR_EXIT_OK && arguments->against != NULL)
-        code = br_load_pipeline(arguments->against, &arguments->pipeline, false, &other);
+        code = br_load_known_pipeline(arguments->against, &loading, NULL, false, &other);
     else if (code == BR_EXIT_OK && arguments->running != NULL)
         code = load_running(arguments, &other);
     if (code != BR_EXIT_OK || other == NULL)
@@ -222,7 +223,7 @@ int br_command_schema_lock(int argc, char **argv) {
     struct br_pipeline *pipeline = NULL;
     struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
     loading.unlocked = true;
-    int code = br_load_pipeline_with(arguments.path, &loading, false, &pipeline);
+    int code = br_load_known_pipeline(arguments.path, &loading, NULL, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     if (pipeline->fields_path == NULL) {
