@@ -272,6 +272,15 @@ Test(upgrade_fields, a_number_that_another_column_takes_is_named) {
     done(&changed);
 }
 
+Test(upgrade_fields, a_column_that_is_renamed_moves_nothing_when_its_field_keeps_its_name) {
+    struct changed changed = listed(PEOPLE("name text, email text") CONTACTS("name, email"), NULL,
+                                    LOCKED PEOPLE("name text, email text") CONTACTS("name, email AS mail"),
+                                    "braid fields 1\nmessage contacts\n1 string id\n2 string name\n3 string mail as "
+                                    "email\nmessage people\n1 string id\n2 string name\n3 string email\n");
+    expect_moves(&changed, "");
+    done(&changed);
+}
+
 Test(upgrade_fields, a_number_that_was_reserved_is_named) {
     struct changed changed = listed(LOCKED PEOPLE("name text") CONTACTS("name"),
                                     "braid fields 1\nmessage contacts\n1 string id\n2 string name\nreserved 3 email\n"
