@@ -205,7 +205,7 @@ static enum br_status open_store(struct bounded *run, struct br_store **ret_stor
         run->store_path[0] = '\0';
         return status;
     }
-    return br_store_open_rocksdb(run->store_path, STORE_CACHE_BYTES, ret_store, error);
+    return br_store_open_scratch(run->store_path, STORE_CACHE_BYTES, ret_store, error);
 }
 
 static enum br_status open_graph(struct bounded *run, struct br_error *error) {

@@ -16,18 +16,24 @@
 //     Filters and indexes are not partitioned: with room for them that was slower in every run, and it wins (5.3
 //     against 7.3 us) only when the cache is less than half of what they need, because sorted reads use a file's
 //     filter for many keys at once.
+// R5. A folder is opened after it has passed the proof (proof.h), and held by a lock of ours (store_lock), which unlike
+//     RocksDB's tells that it is in use before anything is looked at. Each write and each run holds a link of the chain;
+//     the prover is told of it after it is in. A scratch store, which is removed when it is closed, has none of this.
 //
 // Keys are looked up in sorted order in groups of READ_GROUP and the values copied out, so that RocksDB's blocks are
 // freed while they are still in the CPU's cache.
-#include "state/store_internal.h"
+#include "state/store_rocksdb_internal.h"
+
+#include "state/prover.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +66,11 @@ struct rocksdb_store {
     struct br_buffer values; // of the last get_many
     size_t run_bytes_min;
     uint64_t runs; // numbers the files of runs
+    int lock;      // -1: none
+    struct prover *prover; // NULL: a scratch store
+    struct proof_mark mark; // what is in the store
+    uint64_t opening;       // chain_next
+    struct br_error *damage; // what was found; NULL: nothing
 };
 
 struct rocksdb_batch {
@@ -78,6 +89,7 @@ struct rocksdb_iterator {
 struct rocksdb_run {
     struct br_store_run base;
     rocksdb_sstfilewriter_t *writer;
+    struct chain_link link;
     size_t file_bytes;
     char **files;
     size_t file_count;
@@ -85,33 +97,65 @@ struct rocksdb_run {
 
 // --- errors ---
 
-// Turns RocksDB's message (freed here) into ours. `doing` says what we were at.
-static enum br_status convert(const char *path, const char *doing, char *native, struct br_error *error) {
+// What RocksDB's messages begin with or hold, the first that fits; the words go on with the message.
+static const struct {
+    const char *holds;
+    int native;
+    const char *format; // of the folder, what we were at, RocksDB's words
+} kinds[] = {
+    {"Permission denied", 0,
+     "the state in %s can't be used (found while %s): give the folder and its files to the user that the worker runs as "
+     "(%s)"},
+    {"Read-only file system", 0, "the state in %s can't be written (found while %s): its file system is read-only (%s)"},
+    {"Too many open files", 0,
+     "the state in %s can't be used (found while %s): the process has too many open files, raise its limit (ulimit -n) "
+     "(%s)"},
+    {"/LOCK", BR_STORE_IN_USE,
+     "data directory in use: %s is open in another process or task (found while %s); stop it or give this one another "
+     "folder (%s)"},
+    {"No space left", 0,
+     "disk full: no space left for the state in %s while %s; free some space and start again, nothing is lost (%s)"},
+    {"NoSpace", 0,
+     "disk full: no space left for the state in %s while %s; free some space and start again, nothing is lost (%s)"},
+    {"Corruption", BR_STORE_DAMAGED, "the state in %s is damaged (found while %s): %s"},
+    {"No such file", BR_STORE_DAMAGED, "the state in %s is damaged (found while %s): %s"},
+    {"", 0, "the state in %s failed while %s: %s"},
+};
+
+enum br_status store_rocksdb_error(const char *path, const char *doing, char *take_native, struct br_error *error) {
     char text[BR_ERROR_MESSAGE_SIZE / 2];
-    snprintf(text, sizeof text, "%s", native);
-    free(native);
-    if (strstr(text, "/LOCK") != NULL)
-        return br_error_set_native(
-            error, BR_FATAL, BR_STORE_IN_USE,
-            "data directory in use: %s is open in another process or task; stop it or give this one "
-            "another folder (%s)",
-            path, text);
-    if (strstr(text, "No space left") != NULL || strstr(text, "NoSpace") != NULL)
-        return br_error_set(error, BR_FATAL,
-                            "disk full: no space left for the state in %s while %s; free some space and start again, "
-                            "nothing is lost (%s)",
-                            path, doing, text);
-    if (strstr(text, "Corruption") != NULL || strstr(text, "No such file") != NULL)
-        return br_error_set(error, BR_FATAL,
-                            "the state in %s is damaged (found while %s): move the folder away and start again, it is "
-                            "rebuilt from the log (%s)",
-                            path, doing, text);
-    return br_error_set(error, BR_FATAL, "the state in %s failed while %s: %s", path, doing, text);
+    snprintf(text, sizeof text, "%s", take_native);
+    free(take_native);
+    size_t kind = 0;
+    while (strstr(text, kinds[kind].holds) == NULL)
+        kind++;
+    char message[BR_ERROR_MESSAGE_SIZE];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(message, sizeof message, kinds[kind].format, path, doing, text);
+#pragma GCC diagnostic pop
+    return br_error_set_native(error, BR_FATAL, kinds[kind].native, "%s", message);
 }
 
-static enum br_status check_native(const struct rocksdb_store *store, const char *doing, char *native,
+// P8: the first damage that an open store shows is kept, and noted in the folder.
+static enum br_status note_damage(struct rocksdb_store *store, const struct br_error *error) {
+    if (error->native != BR_STORE_DAMAGED || store->damage != NULL)
+        return BR_FATAL;
+    store->damage = br_alloc(sizeof *store->damage);
+    *store->damage = *error;
+    if (store->prover != NULL)
+        proof_mark_damaged(store->path, error->message);
+    return BR_FATAL;
+}
+
+static enum br_status check_native(struct rocksdb_store *store, const char *doing, char *native,
                                    struct br_error *error) {
-    return native == NULL ? BR_OK : convert(store->path, doing, native, error);
+    struct br_error own;
+    error = error == NULL ? &own : error;
+    if (native == NULL)
+        return BR_OK;
+    enum br_status status = store_rocksdb_error(store->path, doing, native, error);
+    return store->db == NULL ? status : note_damage(store, error);
 }
 
 // --- opening and closing ---
@@ -139,9 +183,10 @@ static void set_table_options(rocksdb_options_t *options, rocksdb_cache_t *cache
     rocksdb_block_based_options_destroy(table);
 }
 
-static rocksdb_options_t *create_options(size_t memtable_bytes, rocksdb_cache_t *cache) {
+rocksdb_options_t *store_rocksdb_options(size_t memtable_bytes, rocksdb_cache_t *cache) {
     rocksdb_options_t *options = rocksdb_options_create();
     set_table_options(options, cache);
+    rocksdb_options_set_merge_operator(options, chain_merge_operator());
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     rocksdb_options_set_write_buffer_size(options, memtable_bytes);
@@ -165,6 +210,7 @@ static rocksdb_options_t *create_options(size_t memtable_bytes, rocksdb_cache_t 
 
 static void rocksdb_store_destroy(struct br_store *base) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
+    prover_stop(&store->prover);
     if (store->family != NULL)
         rocksdb_column_family_handle_destroy(store->family);
     if (store->db != NULL)
@@ -176,7 +222,9 @@ static void rocksdb_store_destroy(struct br_store *base) {
     rocksdb_readoptions_destroy(store->read_options);
     rocksdb_options_destroy(store->options);
     rocksdb_cache_destroy(store->cache);
+    store_unlock(&store->lock);
     br_buffer_free(&store->values);
+    free(store->damage);
     free(store->path);
     free(store);
 }
@@ -256,6 +304,9 @@ static enum br_status rocksdb_store_get_many(struct br_store *base, const struct
     return BR_OK;
 }
 
+// The link of the chain is nobody's row.
+static const struct br_slice after_chain = {(const uint8_t *)CHAIN_KEY "\0", CHAIN_KEY_LEN + 1};
+
 static enum br_status rocksdb_store_scan(struct br_store *base, struct br_slice first, struct br_slice last,
                                          struct br_store_iterator **ret_iterator, struct br_error *error) {
     (void)error;
@@ -264,13 +315,15 @@ static enum br_status rocksdb_store_scan(struct br_store *base, struct br_slice 
     iterator->base.store = base;
     iterator->read_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(iterator->read_options, 0);
+    if (br_slice_compare(first, after_chain) < 0)
+        first = after_chain;
     if (last.len != 0) {
         br_buffer_append_slice(&iterator->last, last);
         rocksdb_readoptions_set_iterate_upper_bound(iterator->read_options, (const char *)iterator->last.ptr,
                                                     iterator->last.len);
     }
     iterator->native = rocksdb_create_iterator_cf(store->db, iterator->read_options, store->family);
-    rocksdb_iter_seek(iterator->native, first.len == 0 ? "" : (const char *)first.ptr, first.len);
+    rocksdb_iter_seek(iterator->native, (const char *)first.ptr, first.len);
     *ret_iterator = &iterator->base;
     return BR_OK;
 }
@@ -292,7 +345,7 @@ static enum br_status rocksdb_store_iterator_status(const struct br_store_iterat
     const struct rocksdb_iterator *iterator = (const struct rocksdb_iterator *)base;
     char *native = NULL;
     rocksdb_iter_get_error(iterator->native, &native);
-    return check_native((const struct rocksdb_store *)base->store, "scanning", native, error);
+    return check_native((struct rocksdb_store *)base->store, "scanning", native, error);
 }
 
 static void rocksdb_store_iterator_destroy(struct br_store_iterator *base) {
@@ -306,6 +359,8 @@ static void rocksdb_store_iterator_destroy(struct br_store_iterator *base) {
 static enum br_status rocksdb_store_last_key(struct br_store *base, struct br_slice first, struct br_slice last,
                                              struct br_buffer *key, bool *ret_found, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
+    if (br_slice_compare(first, after_chain) < 0)
+        first = after_chain;
     rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read_options, store->family);
     rocksdb_iter_seek_for_prev(iterator, (const char *)last.ptr, last.len);
     struct br_slice found = {0};
@@ -365,11 +420,37 @@ static size_t rocksdb_store_batch_size(const struct br_store_batch *base) {
     return size;
 }
 
+// What comes before each flush: nothing is written behind damage, or behind a proof that couldn't be.
+static enum br_status begin_flush(struct rocksdb_store *store, struct chain_link *ret_link, struct br_error *error) {
+    struct chain_link last = {.last = store->mark.flush, .to = store->mark.link};
+    *ret_link = chain_next(&last, store->opening);
+    if (store->damage != NULL) {
+        *error = *store->damage;
+        return BR_FATAL;
+    }
+    return store->prover == NULL ? BR_OK : prover_check(store->prover, error);
+}
+
+static void end_flush(struct rocksdb_store *store, const struct chain_link *link) {
+    store->mark.flush = link->last;
+    store->mark.link = link->to;
+    store->mark.sequence = rocksdb_get_latest_sequence_number(store->db);
+    if (store->prover != NULL)
+        prover_wants(store->prover, &store->mark);
+}
+
 static enum br_status rocksdb_store_write(struct br_store *base, struct br_store_batch *batch, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
+    struct chain_link link;
+    uint8_t bytes[CHAIN_LINK_BYTES];
     char *native = NULL;
+    BR_TRY(begin_flush(store, &link, error));
+    chain_encode(&link, bytes);
+    rocksdb_writebatch_merge(native_of(batch), CHAIN_KEY, CHAIN_KEY_LEN, (const char *)bytes, sizeof bytes);
     rocksdb_write(store->db, store->write_options, native_of(batch), &native);
-    return check_native(store, "writing", native, error);
+    BR_TRY(check_native(store, "writing", native, error));
+    end_flush(store, &link);
+    return BR_OK;
 }
 
 // --- runs (R3) ---
@@ -419,6 +500,15 @@ static void rocksdb_store_run_destroy(struct br_store_run *base) {
     free(run);
 }
 
+// Its key comes before all others.
+static enum br_status put_link(struct rocksdb_run *run, struct br_error *error) {
+    uint8_t bytes[CHAIN_LINK_BYTES];
+    char *native = NULL;
+    chain_encode(&run->link, bytes);
+    rocksdb_sstfilewriter_merge(run->writer, CHAIN_KEY, CHAIN_KEY_LEN, (const char *)bytes, sizeof bytes, &native);
+    return check_native((struct rocksdb_store *)run->base.store, "flushing", native, error);
+}
+
 static enum br_status rocksdb_store_run_begin(struct br_store *base, size_t expected_bytes,
                                               struct br_store_run **ret_run, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
@@ -427,7 +517,11 @@ static enum br_status rocksdb_store_run_begin(struct br_store *base, size_t expe
     struct rocksdb_run *run = br_calloc(1, sizeof *run);
     run->base.store = base;
     run->writer = rocksdb_sstfilewriter_create(store->env_options, store->options);
-    enum br_status status = open_run_file(run, error);
+    enum br_status status = begin_flush(store, &run->link, error);
+    if (status == BR_OK)
+        status = open_run_file(run, error);
+    if (status == BR_OK)
+        status = put_link(run, error);
     if (status == BR_OK)
         *ret_run = &run->base;
     else
@@ -474,6 +568,7 @@ static enum br_status rocksdb_store_run_delete(struct br_store_run *base, struct
 static enum br_status rocksdb_store_run_commit(struct br_store_run *base, struct br_error *error) {
     struct rocksdb_run *run = (struct rocksdb_run *)base;
     struct rocksdb_store *store = (struct rocksdb_store *)base->store;
+    BR_CHECK(run->link.last == store->mark.flush + 1);
     BR_TRY(finish_run_file(run, error));
     char *native = NULL;
     rocksdb_flush_cf(store->db, store->flush_options, store->family, &native);
@@ -482,7 +577,9 @@ static enum br_status rocksdb_store_run_commit(struct br_store_run *base, struct
                                     store->ingest_options, &native);
     // Building the file and the compactions before it left free memory scattered in malloc's arenas: give it back.
     malloc_trim(0);
-    return check_native(store, "taking in a flushed file", native, error);
+    BR_TRY(check_native(store, "taking in a flushed file", native, error));
+    end_flush(store, &run->link);
+    return BR_OK;
 }
 
 // --- the rest ---
@@ -494,7 +591,27 @@ static enum br_status rocksdb_store_checkpoint(struct br_store *base, const char
     BR_TRY(check_native(store, "making a checkpoint", native, error));
     rocksdb_checkpoint_create(checkpoint, path, 0, &native);
     rocksdb_checkpoint_object_destroy(checkpoint);
-    return check_native(store, "making a checkpoint", native, error);
+    BR_TRY(check_native(store, "making a checkpoint", native, error));
+    struct proof proof = {.mark = store->mark};
+    enum br_status status = proof_name_files(path, &proof, error);
+    if (status == BR_OK)
+        status = proof_write(path, &proof, error);
+    proof_free(&proof);
+    return status;
+}
+
+static enum br_status rocksdb_store_check(struct br_store *base, struct br_error *error) {
+    const struct rocksdb_store *store = (const struct rocksdb_store *)base;
+    if (store->damage == NULL)
+        return BR_OK;
+    *error = *store->damage;
+    return BR_FATAL;
+}
+
+static void rocksdb_store_note(struct br_store *base, uint64_t epoch, uint64_t digest) {
+    struct rocksdb_store *store = (struct rocksdb_store *)base;
+    store->mark.epoch = epoch;
+    store->mark.digest = digest;
 }
 
 static uint64_t property(const struct rocksdb_store *store, const char *name) {
@@ -512,6 +629,10 @@ static void rocksdb_store_usage(struct br_store *base, uint64_t *ret_memory, uin
 
 void store_rocksdb_set_run_bytes_min(struct br_store *store, size_t bytes) {
     ((struct rocksdb_store *)store)->run_bytes_min = bytes;
+}
+
+void store_rocksdb_settle(struct br_store *store) {
+    prover_settle(((struct rocksdb_store *)store)->prover);
 }
 
 static const struct store_ops ops = {
@@ -537,6 +658,8 @@ static const struct store_ops ops = {
     .iterator_destroy = rocksdb_store_iterator_destroy,
     .last_key = rocksdb_store_last_key,
     .checkpoint = rocksdb_store_checkpoint,
+    .check = rocksdb_store_check,
+    .note = rocksdb_store_note,
     .usage = rocksdb_store_usage,
 };
 
@@ -547,10 +670,11 @@ static struct rocksdb_store *create_closed(const char *path, size_t cache_bytes)
     memtable_bytes = memtable_bytes < MEMTABLE_BYTES_MIN ? MEMTABLE_BYTES_MIN : memtable_bytes;
     memtable_bytes = memtable_bytes > MEMTABLE_BYTES_MAX ? MEMTABLE_BYTES_MAX : memtable_bytes;
     store->base.ops = &ops;
+    store->lock = -1;
     store->path = br_strdup(path);
     store->run_bytes_min = memtable_bytes / 2 < RUN_BYTES_MIN ? memtable_bytes / 2 : RUN_BYTES_MIN;
     store->cache = create_cache(cache_bytes - 2 * memtable_bytes);
-    store->options = create_options(memtable_bytes, store->cache);
+    store->options = store_rocksdb_options(memtable_bytes, store->cache);
     store->read_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(store->read_options, 0);
     store->write_options = rocksdb_writeoptions_create();
@@ -563,15 +687,103 @@ static struct rocksdb_store *create_closed(const char *path, size_t cache_bytes)
     return store;
 }
 
+// --- opening
+
+static enum br_status read_chain(rocksdb_t *db, rocksdb_column_family_handle_t *family, const char *path,
+                                 struct chain_link *ret_link, struct br_error *error) {
+    char *native = NULL;
+    size_t len = 0;
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    BR_AUTO_FREE char *bytes = rocksdb_get_cf(db, options, family, CHAIN_KEY, CHAIN_KEY_LEN, &len, &native);
+    rocksdb_readoptions_destroy(options);
+    *ret_link = (struct chain_link){0};
+    if (native != NULL)
+        return store_rocksdb_error(path, "reading", native, error);
+    if (bytes != NULL && !chain_decode((struct br_slice){(const uint8_t *)bytes, len}, ret_link))
+        ret_link->hole = 1;
+    return BR_OK;
+}
+
+enum br_status store_rocksdb_check_open(rocksdb_t *db, rocksdb_column_family_handle_t *family, const char *path,
+                                        const struct proof *proof, struct proof_mark *ret_mark,
+                                        struct br_error *error) {
+    struct chain_link chain;
+    BR_TRY(read_chain(db, family, path, &chain, error));
+    *ret_mark = (struct proof_mark){
+        .flush = chain.last, .link = chain.to, .sequence = rocksdb_get_latest_sequence_number(db)};
+    struct br_buffer BR_CLEANUP(br_buffer_free) what = {0};
+    if (chain.hole != 0)
+        br_buffer_printf(&what, "its flush %" PRIu64 " is missing, though later ones are there", chain.hole);
+    else if (chain.first > 1 || chain.from != 0)
+        br_buffer_printf(&what, "its flushes before %" PRIu64 " are missing", chain.first);
+    else if (proof == NULL && chain.last != 0)
+        br_buffer_printf(&what, "its file %s is missing", PROOF_NAME);
+    else if (proof != NULL && chain.last < proof->mark.flush)
+        br_buffer_printf(&what, "its last flush is %" PRIu64 ", but %s names flush %" PRIu64, chain.last, PROOF_NAME,
+                         proof->mark.flush);
+    else if (proof != NULL && chain.last == proof->mark.flush && chain.to != proof->mark.link)
+        br_buffer_printf(&what, "its flush %" PRIu64 " isn't the one that %s names", chain.last, PROOF_NAME);
+    else if (proof != NULL && ret_mark->sequence < proof->mark.sequence)
+        br_buffer_printf(&what, "its sequence number is %" PRIu64 ", but %s names %" PRIu64, ret_mark->sequence,
+                         PROOF_NAME, proof->mark.sequence);
+    if (proof != NULL && chain.last == proof->mark.flush) {
+        ret_mark->epoch = proof->mark.epoch;
+        ret_mark->digest = proof->mark.digest;
+    }
+    if (what.len == 0)
+        return BR_OK;
+    return br_error_set_native(error, BR_FATAL, BR_STORE_DAMAGED, "the state in %s is damaged: %.*s", path,
+                               (int)what.len, (const char *)what.ptr);
+}
+
+static enum br_status open_database(struct rocksdb_store *store, struct br_error *error) {
+    const char *name = "default";
+    const rocksdb_options_t *options = store->options;
+    rocksdb_column_family_handle_t *family = NULL;
+    char *native = NULL;
+    rocksdb_t *db = rocksdb_open_column_families(options, store->path, 1, &name, &options, &family, &native);
+    BR_TRY(check_native(store, "opening", native, error));
+    store->db = db;
+    store->family = family;
+    return BR_OK;
+}
+
+// P4, P5, P7.
+static enum br_status open_proven(struct rocksdb_store *store, const struct proof *proof, struct br_error *error) {
+    BR_TRY(proof_check_files(store->path, proof, error));
+    BR_TRY(open_database(store, error));
+    BR_TRY(store_rocksdb_check_open(store->db, store->family, store->path, proof, &store->mark, error));
+    BR_CHECK(getrandom(&store->opening, sizeof store->opening, 0) == sizeof store->opening);
+    return prover_start(store->db, store->path, &store->mark, &store->prover, error);
+}
+
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
+                                     struct br_error *error) {
+    struct proof proof = {0};
+    bool found;
+    BR_TRY(store_make_folder(path, error));
+    struct rocksdb_store *store = create_closed(path, cache_bytes);
+    enum br_status status = store_lock(path, &store->lock, error);
+    if (status == BR_OK)
+        status = proof_read(path, &proof, &found, error);
+    if (status == BR_OK)
+        status = open_proven(store, found ? &proof : NULL, error);
+    if (status == BR_OK)
+        status = clear_runs(store, error);
+    proof_free(&proof);
+    if (status != BR_OK) {
+        rocksdb_store_destroy(&store->base);
+        return status;
+    }
+    *ret_store = &store->base;
+    return BR_OK;
+}
+
+enum br_status br_store_open_scratch(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) {
     BR_TRY(store_make_folder(path, error));
     struct rocksdb_store *store = create_closed(path, cache_bytes);
-    const char *name = "default";
-    const rocksdb_options_t *options = store->options;
-    char *native = NULL;
-    store->db = rocksdb_open_column_families(options, path, 1, &name, &options, &store->family, &native);
-    enum br_status status = check_native(store, "opening", native, error);
+    enum br_status status = open_database(store, error);
     if (status == BR_OK)
         status = clear_runs(store, error);
     if (status != BR_OK) {
