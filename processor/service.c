@@ -318,6 +318,5 @@ enum br_status task_serve(struct br_task *task, struct br_error *error) {
         (void)status;
         br_buffer_free(&answer.part);
     }
-    (void)error;
-    return BR_OK;
+    return br_store_check(br_state_store(task->state), error); // damage that only an asker was told of
 }

@@ -399,6 +399,7 @@ enum br_status task_flush(struct br_task *task, struct br_error *error) {
     task_record(task, &task->flush_record);
     br_state_meta_put(task->state, "commit", br_buffer_slice(&task->flush_record));
     br_state_meta_put(task->state, "fence", (struct br_slice){fence, sizeof fence});
+    br_store_note(br_state_store(task->state), task->epoch, task->digest);
     BR_TRY(br_state_flush(task->state, task->epoch, error));
     task->dirty_since_flush = false;
     task->flushed_at = task->options.clock->mono(task->options.clock);

@@ -4,6 +4,7 @@
 #include "processor/commit_reader.h"
 #include "processor/task_internal.h"
 
+#include "base/logging.h"
 #include "processor/subject.h"
 
 #include <inttypes.h>
@@ -74,12 +75,23 @@ enum br_status task_make_graph(struct br_task *task, struct br_error *error) {
     return BR_OK;
 }
 
+static enum br_status open_state(struct br_task *task, bool set_aside, struct br_error *error) {
+    struct br_store *store;
+    BR_TRY(task->options.open_store(task->options.store_context, set_aside, &store, error));
+    return br_state_create(store, task->options.state_budget_bytes, &task->state, error);
+}
+
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) {
     br_graph_destroy(&task->graph);
     br_state_destroy(&task->state);
-    struct br_store *store;
-    BR_TRY(task->options.open_store(task->options.store_context, set_aside, &store, error));
-    BR_TRY(br_state_create(store, task->options.state_budget_bytes, &task->state, error));
+    enum br_status status = open_state(task, set_aside, error);
+    if (status != BR_OK && error->native == BR_STORE_DAMAGED && !set_aside) { // X19
+        br_log_line(BR_LEVEL_ERROR, "local state is damaged: it is set aside and rebuilt from the log",
+                    BR_STR("pipeline", task->pipeline->name), BR_STR("lineage", task->options.lineage),
+                    BR_STR("why", error->message));
+        status = open_state(task, true, error);
+    }
+    BR_TRY(status);
     return task_make_graph(task, error);
 }
 

@@ -15,6 +15,7 @@
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
 #define HOLD_US INT64_C(300000)
+#define REBUILDS_MAX 1 // of state that was found damaged while a wish was fulfilled
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -611,30 +612,45 @@ static void release_run(void *owned) {
     free_run(owned);
 }
 
-// One wish. *ret_more: the job goes on by itself with another one, and the lease is kept for it.
-static enum br_status run_wish(const struct br_runner_options *options, const char *id, bool *ret_more,
-                               struct br_error *error) {
+// Damage that shows while state is used ends what is under way. Its folder says so: when it is opened again it is set
+// aside, and rebuilt from the log.
+static bool may_begin_anew(const struct run *run, enum br_status status, unsigned *rebuilds,
+                           const struct br_error *error) {
+    if (status != BR_FATAL || error->native != BR_STORE_DAMAGED || !run->held || (*rebuilds)++ >= REBUILDS_MAX)
+        return false;
+    br_log_line(BR_LEVEL_WARN, "a replay begins anew: its local state is damaged", BR_STR("replay", run->id),
+                BR_STR("why", error->message));
+    return true;
+}
+
+// One wish. *ret_more: the job goes on by itself with another one, or with this one again, and the lease is kept for
+// it.
+static enum br_status run_wish(const struct br_runner_options *options, const char *id, unsigned *rebuilds,
+                               bool *ret_more, struct br_error *error) {
     struct run *run = br_calloc(1, sizeof *run);
     run->options = options;
     run->own_arena = br_arena_create();
     run->id = run->lineage = br_arena_strdup(run->own_arena, id);
     run->held = true;
     run->former = (struct br_former_options){options, run_tick_comparing, run};
-    bool taken = false;
+    bool taken = false, again = false;
     enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
     if (status == BR_OK)
         status = run_connect(run, error);
     if (status == BR_OK) {
         run->base_lineage = br_arena_strdup(run->own_arena, run->job.record->base_lineage);
         status = fulfil(run, &taken, error);
+        again = may_begin_anew(run, status, rebuilds, error);
+        if (again)
+            status = BR_OK;
         if ((status == BR_FATAL || status == BR_DATA) && run->held) {
             struct br_error why = *error;
             status = note_failure(run, &why, error);
         }
     }
     struct br_error ignored;
-    *ret_more = status == BR_OK && run->held && !run_stopped(run) && run->job.record->reconcile &&
-                br_job_has_work(run->job.record);
+    *ret_more = status == BR_OK && run->held && !run_stopped(run) &&
+                (again || (run->job.record->reconcile && br_job_has_work(run->job.record)));
     if (run->held && !*ret_more && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a lease runs out by itself", BR_STR("replay", run->id),
                     BR_STR("why", ignored.message));
@@ -645,9 +661,10 @@ static enum br_status run_wish(const struct br_runner_options *options, const ch
 
 enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
     bool more = true;
+    unsigned rebuilds = 0;
     enum br_status status = BR_OK;
     while (status == BR_OK && more)
-        status = run_wish(options, id, &more, error);
+        status = run_wish(options, id, &rebuilds, &more, error);
     return status;
 }
 
