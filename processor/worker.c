@@ -250,16 +250,16 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
     return keep_lateness(worker, plan_hash, error);
 }
 
-// Damage that shows while the task runs ends it. The folder says so (P8 of state/proof.h): opened again it is set aside,
-// and the state is rebuilt. Where that is damaged again something else is wrong.
+// Damage that shows while the task runs ends it. The folder says so (P8 of state/proof.h): opened again it is set
+// aside, and the state is rebuilt. Where that is damaged again something else is wrong.
 static bool may_rebuild(struct worker *worker, struct br_error *error) {
     if (error->native != BR_STORE_DAMAGED)
         return false;
     if (worker->rebuilds++ < REBUILDS_MAX)
         return true;
-    br_error_context(error,
-                     "the state was rebuilt since this start, and is damaged again: this machine's disk or memory "
-                     "doesn't keep what is written. Start the worker with --data on another disk, or on another machine");
+    br_error_context(
+        error, "the state was rebuilt since this start, and is damaged again: this machine's disk or memory "
+               "doesn't keep what is written. Start the worker with --data on another disk, or on another machine");
     return false;
 }
 

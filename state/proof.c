@@ -254,8 +254,7 @@ static enum br_status check_unmarked(const char *folder, struct br_error *error)
     if (!read_whole(folder, DAMAGED_NAME, DAMAGED_BYTES_MAX, &why))
         return errno == ENOENT ? BR_OK : cannot(folder, "read", DAMAGED_NAME, error);
     int len = (int)(why.len < DAMAGED_BYTES_MAX ? why.len : DAMAGED_BYTES_MAX);
-    return br_error_set_native(error, BR_FATAL, BR_STORE_DAMAGED, "%.*s", len,
-                               len == 0 ? "" : (const char *)why.ptr);
+    return br_error_set_native(error, BR_FATAL, BR_STORE_DAMAGED, "%.*s", len, len == 0 ? "" : (const char *)why.ptr);
 }
 
 enum br_status proof_read(const char *folder, struct proof *ret_proof, bool *ret_found, struct br_error *error) {
@@ -335,8 +334,7 @@ static enum br_status check_manifest_bytes(const char *folder, const struct proo
     if (!done && reason != 0)
         return cannot(folder, "read", proven->name, error);
     if (!done)
-        return damaged(folder, error, "%s has less than the %" PRIu64 " bytes that it had", proven->name,
-                       proven->size);
+        return damaged(folder, error, "%s has less than the %" PRIu64 " bytes that it had", proven->name, proven->size);
     if (checksum != proven->checksum)
         return damaged(folder, error, "%s doesn't begin with the %" PRIu64 " bytes that it had", proven->name,
                        proven->size);
@@ -372,8 +370,7 @@ static enum br_status check_file(const char *folder, const struct proof_file *pr
                           : cannot(folder, "read", proven->name, error);
     }
     if (size != proven->size)
-        return damaged(folder, error, "%s has %" PRIu64 " bytes instead of %" PRIu64, proven->name, size,
-                       proven->size);
+        return damaged(folder, error, "%s has %" PRIu64 " bytes instead of %" PRIu64, proven->name, size, proven->size);
     if (checksum != proven->checksum)
         return damaged(folder, error, "%s isn't the file that was written: its last bytes differ", proven->name);
     return BR_OK;
@@ -417,8 +414,8 @@ static enum br_status name_manifest(const char *folder, struct proof_file *manif
         return cannot(folder, "read", "CURRENT", error);
     int file = open_file(folder, manifest->name, O_RDONLY);
     struct stat about;
-    bool done = file >= 0 && fstat(file, &about) == 0 &&
-                sum_range(file, 0, (uint64_t)about.st_size, &manifest->checksum);
+    bool done =
+        file >= 0 && fstat(file, &about) == 0 && sum_range(file, 0, (uint64_t)about.st_size, &manifest->checksum);
     int reason = errno;
     if (file >= 0)
         close(file);

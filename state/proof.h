@@ -38,8 +38,9 @@
 //   PROOF                                            its own checksum, P7
 //   LOG, OPTIONS, IDENTITY, LOCK                     nothing depends on them
 //
-// What is damaged is never repaired: it is set aside, and rebuilt from the log. A folder that can't be read (permission,
-// too many open files, the disk's own errors) or written (full) isn't damaged: these are errors of their own.
+// What is damaged is never repaired: it is set aside, and rebuilt from the log. A folder that can't be read
+// (permission, too many open files, the disk's own errors) or written (full) isn't damaged: these are errors of their
+// own.
 #ifndef BR_STATE_PROOF_H
 #define BR_STATE_PROOF_H
 

@@ -16,19 +16,31 @@ struct br_store_batch;
 struct br_store_iterator;
 
 // error->native of a BR_FATAL: another process or task has the folder open; or what is in it isn't what was written, as
-// far as that shows now. A damaged store can't be used any more: set its folder aside, the log has it all. Any call on a
-// store may find damage; br_store_check tells it again.
+// far as that shows now. A damaged store can't be used any more: set its folder aside, the log has it all. Any call on
+// a store may find damage; br_store_check tells it again.
 #define BR_STORE_IN_USE (-1)
 #define BR_STORE_DAMAGED (-2)
 
-// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when it is in use or
-// damaged (see above), when it can't be read or written, or when the disk is full: each in words of its own. cache_bytes
-// bounds RocksDB's block cache and memtables together.
+// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when it is in use
+// or damaged (see above), when it can't be read or written, or when the disk is full: each in words of its own.
+// cache_bytes bounds RocksDB's block cache and memtables together.
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;
 // The same for what is removed after use: nothing proves it when it is opened again.
 enum br_status br_store_open_scratch(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;
+// Opens a folder to read all of it, also while a worker uses it: changes nothing, takes no lock; writes fail.
+// BR_STORE_DAMAGED as above.
+struct br_store_reading {
+    bool has_proof;               // false: the folder is one of a version before PROOF
+    uint64_t flush, proven_flush; // the last one that is there, the one that PROOF names
+    uint64_t files, bytes;        // br_store_read_all: SSTs
+};
+enum br_status br_store_open_to_read(const char *path, struct br_store **ret_store,
+                                     struct br_store_reading *ret_reading, struct br_error *error) BR_MUST_CHECK;
+// Reads every file of such a store to the end; its checksums are compared. BR_RETRY: *stop was set (NULL: never is).
+enum br_status br_store_read_all(struct br_store *store, const volatile bool *stop, struct br_store_reading *reading,
+                                 struct br_error *error) BR_MUST_CHECK;
 struct br_store *br_store_create_memory(void);
 // Another handle on a memory store: it lives until every handle is destroyed. What a crashed task has written is found
 // again through it.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store in RocksDB, through its C API, with functions that 7.8 and 9.x both have.
+// The store in RocksDB, through its C API, with functions that 7.8 and 9.x both have. How it is opened:
+// store_rocksdb_open.c.
 //
 // R1. One column family only, so that the WAL and the memtables keep one order: what is recovered is a prefix of the
 //     batches.
-// R2. The WAL is on and unsynced: a killed process loses nothing, and writing it costs 0.2 of about 1.2 us per key
+// R2. The WAL is on, and no write waits for its sync (the prover does that beside): a killed process loses nothing, and
+// writing it costs 0.2 of about 1.2 us per key
 //     (measured with 35-byte entries); without it a killed worker would re-read the log from the last memtable flush.
 // R3. A large run becomes an SST file of its own that is ingested whole (one manifest edit). All memtables are flushed
 //     before, or a crash of the machine could lose an earlier batch (unsynced WAL) but keep the run (synced file). A
@@ -17,8 +19,9 @@
 //     against 7.3 us) only when the cache is less than half of what they need, because sorted reads use a file's
 //     filter for many keys at once.
 // R5. A folder is opened after it has passed the proof (proof.h), and held by a lock of ours (store_lock), which unlike
-//     RocksDB's tells that it is in use before anything is looked at. Each write and each run holds a link of the chain;
-//     the prover is told of it after it is in. A scratch store, which is removed when it is closed, has none of this.
+//     RocksDB's tells that it is in use before anything is looked at. Each write and each run holds a link of the
+//     chain; the prover is told of it after it is in. A scratch store, which is removed when it is closed, has none of
+//     this.
 //
 // Keys are looked up in sorted order in groups of READ_GROUP and the values copied out, so that RocksDB's blocks are
 // freed while they are still in the CPU's cache.
@@ -29,49 +32,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-#define CACHE_BYTES_MIN (4 * MIB)
-#define MEMTABLE_BYTES_MIN (1 * MIB)
-#define MEMTABLE_BYTES_MAX (16 * MIB)
-#define RUN_BYTES_MIN (4 * MIB)       // smaller runs are batches
-#define RUN_FILE_BYTES_MAX (64 * MIB) // a file of a run; its filter keeps 8 bytes per key in memory until it is written
-#define FILE_BYTES (32 * MIB)
-#define LEVEL_BASE_BYTES (256 * MIB)
-#define BLOCK_BYTES 4096
-#define FILTER_BITS_PER_KEY 10.0
+#define RUN_FILE_BYTES_MAX ((size_t)64 << 20) // its filter keeps 8 bytes per key in memory until it is written
 #define READ_GROUP 128
-#define CHECKSUM_XXH3 4
 #define READ_AHEAD_STEP (128 << 10)
-
-struct rocksdb_store {
-    struct br_store base;
-    char *path;
-    rocksdb_t *db;
-    rocksdb_options_t *options;
-    rocksdb_cache_t *cache;
-    rocksdb_column_family_handle_t *family;
-    rocksdb_readoptions_t *read_options;
-    rocksdb_writeoptions_t *write_options;
-    rocksdb_flushoptions_t *flush_options;
-    rocksdb_envoptions_t *env_options;
-    rocksdb_ingestexternalfileoptions_t *ingest_options;
-    struct br_buffer values; // of the last get_many
-    size_t run_bytes_min;
-    uint64_t runs; // numbers the files of runs
-    int lock;      // -1: none
-    struct prover *prover; // NULL: a scratch store
-    struct proof_mark mark; // what is in the store
-    uint64_t opening;       // chain_next
-    struct br_error *damage; // what was found; NULL: nothing
-};
 
 struct rocksdb_batch {
     struct br_store_batch base;
@@ -97,46 +66,6 @@ struct rocksdb_run {
 
 // --- errors ---
 
-// What RocksDB's messages begin with or hold, the first that fits; the words go on with the message.
-static const struct {
-    const char *holds;
-    int native;
-    const char *format; // of the folder, what we were at, RocksDB's words
-} kinds[] = {
-    {"Permission denied", 0,
-     "the state in %s can't be used (found while %s): give the folder and its files to the user that the worker runs as "
-     "(%s)"},
-    {"Read-only file system", 0, "the state in %s can't be written (found while %s): its file system is read-only (%s)"},
-    {"Too many open files", 0,
-     "the state in %s can't be used (found while %s): the process has too many open files, raise its limit (ulimit -n) "
-     "(%s)"},
-    {"/LOCK", BR_STORE_IN_USE,
-     "data directory in use: %s is open in another process or task (found while %s); stop it or give this one another "
-     "folder (%s)"},
-    {"No space left", 0,
-     "disk full: no space left for the state in %s while %s; free some space and start again, nothing is lost (%s)"},
-    {"NoSpace", 0,
-     "disk full: no space left for the state in %s while %s; free some space and start again, nothing is lost (%s)"},
-    {"Corruption", BR_STORE_DAMAGED, "the state in %s is damaged (found while %s): %s"},
-    {"No such file", BR_STORE_DAMAGED, "the state in %s is damaged (found while %s): %s"},
-    {"", 0, "the state in %s failed while %s: %s"},
-};
-
-enum br_status store_rocksdb_error(const char *path, const char *doing, char *take_native, struct br_error *error) {
-    char text[BR_ERROR_MESSAGE_SIZE / 2];
-    snprintf(text, sizeof text, "%s", take_native);
-    free(take_native);
-    size_t kind = 0;
-    while (strstr(text, kinds[kind].holds) == NULL)
-        kind++;
-    char message[BR_ERROR_MESSAGE_SIZE];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(message, sizeof message, kinds[kind].format, path, doing, text);
-#pragma GCC diagnostic pop
-    return br_error_set_native(error, BR_FATAL, kinds[kind].native, "%s", message);
-}
-
 // P8: the first damage that an open store shows is kept, and noted in the folder.
 static enum br_status note_damage(struct rocksdb_store *store, const struct br_error *error) {
     if (error->native != BR_STORE_DAMAGED || store->damage != NULL)
@@ -158,77 +87,6 @@ static enum br_status check_native(struct rocksdb_store *store, const char *doin
     return store->db == NULL ? status : note_damage(store, error);
 }
 
-// --- opening and closing ---
-
-static rocksdb_cache_t *create_cache(size_t bytes) {
-    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
-    rocksdb_lru_cache_options_set_capacity(options, bytes);
-    rocksdb_lru_cache_options_set_num_shard_bits(options, 0); // filters are large: shards would bound them by less
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(options);
-    rocksdb_lru_cache_options_destroy(options);
-    return cache;
-}
-
-static void set_table_options(rocksdb_options_t *options, rocksdb_cache_t *cache) {
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
-    rocksdb_block_based_options_set_format_version(table, 5);
-    rocksdb_block_based_options_set_checksum(table, CHECKSUM_XXH3);
-    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS_PER_KEY));
-    rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-    rocksdb_block_based_options_set_block_cache(table, cache);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
-    rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_block_based_options_destroy(table);
-}
-
-rocksdb_options_t *store_rocksdb_options(size_t memtable_bytes, rocksdb_cache_t *cache) {
-    rocksdb_options_t *options = rocksdb_options_create();
-    set_table_options(options, cache);
-    rocksdb_options_set_merge_operator(options, chain_merge_operator());
-    rocksdb_options_set_create_if_missing(options, 1);
-    rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_write_buffer_size(options, memtable_bytes);
-    rocksdb_options_set_max_write_buffer_number(options, 2);
-    // Most lookups are of keys that the memtable lacks: its filter is cheaper than its skip list.
-    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
-    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.05);
-    rocksdb_options_set_allow_concurrent_memtable_write(options, 0); // one writer
-    rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
-    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BASE_BYTES);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 0);
-    rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_bytes_per_sync(options, MIB); // spreads the write-back of compactions
-    rocksdb_options_set_max_total_wal_size(options, 4 * memtable_bytes);
-    rocksdb_options_set_info_log_level(options, 2); // warnings
-    rocksdb_options_set_max_log_file_size(options, MIB);
-    rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    return options;
-}
-
-static void rocksdb_store_destroy(struct br_store *base) {
-    struct rocksdb_store *store = (struct rocksdb_store *)base;
-    prover_stop(&store->prover);
-    if (store->family != NULL)
-        rocksdb_column_family_handle_destroy(store->family);
-    if (store->db != NULL)
-        rocksdb_close(store->db);
-    rocksdb_ingestexternalfileoptions_destroy(store->ingest_options);
-    rocksdb_envoptions_destroy(store->env_options);
-    rocksdb_flushoptions_destroy(store->flush_options);
-    rocksdb_writeoptions_destroy(store->write_options);
-    rocksdb_readoptions_destroy(store->read_options);
-    rocksdb_options_destroy(store->options);
-    rocksdb_cache_destroy(store->cache);
-    store_unlock(&store->lock);
-    br_buffer_free(&store->values);
-    free(store->damage);
-    free(store->path);
-    free(store);
-}
-
 static char *run_file_path(const struct rocksdb_store *store, const char *name) {
     struct br_buffer path = {0};
     br_buffer_printf(&path, "%s/runs/%s", store->path, name);
@@ -237,7 +95,7 @@ static char *run_file_path(const struct rocksdb_store *store, const char *name) 
 }
 
 // Makes the folder for the files of runs and removes what a crash left there. Called with the database's lock held.
-static enum br_status clear_runs(const struct rocksdb_store *store, struct br_error *error) {
+enum br_status store_rocksdb_clear_runs(const struct rocksdb_store *store, struct br_error *error) {
     BR_AUTO_FREE char *path = run_file_path(store, "");
     BR_TRY(store_make_folder(path, error));
     DIR *folder = opendir(path);
@@ -635,8 +493,8 @@ void store_rocksdb_settle(struct br_store *store) {
     prover_settle(((struct rocksdb_store *)store)->prover);
 }
 
-static const struct store_ops ops = {
-    .destroy = rocksdb_store_destroy,
+const struct store_ops store_rocksdb_ops = {
+    .destroy = store_rocksdb_destroy,
     .get_many = rocksdb_store_get_many,
     .batch_create = rocksdb_store_batch_create,
     .batch_destroy = rocksdb_store_batch_destroy,
@@ -662,134 +520,3 @@ static const struct store_ops ops = {
     .note = rocksdb_store_note,
     .usage = rocksdb_store_usage,
 };
-
-static struct rocksdb_store *create_closed(const char *path, size_t cache_bytes) {
-    struct rocksdb_store *store = br_calloc(1, sizeof *store);
-    cache_bytes = cache_bytes < CACHE_BYTES_MIN ? CACHE_BYTES_MIN : cache_bytes;
-    size_t memtable_bytes = cache_bytes / 8;
-    memtable_bytes = memtable_bytes < MEMTABLE_BYTES_MIN ? MEMTABLE_BYTES_MIN : memtable_bytes;
-    memtable_bytes = memtable_bytes > MEMTABLE_BYTES_MAX ? MEMTABLE_BYTES_MAX : memtable_bytes;
-    store->base.ops = &ops;
-    store->lock = -1;
-    store->path = br_strdup(path);
-    store->run_bytes_min = memtable_bytes / 2 < RUN_BYTES_MIN ? memtable_bytes / 2 : RUN_BYTES_MIN;
-    store->cache = create_cache(cache_bytes - 2 * memtable_bytes);
-    store->options = store_rocksdb_options(memtable_bytes, store->cache);
-    store->read_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(store->read_options, 0);
-    store->write_options = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_memtable_insert_hint_per_batch(store->write_options, 1); // batches come sorted
-    store->flush_options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(store->flush_options, 1);
-    store->env_options = rocksdb_envoptions_create();
-    store->ingest_options = rocksdb_ingestexternalfileoptions_create();
-    rocksdb_ingestexternalfileoptions_set_move_files(store->ingest_options, 1);
-    return store;
-}
-
-// --- opening
-
-static enum br_status read_chain(rocksdb_t *db, rocksdb_column_family_handle_t *family, const char *path,
-                                 struct chain_link *ret_link, struct br_error *error) {
-    char *native = NULL;
-    size_t len = 0;
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    BR_AUTO_FREE char *bytes = rocksdb_get_cf(db, options, family, CHAIN_KEY, CHAIN_KEY_LEN, &len, &native);
-    rocksdb_readoptions_destroy(options);
-    *ret_link = (struct chain_link){0};
-    if (native != NULL)
-        return store_rocksdb_error(path, "reading", native, error);
-    if (bytes != NULL && !chain_decode((struct br_slice){(const uint8_t *)bytes, len}, ret_link))
-        ret_link->hole = 1;
-    return BR_OK;
-}
-
-enum br_status store_rocksdb_check_open(rocksdb_t *db, rocksdb_column_family_handle_t *family, const char *path,
-                                        const struct proof *proof, struct proof_mark *ret_mark,
-                                        struct br_error *error) {
-    struct chain_link chain;
-    BR_TRY(read_chain(db, family, path, &chain, error));
-    *ret_mark = (struct proof_mark){
-        .flush = chain.last, .link = chain.to, .sequence = rocksdb_get_latest_sequence_number(db)};
-    struct br_buffer BR_CLEANUP(br_buffer_free) what = {0};
-    if (chain.hole != 0)
-        br_buffer_printf(&what, "its flush %" PRIu64 " is missing, though later ones are there", chain.hole);
-    else if (chain.first > 1 || chain.from != 0)
-        br_buffer_printf(&what, "its flushes before %" PRIu64 " are missing", chain.first);
-    else if (proof == NULL && chain.last != 0)
-        br_buffer_printf(&what, "its file %s is missing", PROOF_NAME);
-    else if (proof != NULL && chain.last < proof->mark.flush)
-        br_buffer_printf(&what, "its last flush is %" PRIu64 ", but %s names flush %" PRIu64, chain.last, PROOF_NAME,
-                         proof->mark.flush);
-    else if (proof != NULL && chain.last == proof->mark.flush && chain.to != proof->mark.link)
-        br_buffer_printf(&what, "its flush %" PRIu64 " isn't the one that %s names", chain.last, PROOF_NAME);
-    else if (proof != NULL && ret_mark->sequence < proof->mark.sequence)
-        br_buffer_printf(&what, "its sequence number is %" PRIu64 ", but %s names %" PRIu64, ret_mark->sequence,
-                         PROOF_NAME, proof->mark.sequence);
-    if (proof != NULL && chain.last == proof->mark.flush) {
-        ret_mark->epoch = proof->mark.epoch;
-        ret_mark->digest = proof->mark.digest;
-    }
-    if (what.len == 0)
-        return BR_OK;
-    return br_error_set_native(error, BR_FATAL, BR_STORE_DAMAGED, "the state in %s is damaged: %.*s", path,
-                               (int)what.len, (const char *)what.ptr);
-}
-
-static enum br_status open_database(struct rocksdb_store *store, struct br_error *error) {
-    const char *name = "default";
-    const rocksdb_options_t *options = store->options;
-    rocksdb_column_family_handle_t *family = NULL;
-    char *native = NULL;
-    rocksdb_t *db = rocksdb_open_column_families(options, store->path, 1, &name, &options, &family, &native);
-    BR_TRY(check_native(store, "opening", native, error));
-    store->db = db;
-    store->family = family;
-    return BR_OK;
-}
-
-// P4, P5, P7.
-static enum br_status open_proven(struct rocksdb_store *store, const struct proof *proof, struct br_error *error) {
-    BR_TRY(proof_check_files(store->path, proof, error));
-    BR_TRY(open_database(store, error));
-    BR_TRY(store_rocksdb_check_open(store->db, store->family, store->path, proof, &store->mark, error));
-    BR_CHECK(getrandom(&store->opening, sizeof store->opening, 0) == sizeof store->opening);
-    return prover_start(store->db, store->path, &store->mark, &store->prover, error);
-}
-
-enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
-                                     struct br_error *error) {
-    struct proof proof = {0};
-    bool found;
-    BR_TRY(store_make_folder(path, error));
-    struct rocksdb_store *store = create_closed(path, cache_bytes);
-    enum br_status status = store_lock(path, &store->lock, error);
-    if (status == BR_OK)
-        status = proof_read(path, &proof, &found, error);
-    if (status == BR_OK)
-        status = open_proven(store, found ? &proof : NULL, error);
-    if (status == BR_OK)
-        status = clear_runs(store, error);
-    proof_free(&proof);
-    if (status != BR_OK) {
-        rocksdb_store_destroy(&store->base);
-        return status;
-    }
-    *ret_store = &store->base;
-    return BR_OK;
-}
-
-enum br_status br_store_open_scratch(const char *path, size_t cache_bytes, struct br_store **ret_store,
-                                     struct br_error *error) {
-    BR_TRY(store_make_folder(path, error));
-    struct rocksdb_store *store = create_closed(path, cache_bytes);
-    enum br_status status = open_database(store, error);
-    if (status == BR_OK)
-        status = clear_runs(store, error);
-    if (status != BR_OK) {
-        rocksdb_store_destroy(&store->base);
-        return status;
-    }
-    *ret_store = &store->base;
-    return BR_OK;
-}

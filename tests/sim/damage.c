@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders of state as they come out of backups, bad disks and hurried hands, against what was written (state/proof.h).
 //
-// A store is written to, flush after flush; what it must hold at each epoch is known. Copies of its folder are made file
-// by file between any two steps of that (a flush, its proof, a compaction, a close and an open), in every order; files
-// of several copies are mixed, also of copies that went on by themselves; each file is cut, flipped, emptied, removed.
-// A copy may then be found damaged, at opening or when it is read. If it isn't, every row must be that of the epoch that
-// it claims, also after it was written to again. And a process that is killed at any moment, ever again, leaves a folder
-// that is opened, with all that it had flushed.
+// A store is written to, flush after flush; what it must hold at each epoch is known. Copies of its folder are made
+// file by file between any two steps of that (a flush, its proof, a compaction, a close and an open), in every order;
+// files of several copies are mixed, also of copies that went on by themselves; each file is cut, flipped, emptied,
+// removed. A copy may then be found damaged, at opening or when it is read. If it isn't, every row must be that of the
+// epoch that it claims, also after it was written to again. And a process that is killed at any moment, ever again,
+// leaves a folder that is opened, with all that it had flushed.
 //
 // RocksDB's own threads take their time: a seed doesn't give the same history twice. A copy that went wrong is left for
 // inspection. BRAID_SIM_SEEDS says how much to do (default 300); `sim_damage SEED` one seed; `sim_damage kills N`.
@@ -172,8 +172,8 @@ static enum br_status put_ranges(struct br_store_run *run, const struct model *m
 static enum br_status put_rows(struct br_store_run *run, const struct model *model) {
     uint8_t epoch[8];
     br_be64_put(epoch, model->epoch);
-    BR_TRY(br_store_run_put(run, (struct br_slice){epoch_key, sizeof epoch_key},
-                            (struct br_slice){epoch, sizeof epoch}, &error));
+    BR_TRY(br_store_run_put(run, (struct br_slice){epoch_key, sizeof epoch_key}, (struct br_slice){epoch, sizeof epoch},
+                            &error));
     for (size_t slot = 0; slot < SLOTS; slot++) {
         struct row row;
         make_row(model, slot, &row);
