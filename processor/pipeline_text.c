@@ -24,6 +24,7 @@ static struct br_slice pack(const struct br_pipeline *pipeline, struct br_arena 
     text.path = br_arena_strdup(arena, pipeline->path);
     text.lateness_set = pipeline->lateness_set;
     text.lateness_us = pipeline->lateness_us;
+    text.binding_rules = pipeline->rules;
     text.n_descriptors = pipeline->descriptor_set_count;
     text.descriptors = br_arena_array(arena, ProtobufCBinaryData, text.n_descriptors + 1);
     for (size_t i = 0; i < text.n_descriptors; i++) {
@@ -82,6 +83,7 @@ static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeli
                                           .descriptor_sets = sets,
                                           .descriptor_set_count = text->n_descriptors,
                                           .stored = true,
+                                          .rules = &text->binding_rules,
                                           .changes = &changes};
     struct br_diagnostics *diagnostics = br_diagnostics_create(text->path, text->sql);
     enum br_status status = br_pipeline_load(text->path, text->sql, &options, diagnostics, ret_pipeline, error);

@@ -8,6 +8,7 @@
 // R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
 // R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
 #include "processor/commit_reader.h"
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -42,9 +43,29 @@ static enum br_status last_commit_on(struct br_task *task, const char *subject, 
     return br_commit_unpack(task->pipeline->name, last.payload, ret_commit, error);
 }
 
+// Can this build repeat what the commit's build computed?
+static enum br_status check_semantics(const struct br_task *task, const Braid__V1__Commit *commit,
+                                      struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) words = {0};
+    if (commit->semantics == BR_SEMANTICS)
+        return BR_OK;
+    if (commit->semantics > BR_SEMANTICS)
+        return br_error_set(error, BR_FATAL,
+                            "epoch %" PRIu64
+                            " of pipeline %s was computed by a later build (semantics %u, this one has "
+                            "%u): run that build or a later one",
+                            commit->epoch, task->pipeline->name, commit->semantics, BR_SEMANTICS);
+    if (!br_semantics_differ(task->pipeline, commit->semantics, &words))
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "pipeline %s was computed by an older build up to epoch %" PRIu64
+                        ", and this one computes it otherwise: %.*s",
+                        task->pipeline->name, commit->epoch, (int)words.len, (const char *)words.ptr);
+}
+
 static enum br_status check_plan(const struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
     if (commit->plan_hash == task->pipeline->plan_hash)
-        return BR_OK;
+        return check_semantics(task, commit, error);
     return br_error_set(error, BR_FATAL,
                         "pipeline %s has changed: the log holds epoch %" PRIu64
                         " of another plan. Roll the change out with a replay (braid replay start %s --pipeline "

@@ -149,7 +149,8 @@ static enum br_status bind_over(const struct br_pipeline *pipeline, const char *
                                 .text = br_arena_strdup(arena, text),
                                 .path = diagnostics->path,
                                 .pipeline = none,
-                                .queried = pipeline};
+                                .queried = pipeline,
+                                .rules = BR_BINDING_RULES};
     condition->expr = sql_bind_condition(&binder, relation, row_type, text);
     sql_diagnostics_sort(diagnostics);
     if (condition->expr != NULL && diagnostics->error_count == 0) {

@@ -364,6 +364,7 @@ enum br_status br_pipeline_load(const char *path, const char *text, const struct
                                 .pipeline = pipeline,
                                 .descriptors = pipeline->descriptors,
                                 .changes = options == NULL ? NULL : options->changes};
+    binder.rules = pipeline->rules = options == NULL || options->rules == NULL ? BR_BINDING_RULES : *options->rules;
     pipeline->lateness_set = binder.changes != NULL && binder.changes->lateness_set;
     pipeline->lateness_us = pipeline->lateness_set ? binder.changes->lateness_us : 0;
     enum br_status status = load(&binder, options, error);
@@ -392,7 +393,8 @@ enum br_status br_pipeline_change(const struct br_pipeline *pipeline, const stru
                                           .descriptor_sets = pipeline->descriptor_sets,
                                           .descriptor_set_count = pipeline->descriptor_set_count,
                                           .stored = true,
-                                          .changes = changes};
+                                          .changes = changes,
+                                          .rules = &pipeline->rules};
     struct br_diagnostics *diagnostics = br_diagnostics_create(pipeline->path, pipeline->text);
     enum br_status status =
         br_pipeline_load(pipeline->path, pipeline->text, &options, diagnostics, ret_pipeline, error);

@@ -345,7 +345,8 @@ static enum br_status bind_key(struct sql_binder *binder, const struct br_view *
                                .text = br_arena_strdup(binder->arena, text),
                                .path = KEY_OF,
                                .pipeline = none,
-                               .queried = binder->pipeline};
+                               .queried = binder->pipeline,
+                               .rules = binder->rules};
     enum br_status status = BR_OK;
     *ret_expr = sql_bind_condition(&inner, view->name, &view->row_type, inner.text);
     if (*ret_expr == NULL || diagnostics->error_count != 0) {

@@ -58,7 +58,8 @@ enum br_status br_query_bind(const struct br_pipeline *pipeline, const char *tex
                                 .text = br_arena_strdup(arena, text),
                                 .path = diagnostics->path,
                                 .pipeline = none,
-                                .queried = pipeline};
+                                .queried = pipeline,
+                                .rules = BR_BINDING_RULES};
     bool ok = bind_query(&binder, query);
     sql_diagnostics_sort(diagnostics);
     if (ok && diagnostics->error_count == 0) {

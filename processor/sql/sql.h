@@ -27,6 +27,10 @@ void br_diagnostics_destroy(struct br_diagnostics **diagnostics);
 // line.
 void br_diagnostics_print(const struct br_diagnostics *diagnostics, bool json, struct br_buffer *out);
 
+// By which rules a file is bound. What a later build binds otherwise, or refuses, it binds as before under the number
+// of the build that first planned it, which the plan's record in the log bears (pipeline.proto). 0: version 0.1.0.
+#define BR_BINDING_RULES 1u
+
 // How a replay plans a pipeline otherwise than its text says. All of it shows in the plan hash.
 struct br_plan_changes {
     // Views to keep. What they stand on is planned into them, as plain views are; tables that they don't read are not
@@ -58,6 +62,7 @@ struct br_pipeline_options {
     const char *const *conditions;
     size_t condition_count;
     const struct br_plan_changes *changes; // NULL: none
+    const uint32_t *rules;                 // NULL: BR_BINDING_RULES
 };
 // BR_DATA when the file has errors (they are in diagnostics); a pipeline is returned only without errors.
 enum br_status br_pipeline_load(const char *path, const char *text, const struct br_pipeline_options *options,

@@ -98,6 +98,7 @@ struct sql_binder {
     const struct br_plan_changes *changes; // NULL: none
     bool history;                          // a SELECT over tables and views from their beginning to a fixed end
     uint32_t node_count, depth;
+    uint32_t rules; // it binds by: BR_BINDING_RULES, or those of an older build
 };
 
 // --- parse.c

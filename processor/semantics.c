@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// See semantics.h. The table `changes` is the history of what builds compute; a row is never taken out, and its
+// predicate never made narrower, as long as logs with a smaller number may be met.
+#include "processor/semantics.h"
+
+// --- what predicates are made of
+
+typedef bool expr_test(const struct br_expr *expr);
+
+static bool any_expr(const struct br_expr *expr, expr_test *test) {
+    if (expr == NULL)
+        return false;
+    if (test(expr))
+        return true;
+    for (uint32_t i = 0; i < expr->argument_count; i++)
+        if (any_expr(expr->arguments[i], test))
+            return true;
+    return false;
+}
+
+static bool any_column_expr(const struct br_table *table, expr_test *test) {
+    for (uint32_t c = 0; c < table->row_type.column_count; c++)
+        if (any_expr(table->row_type.columns[c].default_value, test))
+            return true;
+    for (uint32_t c = 0; c < table->check_count; c++)
+        if (any_expr(table->checks[c].condition, test))
+            return true;
+    return false;
+}
+
+static bool any_lift_expr(const struct br_table *table, expr_test *test) {
+    for (uint32_t v = 0; v < table->version_count; v++)
+        for (uint32_t s = 0; s < table->versions[v].step_count; s++) {
+            const struct br_version *version = &table->versions[v];
+            uint32_t columns =
+                s + 1 < version->step_count ? version->steps[s + 1].from->column_count : table->row_type.column_count;
+            for (uint32_t c = 0; c < columns; c++)
+                if (any_expr(version->steps[s].exprs[c], test))
+                    return true;
+        }
+    return false;
+}
+
+// Does the node, or the table that it reads, evaluate such an expression?
+static bool node_has(const struct br_node *node, expr_test *test) {
+    switch (node->kind) {
+    case BR_NODE_SOURCE:
+        return any_column_expr(node->source.table, test) || any_lift_expr(node->source.table, test);
+    case BR_NODE_FILTER:
+        return any_expr(node->filter.predicate, test);
+    case BR_NODE_PROJECT:
+        for (uint32_t c = 0; c < node->field_count; c++)
+            if (any_expr(node->project.exprs[c], test))
+                return true;
+        return false;
+    case BR_NODE_JOIN:
+        return any_expr(node->join.residual, test);
+    default:
+        return false;
+    }
+}
+
+// --- the table
+
+struct change {
+    uint32_t number; // the first that computes it so
+    bool (*affects)(const struct br_pipeline *pipeline, const struct br_node *node);
+    const char *what;
+};
+
+static bool nothing(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_has(node, NULL) && false;
+}
+
+static const struct change changes[] = {
+    {0, nothing, ""},
+};
+
+static void name_node(const struct br_node *node, struct br_buffer *words) {
+    if (node->kind == BR_NODE_SOURCE)
+        br_buffer_printf(words, "table %s", node->source.table->name);
+    else
+        br_buffer_printf(words, "view %s", node->view->name);
+}
+
+bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {
+    for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
+        for (uint32_t n = 0; n < pipeline->node_count && changes[c].number > since; n++)
+            if (changes[c].affects(pipeline, pipeline->nodes[n])) {
+                name_node(pipeline->nodes[n], words);
+                br_buffer_printf(words, ": %s", changes[c].what);
+                return true;
+            }
+    return false;
+}
