@@ -31,6 +31,7 @@ int br_command_status(int argc, char **argv);
 int br_command_schema(int argc, char **argv);
 int br_command_quarantine(int argc, char **argv);
 int br_command_replay(int argc, char **argv);
+int br_command_verify(int argc, char **argv);
 int br_command_archive(int argc, char **argv);
 int br_command_import(int argc, char **argv);
 int br_command_reconcile(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct br_command commands[] = {
     {"schema", "print the protobuf schema of tables and views", br_command_schema},
     {"quarantine", "list and show quarantined and late events", br_command_quarantine},
     {"replay", "run history again, compare, promote and roll back", br_command_replay},
+    {"verify", "is the state on this machine what was written, and what the log says?", br_command_verify},
     {"archive", "list, check and print archived history", br_command_archive},
     {"import", "put existing data before a table's stream", br_command_import},
     {"reconcile", "are the live results what history gives? once, or every day", br_command_reconcile},

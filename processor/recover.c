@@ -8,6 +8,7 @@
 // R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
 // R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
 #include "processor/commit_reader.h"
+#include "processor/confirm.h"
 #include "processor/semantics.h"
 #include "processor/task_internal.h"
 
@@ -184,24 +185,12 @@ static bool is_commit_of(const struct br_task *task, const struct br_log_message
 // Does the log hold the state's epoch, at the same place with the same digest (R1)?
 static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *state_commit, uint64_t fence,
                               bool *ret_has, struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message message;
-    bool found;
-    *ret_has = false;
     enum br_status status;
-    do {
-        br_buffer_clear(&copy);
-        status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error);
-    } while (task_try_again(task, status, error));
-    BR_TRY(status);
-    if (!found || !is_commit_of(task, &message))
-        return BR_OK;
-    Braid__V1__Commit *commit;
-    BR_TRY(br_commit_unpack(task->pipeline->name, message.payload, &commit, error));
-    *ret_has = commit->epoch == state_commit->epoch && commit->digest == state_commit->digest &&
-               commit->part == commit->parts && strcmp(commit->lineage, task->options.lineage) == 0;
-    braid__v1__commit__free_unpacked(commit, NULL);
-    return BR_OK;
+    do
+        status = br_confirm_commit(task->log, task->pipeline->name, task->options.lineage, state_commit, fence, ret_has,
+                                   error);
+    while (task_try_again(task, status, error));
+    return status;
 }
 
 static void tell_set_aside(const struct br_task *task, const Braid__V1__Commit *state_commit,
