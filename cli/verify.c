@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define LINEAGES_MAX 1000
 #define STATE_BYTES ((size_t)16 << 20) // of hot entries: facts only
@@ -108,10 +109,20 @@ static enum br_status read_state(struct br_store *take_store, struct br_log *log
     return status;
 }
 
+static bool has_file(const char *folder, const char *name) {
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0;
+}
+
 static int verify(const struct arguments *arguments, struct br_log *log, const char *pipeline,
                   struct finding *finding) {
     struct br_store *store = NULL;
     struct br_error error;
+    if (!has_file(finding->path, "CURRENT") && !has_file(finding->path, "PROOF")) {
+        br_complain("no state in %s", finding->path);
+        return BR_EXIT_FAILED;
+    }
     enum br_status status = br_store_open_to_read(finding->path, &store, &finding->reading, &error);
     if (status == BR_OK)
         status = read_state(store, log, pipeline, finding, &error);

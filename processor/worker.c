@@ -149,12 +149,24 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
     return options->finish_takeover(options->replay_context, worker->task, worker->pipeline, error);
 }
 
+// The task that ends before another one begins has heard of what it has sent. The status is that which ended it, if
+// nothing worse comes.
+static enum br_status settle_damaged(struct br_task *task, enum br_status status, struct br_error *error) {
+    if (task == NULL || status != BR_FATAL || error->native != BR_STORE_DAMAGED)
+        return status;
+    struct br_error why = *error;
+    BR_TRY(br_task_settle(task, error));
+    *error = why;
+    return status;
+}
+
 static enum br_status run_own(struct worker *worker, char *superseded_by, size_t size, struct br_error *error) {
     enum br_status status = start_task(worker, error);
     if (status == BR_OK) {
         store_text(worker);
         status = run_until_stopped(worker, worker->task, worker->options->log, error);
     }
+    status = settle_damaged(worker->task, status, error);
     const char *by = worker->task == NULL ? NULL : br_task_superseded_by(worker->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&worker->task);
@@ -169,6 +181,7 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
     enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
     if (status == BR_OK)
         status = run_until_stopped(worker, successor->task, successor->log, error);
+    status = settle_damaged(successor->task, status, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&successor->task);

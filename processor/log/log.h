@@ -165,7 +165,7 @@ struct br_request {
     void *raw;
 };
 // Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
-// calls).
+// calls). A subject that is served already is served once: a worker's next task begins on the same log.
 enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
 // The next waiting request; false when there is none. Valid until answered.
 bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);

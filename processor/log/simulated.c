@@ -594,6 +594,9 @@ static enum br_status sim_serve(struct br_log *base, const char *subject, struct
     struct sim_log *log = sim_log(base);
     struct br_sim *sim = log->sim;
     BR_TRY(begin_refusable_call(log, error));
+    for (size_t i = 0; i < sim->service_count; i++)
+        if (sim->services[i].log == base && strcmp(sim->services[i].subject, subject) == 0)
+            return BR_OK;
     sim->services = br_realloc(sim->services, (sim->service_count + 1) * sizeof *sim->services);
     struct br_slice copy = br_arena_copy(sim->arena, (struct br_slice){(const uint8_t *)subject, strlen(subject) + 1});
     sim->services[sim->service_count++] =
