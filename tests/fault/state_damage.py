@@ -85,10 +85,12 @@ def manifest(world):
         return os.path.join(folder(world), file.read().strip())
 
 
-def flip_blocks(world):
+def flip_blocks(world, lineage="live"):
     """A byte in every few kilobytes of every SST; neither where opening reads, nor in its end."""
-    for name in files(world, ".sst"):
-        with open(os.path.join(folder(world), name), "r+b") as file:
+    names = [name for name in os.listdir(folder(world, lineage)) if name.endswith(".sst")]
+    check(names, f"no files to spoil in {folder(world, lineage)}")
+    for name in names:
+        with open(os.path.join(folder(world, lineage), name), "r+b") as file:
             size = os.fstat(file.fileno()).st_size
             for offset in range(size // 4, size * 3 // 4, 3000):
                 file.seek(offset)
@@ -188,6 +190,28 @@ def test_blocks_that_are_found_damaged_while_the_worker_runs(world):
     worker.failed("damaged again", "--data on another disk")
     # The next start begins anew all the same.
     worker = start(world)
+    check_rows(world)
+    worker.stopped()
+
+
+def test_a_replay_whose_state_is_damaged(world):
+    """It is found while it is compared; and again when the replay is live, in the process that promoted it."""
+    wide(world)
+    worker = start(world)
+    work(world, worker, 24000)
+    server = ["--server", world.server.url]
+    name = world.braid("replay", "start", "faults", "--wait", *server).split()[0].rstrip(":")
+    flip_blocks(world, name)
+    world.braid("replay", "promote", "faults", name, "--wait", *server)
+    check(aside(world) == [name + ".aside-1"], f"{aside(world)} set aside")
+    check_words(worker.log(), "set aside and rebuilt from the log", f"lineage={name}", "begins anew")
+    work(world, worker, 24000)
+    check_rows(world)
+    flip_blocks(world, name)
+    world.braid("query", "faults", ALL, *server, status=harness.EXIT_NO)
+    until(lambda: len(aside(world)) == 2, "the state of the lineage that was promoted to be set aside", worker=worker)
+    feed(world, 100)
+    world.caught_up(worker)
     check_rows(world)
     worker.stopped()
 
