@@ -22,6 +22,10 @@
 //     RocksDB's tells that it is in use before anything is looked at. Each write and each run holds a link of the
 //     chain; the prover is told of it after it is in. A scratch store, which is removed when it is closed, has none of
 //     this.
+// R6. RocksDB before 8.7 loses the error of a block that is damaged when range deletes make an iterator seek again: it
+//     goes on behind the block as if its rows were not. There, when the store may hold range deletes, an iterator has a
+//     witness: a second one that passes over all that range deletes hide too, seeks nothing again, and reports what it
+//     finds. No row is given out before the witness has read as far. (Compactions and point reads lose nothing.)
 //
 // Keys are looked up in sorted order in groups of READ_GROUP and the values copied out, so that RocksDB's blocks are
 // freed while they are still in the CPU's cache.
@@ -51,7 +55,9 @@ struct rocksdb_iterator {
     struct br_store_iterator base;
     rocksdb_readoptions_t *read_options;
     rocksdb_iterator_t *native;
-    struct br_buffer last; // RocksDB keeps pointing at it
+    rocksdb_readoptions_t *witness_options;
+    rocksdb_iterator_t *witness; // R6; NULL: none is needed
+    struct br_buffer last;       // RocksDB keeps pointing at it
     bool started;
 };
 
@@ -165,25 +171,60 @@ static enum br_status rocksdb_store_get_many(struct br_store *base, const struct
 // The link of the chain is nobody's row.
 static const struct br_slice after_chain = {(const uint8_t *)CHAIN_KEY "\0", CHAIN_KEY_LEN + 1};
 
+static rocksdb_readoptions_t *scan_options(struct br_slice last) {
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    if (last.len != 0)
+        rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)last.ptr, last.len);
+    return options;
+}
+
+static struct br_slice native_key(const rocksdb_iterator_t *native) {
+    struct br_slice key;
+    key.ptr = (const uint8_t *)rocksdb_iter_key(native, &key.len);
+    return key;
+}
+
+static char *native_error(const rocksdb_iterator_t *native) {
+    char *error = NULL;
+    rocksdb_iter_get_error(native, &error);
+    return error;
+}
+
+static bool needs_witness(const struct rocksdb_store *store) {
+    return ROCKSDB_VERSION_MAJOR * 100 + ROCKSDB_VERSION_MINOR < 807 && store->has_ranges;
+}
+
 static enum br_status rocksdb_store_scan(struct br_store *base, struct br_slice first, struct br_slice last,
                                          struct br_store_iterator **ret_iterator, struct br_error *error) {
     (void)error;
     struct rocksdb_store *store = (struct rocksdb_store *)base;
     struct rocksdb_iterator *iterator = br_calloc(1, sizeof *iterator);
     iterator->base.store = base;
-    iterator->read_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(iterator->read_options, 0);
     if (br_slice_compare(first, after_chain) < 0)
         first = after_chain;
-    if (last.len != 0) {
-        br_buffer_append_slice(&iterator->last, last);
-        rocksdb_readoptions_set_iterate_upper_bound(iterator->read_options, (const char *)iterator->last.ptr,
-                                                    iterator->last.len);
-    }
+    br_buffer_append_slice(&iterator->last, last);
+    iterator->read_options = scan_options(br_buffer_slice(&iterator->last));
     iterator->native = rocksdb_create_iterator_cf(store->db, iterator->read_options, store->family);
     rocksdb_iter_seek(iterator->native, (const char *)first.ptr, first.len);
+    if (needs_witness(store)) {
+        iterator->witness_options = scan_options(br_buffer_slice(&iterator->last));
+        rocksdb_readoptions_set_ignore_range_deletions(iterator->witness_options, 1);
+        iterator->witness = rocksdb_create_iterator_cf(store->db, iterator->witness_options, store->family);
+        rocksdb_iter_seek(iterator->witness, (const char *)first.ptr, first.len);
+    }
     *ret_iterator = &iterator->base;
     return BR_OK;
+}
+
+// Brings the witness to where the iterator stands, which may be the end. False: it found an error on its way.
+static bool bear_witness(const struct rocksdb_iterator *iterator) {
+    rocksdb_iterator_t *witness = iterator->witness;
+    bool ended = !rocksdb_iter_valid(iterator->native);
+    struct br_slice key = ended ? (struct br_slice){0} : native_key(iterator->native);
+    while (rocksdb_iter_valid(witness) && (ended || br_slice_compare(native_key(witness), key) < 0))
+        rocksdb_iter_next(witness);
+    return ended || rocksdb_iter_valid(witness); // the key is there for a witness too
 }
 
 static bool rocksdb_store_iterator_next(struct br_store_iterator *base, struct br_slice *ret_key,
@@ -192,26 +233,53 @@ static bool rocksdb_store_iterator_next(struct br_store_iterator *base, struct b
     if (iterator->started && rocksdb_iter_valid(iterator->native))
         rocksdb_iter_next(iterator->native);
     iterator->started = true;
+    if (iterator->witness != NULL && !bear_witness(iterator))
+        return false;
     if (!rocksdb_iter_valid(iterator->native))
         return false;
-    ret_key->ptr = (const uint8_t *)rocksdb_iter_key(iterator->native, &ret_key->len);
+    *ret_key = native_key(iterator->native);
     ret_value->ptr = (const uint8_t *)rocksdb_iter_value(iterator->native, &ret_value->len);
     return true;
 }
 
 static enum br_status rocksdb_store_iterator_status(const struct br_store_iterator *base, struct br_error *error) {
     const struct rocksdb_iterator *iterator = (const struct rocksdb_iterator *)base;
-    char *native = NULL;
-    rocksdb_iter_get_error(iterator->native, &native);
-    return check_native((struct rocksdb_store *)base->store, "scanning", native, error);
+    struct rocksdb_store *store = (struct rocksdb_store *)base->store;
+    BR_TRY(check_native(store, "scanning", native_error(iterator->native), error));
+    return iterator->witness == NULL ? BR_OK : check_native(store, "scanning", native_error(iterator->witness), error);
 }
 
 static void rocksdb_store_iterator_destroy(struct br_store_iterator *base) {
     struct rocksdb_iterator *iterator = (struct rocksdb_iterator *)base;
     rocksdb_iter_destroy(iterator->native);
     rocksdb_readoptions_destroy(iterator->read_options);
+    if (iterator->witness != NULL) {
+        rocksdb_iter_destroy(iterator->witness);
+        rocksdb_readoptions_destroy(iterator->witness_options);
+    }
     br_buffer_free(&iterator->last);
     free(iterator);
+}
+
+// Goes down from last to a key before it that isn't less than `until`, or the first below. Valid or not: as it ends.
+static rocksdb_iterator_t *seek_down(struct rocksdb_store *store, const rocksdb_readoptions_t *options,
+                                     struct br_slice last, struct br_slice until) {
+    rocksdb_iterator_t *native = rocksdb_create_iterator_cf(store->db, options, store->family);
+    rocksdb_iter_seek_for_prev(native, (const char *)last.ptr, last.len);
+    while (rocksdb_iter_valid(native) && br_slice_compare(native_key(native), until) >= 0)
+        rocksdb_iter_prev(native);
+    return native;
+}
+
+// R6, downwards: all from last to the key that was found, or to the range's begin, is read by a witness.
+static char *witness_down(struct rocksdb_store *store, struct br_slice last, struct br_slice found) {
+    rocksdb_readoptions_t *options = scan_options((struct br_slice){0});
+    rocksdb_readoptions_set_ignore_range_deletions(options, 1);
+    rocksdb_iterator_t *witness = seek_down(store, options, last, found);
+    char *error = native_error(witness);
+    rocksdb_iter_destroy(witness);
+    rocksdb_readoptions_destroy(options);
+    return error;
 }
 
 static enum br_status rocksdb_store_last_key(struct br_store *base, struct br_slice first, struct br_slice last,
@@ -219,19 +287,14 @@ static enum br_status rocksdb_store_last_key(struct br_store *base, struct br_sl
     struct rocksdb_store *store = (struct rocksdb_store *)base;
     if (br_slice_compare(first, after_chain) < 0)
         first = after_chain;
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read_options, store->family);
-    rocksdb_iter_seek_for_prev(iterator, (const char *)last.ptr, last.len);
-    struct br_slice found = {0};
-    for (; rocksdb_iter_valid(iterator); rocksdb_iter_prev(iterator)) {
-        found.ptr = (const uint8_t *)rocksdb_iter_key(iterator, &found.len);
-        if (br_slice_compare(found, last) < 0) // it may stand on last itself
-            break;
-    }
+    rocksdb_iterator_t *iterator = seek_down(store, store->read_options, last, last); // it may stand on last itself
+    struct br_slice found = rocksdb_iter_valid(iterator) ? native_key(iterator) : (struct br_slice){0};
     *ret_found = rocksdb_iter_valid(iterator) && br_slice_compare(found, first) >= 0;
-    if (*ret_found)
+    char *native = native_error(iterator);
+    if (native == NULL && needs_witness(store))
+        native = witness_down(store, last, *ret_found ? found : first);
+    if (*ret_found && native == NULL)
         br_buffer_append_slice(key, found);
-    char *native = NULL;
-    rocksdb_iter_get_error(iterator, &native);
     rocksdb_iter_destroy(iterator);
     return check_native(store, "reading", native, error);
 }
@@ -268,6 +331,7 @@ static void rocksdb_store_batch_delete(struct br_store_batch *base, struct br_sl
 }
 
 static void rocksdb_store_batch_delete_range(struct br_store_batch *base, struct br_slice first, struct br_slice last) {
+    ((struct rocksdb_store *)base->store)->has_ranges = true;
     rocksdb_writebatch_delete_range(native_of(base), first.len == 0 ? "" : (const char *)first.ptr, first.len,
                                     (const char *)last.ptr, last.len);
 }
@@ -391,6 +455,7 @@ static enum br_status rocksdb_store_run_delete_range(struct br_store_run *base, 
                                                      struct br_slice last, struct br_error *error) {
     struct rocksdb_run *run = (struct rocksdb_run *)base;
     char *native = NULL;
+    ((struct rocksdb_store *)base->store)->has_ranges = true;
     rocksdb_sstfilewriter_delete_range(run->writer, first.len == 0 ? "" : (const char *)first.ptr, first.len,
                                        (const char *)last.ptr, last.len, &native);
     return check_native((struct rocksdb_store *)base->store, "flushing", native, error);

@@ -21,6 +21,7 @@ struct rocksdb_store {
     rocksdb_ingestexternalfileoptions_t *ingest_options;
     struct br_buffer values; // of the last get_many
     size_t run_bytes_min;
+    bool has_ranges;         // range deletes, maybe
     uint64_t runs;           // numbers the files of runs
     int lock;                // -1: none
     struct prover *prover;   // NULL: a scratch store

@@ -215,6 +215,14 @@ static enum br_status check_opened(rocksdb_t *db, rocksdb_column_family_handle_t
                                (int)what.len, (const char *)what.ptr);
 }
 
+// R6. What the WAL held is in files once the database is open.
+static bool may_have_ranges(const struct rocksdb_store *store) {
+    static const char name[] = "# range deletions=";
+    BR_AUTO_FREE char *text = rocksdb_property_value(store->db, "rocksdb.aggregated-table-properties");
+    const char *count = text == NULL ? NULL : strstr(text, name);
+    return count == NULL || strtoull(count + sizeof name - 1, NULL, 10) != 0;
+}
+
 static enum br_status open_database(struct rocksdb_store *store, struct br_error *error) {
     const char *name = "default";
     const rocksdb_options_t *options = store->options;
@@ -225,6 +233,7 @@ static enum br_status open_database(struct rocksdb_store *store, struct br_error
         return store_rocksdb_error(store->path, "opening", native, error);
     store->db = db;
     store->family = family;
+    store->has_ranges = may_have_ranges(store);
     return BR_OK;
 }
 

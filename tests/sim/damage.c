@@ -350,22 +350,28 @@ static enum br_status check_rows(struct br_store *store, uint64_t seed, const ch
     exit(1);
 }
 
+// Reads all and writes on; or writes much first, so that compactions read what nobody else has.
 static enum br_status use(struct br_store *store, uint64_t seed, const char *path) {
     uint64_t epoch;
-    BR_TRY(check_rows(store, seed, path, &epoch));
+    bool much = draw(3) == 0;
+    BR_TRY(much ? read_epoch(store, &epoch) : check_rows(store, seed, path, &epoch));
     struct model *model = model_at(seed, epoch);
     enum br_status status = BR_OK;
-    for (unsigned i = 0; i < 5 && status == BR_OK && model->epoch < EPOCHS_MAX; i++) {
-        advance(model);
+    for (unsigned i = 0; i < (much ? 60 : 5) && status == BR_OK && model->epoch < EPOCHS_MAX - 20; i++) {
+        for (uint64_t epochs = much && i % 4 == 0 ? 12 : 1; epochs > 0; epochs--)
+            advance(model);
         status = flush(store, model);
     }
     free(model);
     return status == BR_OK ? check_rows(store, seed, path, &epoch) : status;
 }
 
-// Opens it, reads all, writes on, opens it again.
+// Opens it, reads all, writes on, opens it again. As it was before, it stays in top/before.
 static enum verdict judge(const char *path, uint64_t seed) {
     enum verdict verdict = WHOLE;
+    char before[PATH_MAX];
+    path_in_top("before", before);
+    copy_folder(path, before);
     for (int turn = 0; turn < 2 && verdict == WHOLE; turn++) {
         struct br_store *store = open_store(path);
         if (store == NULL)
@@ -413,7 +419,7 @@ static void end_life(struct life *life) {
 }
 
 static void flush_epochs(struct life *life, uint64_t epochs) {
-    for (uint64_t i = 0; i < epochs && life->model->epoch < EPOCHS_MAX - 100; i++)
+    for (uint64_t i = 0; i < epochs && life->model->epoch < EPOCHS_MAX - 2000; i++)
         advance(life->model);
     must(flush(life->store, life->model));
 }
