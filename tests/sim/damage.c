@@ -537,7 +537,26 @@ static void spoil_each(const char *from, const char *to, uint64_t seed, unsigned
         }
 }
 
-// What the issue is about: the tail of the MANIFEST, record by record and within them.
+// Blocks, which nothing but reading them shows.
+static void flip_blocks(const char *from, const char *to, uint64_t seed, unsigned times) {
+    static struct files files;
+    struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
+    for (unsigned t = 0; t < times; t++) {
+        copy_folder(from, to);
+        list_files(to, &files);
+        order_files(&files, ".sst", false);
+        if (files.count == 0 || strstr(files.names[0], ".sst") == NULL)
+            return;
+        read_file(to, files.names[0], &bytes);
+        size_t at = draw(bytes.len), len = draw(2) == 0 ? 1 : draw(6000);
+        for (size_t i = at; i < bytes.len && i < at + len; i++)
+            bytes.ptr[i] = len == 1 ? bytes.ptr[i] ^ (uint8_t)(1 << draw(8)) : 0;
+        write_file(to, files.names[0], br_buffer_slice(&bytes));
+        (void)judge(to, seed);
+    }
+}
+
+// The tail of the MANIFEST, record by record and within them.
 static void cut_manifest(const char *from, const char *to, uint64_t seed) {
     char name[PROOF_NAME_MAX], path[PATH_MAX];
     struct stat about;
@@ -600,6 +619,7 @@ static void run_seed(uint64_t seed) {
     }
     size_t any = draw(SNAPSHOTS);
     spoil_each(snapshots[any], copy, seed, 1);
+    flip_blocks(snapshots[draw(SNAPSHOTS)], copy, seed, 8);
     if (seed % 8 == 1)
         cut_manifest(snapshots[any], copy, seed);
     for (size_t s = 0; s < SNAPSHOTS; s++) { // a closed folder, copied: that is whole
