@@ -24,7 +24,8 @@
 //     id: a file of the same name from another history isn't), and each block's checksum whenever it is read.
 // P7. A folder without PROOF is one of a version before it, if it has no chain either. PROOF is written when a folder
 //     is first opened, before the first flush: later on, a folder without it is damaged.
-// P8. Damage that is found while a store is in use is written to the file DAMAGED: the folder isn't opened again.
+// P8. Damage that is found, at opening or while a store is in use, is written to the file DAMAGED: the folder isn't
+//     opened again, whatever becomes of whoever found it.
 // P9. Whether the log has that epoch with that digest, recovery asks (X9).
 //
 //   what is damaged                                  seen by

@@ -255,8 +255,11 @@ enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struc
     enum br_status status = store_lock(path, &store->lock, error);
     if (status == BR_OK)
         status = proof_read(path, &proof, &found, error);
-    if (status == BR_OK)
+    if (status == BR_OK) {
         status = open_proven(store, found ? &proof : NULL, error);
+        if (status != BR_OK && error->native == BR_STORE_DAMAGED)
+            proof_mark_damaged(path, error->message); // RocksDB may have changed it by now
+    }
     if (status == BR_OK)
         status = store_rocksdb_clear_runs(store, error);
     proof_free(&proof);
