@@ -204,6 +204,7 @@ static enum br_status print_segment(struct printing *printing, size_t index, str
     const struct arguments *arguments = printing->place->arguments;
     struct br_segment_reader *reader = NULL;
     bool found = true;
+    BR_TRY(br_archive_check_segment(printing->place->archive, index, NULL, NULL, error));
     enum br_status status = br_archive_open_segment(printing->place->archive, index, &reader, error);
     while (status == BR_OK && found && !printing->failed && !br_stop_requested) {
         status = br_segment_next(reader, block, &found, error);
@@ -358,7 +359,8 @@ int br_command_archive(int argc, char **argv) {
     struct arguments arguments = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    int code = br_load_known_pipeline(arguments.path, &loading, NULL, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();
