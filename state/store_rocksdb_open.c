@@ -323,6 +323,7 @@ enum br_status br_store_open_to_read(const char *path, struct br_store **ret_sto
                                      struct br_store_reading *ret_reading, struct br_error *error) {
     struct rocksdb_store *store = create_closed(path, CACHE_BYTES_MIN);
     rocksdb_options_set_create_if_missing(store->options, 0);
+    rocksdb_options_set_db_log_dir(store->options, "/dev/null"); // no folder: newer versions begin a LOG to read, too
     set_table_options(store->options, store->cache, true);
     rocksdb_options_set_max_sequential_skip_in_iterations(store->options, UINT64_MAX);
     *ret_reading = (struct br_store_reading){0};
