@@ -505,6 +505,10 @@ static void mix_folders(char (*from)[PATH_MAX], size_t count, const char *to) {
 
 // --- one file's damage
 
+static uint8_t flip_bit(uint8_t byte) {
+    return (uint8_t)(byte ^ 1u << draw(8));
+}
+
 static void spoil(const char *folder, const char *name) {
     struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
     char path[PATH_MAX];
@@ -520,7 +524,7 @@ static void spoil(const char *folder, const char *name) {
         size_t at = kind == 4 ? near_end : anywhere;
         size_t len = kind == 7 ? draw(5000) : 1; // a lost page, or one bit
         for (size_t i = at; i < bytes.len && i < at + len; i++)
-            bytes.ptr[i] = kind == 7 ? 0 : bytes.ptr[i] ^ (uint8_t)(1 << draw(8));
+            bytes.ptr[i] = kind == 7 ? 0 : flip_bit(bytes.ptr[i]);
         write_file(folder, name, br_buffer_slice(&bytes));
     }
 }
@@ -550,7 +554,7 @@ static void flip_blocks(const char *from, const char *to, uint64_t seed, unsigne
         read_file(to, files.names[0], &bytes);
         size_t at = draw(bytes.len), len = draw(2) == 0 ? 1 : draw(6000);
         for (size_t i = at; i < bytes.len && i < at + len; i++)
-            bytes.ptr[i] = len == 1 ? bytes.ptr[i] ^ (uint8_t)(1 << draw(8)) : 0;
+            bytes.ptr[i] = len == 1 ? flip_bit(bytes.ptr[i]) : 0;
         write_file(to, files.names[0], br_buffer_slice(&bytes));
         (void)judge(to, seed);
     }
