@@ -221,7 +221,7 @@ static enum br_status rocksdb_store_scan(struct br_store *base, struct br_slice 
 static bool bear_witness(const struct rocksdb_iterator *iterator) {
     rocksdb_iterator_t *witness = iterator->witness;
     bool ended = !rocksdb_iter_valid(iterator->native);
-    struct br_slice key = ended ? (struct br_slice){0} : native_key(iterator->native);
+    struct br_slice key = !ended ? native_key(iterator->native) : (struct br_slice){0};
     while (rocksdb_iter_valid(witness) && (ended || br_slice_compare(native_key(witness), key) < 0))
         rocksdb_iter_next(witness);
     return ended || rocksdb_iter_valid(witness); // the key is there for a witness too
