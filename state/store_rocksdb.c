@@ -85,10 +85,10 @@ static enum br_status note_damage(struct rocksdb_store *store, const struct br_e
 
 static enum br_status check_native(struct rocksdb_store *store, const char *doing, char *native,
                                    struct br_error *error) {
-    struct br_error own;
-    error = error == NULL ? &own : error;
     if (native == NULL)
         return BR_OK;
+    struct br_error own = {0};
+    error = error == NULL ? &own : error;
     enum br_status status = store_rocksdb_error(store->path, doing, native, error);
     return store->db == NULL ? status : note_damage(store, error);
 }
