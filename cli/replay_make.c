@@ -115,9 +115,10 @@ static enum br_status plan_with_history(const struct replay_arguments *arguments
 
 // Who only rolls a changed file out needs no view again that stays as it is. Any other replay is there to compute.
 static bool takes_over(const struct replay_arguments *arguments) {
-    return arguments->new_path != NULL && (arguments->from == NULL || strcmp(arguments->from, "beginning") == 0) &&
-           !arguments->fresh_epochs && !arguments->include_late && !arguments->include_quarantine &&
-           arguments->lateness_us < 0 && arguments->only_count == 0 && arguments->key == NULL;
+    return arguments->verb != REPLAY_REBUILD && arguments->new_path != NULL &&
+           (arguments->from == NULL || strcmp(arguments->from, "beginning") == 0) && !arguments->fresh_epochs &&
+           !arguments->include_late && !arguments->include_quarantine && arguments->lateness_us < 0 &&
+           arguments->only_count == 0 && arguments->key == NULL;
 }
 
 static int make_plan(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
@@ -140,6 +141,7 @@ static int make_plan(const struct replay_arguments *arguments, struct br_log *lo
         draft->upgrade = br_upgrade_compare(draft->before, draft->after != NULL ? draft->after : draft->before);
     options.upgrade = draft->upgrade;
     options.take_over = takes_over(arguments);
+    options.rebuild = arguments->verb == REPLAY_REBUILD;
     enum br_status status = plan_with_history(arguments, draft, &options, &draft->plan, &error);
     if (status == BR_OK)
         return BR_EXIT_OK;

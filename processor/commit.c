@@ -87,7 +87,7 @@ void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, str
     commit->follows_sequence = task->follows_sequence;
     commit->follows_lineage = (char *)task->follows_lineage;
     commit->lenient = task->lenient;
-    commit->semantics = BR_SEMANTICS;
+    commit->semantics = br_semantics();
     fill_inputs(task, commit, arena);
     fill_views(task, commit, arena);
 }

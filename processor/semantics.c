@@ -84,6 +84,10 @@ static void name_node(const struct br_node *node, struct br_buffer *words) {
         br_buffer_printf(words, "view %s", node->view->name);
 }
 
+uint32_t br_semantics(void) {
+    return BR_SEMANTICS;
+}
+
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {
     if (pipeline->bound_otherwise) {
         br_buffer_append_text(words, "a constant in its SQL text has another value");

@@ -200,6 +200,16 @@ static bool watermarks_stand(const struct br_task *task) {
            (task->wants_watermarks == BR_WATERMARKS_MOVE_IF_REPEATED && !task->plan.repeats);
 }
 
+// Where another lineage's commit has it: that one may have chosen to let it stand.
+static bool follows_repeated(const struct br_task *task, uint32_t i, struct br_event_time *watermark) {
+    const Braid__V1__InputPosition *position = task->plan.passes[i];
+    if (task->wants_watermarks != BR_WATERMARKS_AS_REPEATED || !task->plan.repeats || position == NULL)
+        return false;
+    if (position->watermark_us > watermark->us)
+        watermark->us = position->watermark_us;
+    return true;
+}
+
 // Watermarks move here and nowhere else: at the end of an epoch, never back.
 static void move_watermarks(struct br_task *task) {
     bool stand = watermarks_stand(task);
@@ -210,6 +220,8 @@ static void move_watermarks(struct br_task *task) {
             watermark->us = task->plan.recorded->inputs[i]->watermark_us;
         else if (task->plan.end_of_time)
             watermark->us = BR_EVENT_TIME_MAX;
+        else if (follows_repeated(task, i, watermark))
+            continue;
         else if (!task->inputs[i].asleep && !stand && highest_us != BR_EVENT_TIME_MIN &&
                  !__builtin_sub_overflow(highest_us, task->inputs[i].table->watermark_delay_us, &moved_us) &&
                  moved_us > watermark->us)

@@ -110,6 +110,7 @@ enum br_task_watermarks {
     BR_WATERMARKS_MOVE,
     BR_WATERMARKS_STAND,
     BR_WATERMARKS_MOVE_IF_REPEATED, // at the end of the epoch that br_task_repeat is given; before it they stand
+    BR_WATERMARKS_AS_REPEATED,      // to where they moved in that epoch
 };
 void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks, bool lenient);
 // Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with

@@ -291,7 +291,7 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
     made.created_us = now.us;
     made.phase = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PLANNED;
     made.wish = made.rebuild ? BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD : BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN;
-    made.semantics = BR_SEMANTICS;
+    made.semantics = br_semantics();
     if (made.worker[0] != '\0') {
         made.lease_until_us = now.us + BR_JOB_LEASE_US;
         made.started_us = now.us;
@@ -367,7 +367,7 @@ static const struct wish_rule {
 };
 
 static bool is_of_later_build(const Braid__V1__ReplayJob *record) {
-    return record->semantics > BR_SEMANTICS;
+    return record->semantics > br_semantics();
 }
 
 static bool allows(const struct wish_rule *rule, Braid__V1__ReplayPhase phase) {
@@ -381,7 +381,7 @@ static enum br_status check_wish(const Braid__V1__ReplayJob *record, Braid__V1__
         return br_error_set(error, BR_DATA,
                             "%s was made by a later build than this one (semantics %u; this one knows those up to %u): "
                             "that one, or a later one, can work with it",
-                            record->id, record->semantics, BR_SEMANTICS);
+                            record->id, record->semantics, br_semantics());
     if (!allows(rule, record->phase))
         return br_error_set(error, BR_DATA, "%s is %s; only %s can be %s", record->id, br_job_phase_name(record->phase),
                             rule->what, rule->done);

@@ -489,7 +489,7 @@ static void judge_views(struct planner *planner) {
         for (size_t i = 0; i < planner->count; i++)
             planner->inputs[i].asleep = tables[i];
     }
-    plan->view_count = br_plan_views(upgrade, take_over, plan->arena, &plan->views);
+    plan->view_count = br_plan_views(upgrade, take_over, planner->options->rebuild, plan->arena, &plan->views);
 }
 
 static enum br_status make(struct planner *planner, struct br_error *error) {

@@ -32,6 +32,7 @@ enum stage { STAGE_FIND, STAGE_OWN, STAGE_REPEAT };
 struct br_replay {
     struct br_replay_options options;
     struct br_task *task, *shadow;
+    struct br_published *published; // in place of the shadow
     struct br_commits *commits, *shadow_commits;
     struct br_differences *difference;
     struct br_tap taps[2]; // of the shadow, of the task
@@ -123,6 +124,7 @@ void br_replay_destroy(struct br_replay **replay_ptr) {
     if (replay == NULL)
         return;
     br_differences_destroy(&replay->difference);
+    br_published_destroy(&replay->published);
     br_commits_close(&replay->commits);
     br_commits_close(&replay->shadow_commits);
     br_task_destroy(&replay->task);
@@ -289,6 +291,8 @@ static enum br_status repeat(struct br_replay *replay, const Braid__V1__Commit *
                              struct br_error *error) {
     uint64_t until = replay->options.include_until;
     choose(replay, commit->epoch <= until, commit->epoch == until);
+    if (replay->options.as_chosen)
+        br_task_choose_to(replay->task, BR_WATERMARKS_AS_REPEATED, commit->lenient);
     enum br_status status = br_task_repeat(replay->task, commit, sequence, error);
     choose(replay, false, false);
     return status;
@@ -327,6 +331,8 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
             BR_TRY(repeat(replay, commit, message->sequence, error));
         replay->follows = commit->epoch;
         replay->follows_sequence = message->sequence;
+        if (replay->published != NULL && replay->difference != NULL)
+            BR_TRY(br_published_follow(replay->published, message->sequence, error));
     }
     br_commits_done(replay->commits);
     return BR_OK;
@@ -414,7 +420,25 @@ static enum br_status catch_up_shadow(struct br_replay *replay, struct br_error 
     return BR_OK;
 }
 
-static struct br_lineage_state state_of(struct br_task *task, const struct br_pipeline *pipeline) {
+void br_replay_add_published(struct br_replay *replay, struct br_published *take_published) {
+    BR_CHECK(replay->shadow == NULL && replay->published == NULL);
+    replay->published = take_published;
+}
+
+enum br_status br_replay_published_changes(void *replay, const struct br_view *view, const struct br_change *changes,
+                                           size_t count, struct br_error *error) {
+    return tap_shadow_changes(replay, view, changes, count, error);
+}
+
+struct br_published *br_replay_published(struct br_replay *replay) {
+    return replay->published;
+}
+
+struct br_lineage_state br_replay_published_state(struct br_published *published, const struct br_pipeline *pipeline) {
+    return (struct br_lineage_state){.pipeline = pipeline, .published = published};
+}
+
+struct br_lineage_state br_replay_state_of(struct br_task *task, const struct br_pipeline *pipeline) {
     return (struct br_lineage_state){.pipeline = pipeline,
                                      .graph = br_task_graph(task),
                                      .clock = br_task_clock(task),
@@ -423,19 +447,39 @@ static struct br_lineage_state state_of(struct br_task *task, const struct br_pi
 
 static enum br_status compare(struct br_replay *replay, struct br_error *error) {
     const struct br_replay_options *options = &replay->options;
-    struct br_lineage_state former = state_of(replay->shadow, options->base_pipeline),
-                            other = state_of(replay->task, options->pipeline);
+    struct br_lineage_state other = br_replay_state_of(replay->task, options->pipeline),
+                            former = replay->shadow != NULL
+                                         ? br_replay_state_of(replay->shadow, options->base_pipeline)
+                                         : br_replay_published_state(replay->published, options->base_pipeline);
     former.tick = options->tick;
     former.tick_context = options->tick_context;
     return br_differences_create(&former, &other, &replay->difference, error);
 }
 
+// Where the lineage stands, what was published does too.
+static enum br_status align_published(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
+    if (replay->follows == 0)
+        return BR_OK;
+    if (br_task_sleeps(replay->task))
+        return br_error_set(error, BR_FATAL,
+                            "replay %s is to take state over from lineage %s, which this build can't compute: start "
+                            "another one",
+                            replay->options.lineage, replay->options.base_lineage);
+    BR_TRY(br_published_follow(replay->published, replay->follows_sequence, error));
+    BR_TRY(compare(replay, error));
+    br_published_report(replay->published);
+    *ret_aligned = true;
+    return BR_OK;
+}
+
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
-    BR_CHECK(replay->shadow != NULL);
     const struct br_replay_options *options = &replay->options;
     *ret_aligned = replay->difference != NULL;
     if (*ret_aligned || replay->stage != STAGE_REPEAT)
         return BR_OK;
+    if (replay->published != NULL)
+        return align_published(replay, ret_aligned, error);
+    BR_CHECK(replay->shadow != NULL);
     uint64_t shadow = br_task_epoch(replay->shadow);
     if (shadow < replay->follows)
         return catch_up_shadow(replay, error);
@@ -520,6 +564,7 @@ static enum br_status follow_to(struct br_replay *replay, uint64_t epoch, struct
 
 enum br_status br_replay_check_changed(const struct br_replay *replay, uint64_t max_changed, struct br_error *error) {
     uint64_t changed = br_differences_count(replay->difference);
+    BR_TRY(br_differences_check(replay->difference, error));
     if (max_changed == 0 || changed <= max_changed)
         return BR_OK;
     return br_error_set(error, BR_DATA, "%" PRIu64 " rows would change, more than the %" PRIu64 " allowed", changed,
@@ -547,14 +592,13 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
     return take_over(replay, promotion, ret_promoted, error);
 }
 
-enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *shadow,
-                                         const struct br_pipeline *pipeline, const struct br_pipeline *base_pipeline,
-                                         struct br_error *error) {
+enum br_status br_replay_finish_takeover(struct br_task *task, const struct br_lineage_state *former,
+                                         const struct br_pipeline *pipeline, struct br_error *error) {
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
-    BR_CHECK(record != NULL && br_task_epoch(shadow) == record->from_epoch);
+    BR_CHECK(record != NULL);
     struct br_differences *difference = NULL;
-    struct br_lineage_state former = state_of(shadow, base_pipeline), own = state_of(task, pipeline);
-    BR_TRY(br_differences_create(&former, &own, &difference, error));
+    struct br_lineage_state own = br_replay_state_of(task, pipeline);
+    BR_TRY(br_differences_create(former, &own, &difference, error));
     char *replay = br_strdup(record->replay), *from = br_strdup(record->from_lineage),
          *reason = br_strdup(record->reason);
     struct br_takeover takeover = {.replay = replay,
@@ -563,7 +607,7 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
                                    .from_lineage = from,
                                    .from_epoch = record->from_epoch,
                                    .from_sequence = record->from_sequence,
-                                   .from_pipeline = base_pipeline,
+                                   .from_pipeline = former->pipeline,
                                    .corrections = give_corrections,
                                    .context = difference};
     bool done = false;

@@ -230,6 +230,7 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .include_late = record->include_late,
                                        .include_quarantine = record->include_quarantine,
                                        .include_until = rolls_back ? 0 : record->base_last_epoch,
+                                       .as_chosen = record->rebuild && record->sql[0] == '\0' && !rolls_back,
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop,
                                        .tick = run_tick_comparing,
@@ -270,23 +271,32 @@ static enum br_status interrupted(struct run *run, struct br_error *error) {
 
 // --- recompute
 
+// To the end of what was there when the job was made. *ret_go_on false: interrupted.
+static enum br_status run_to_the_end(struct run *run, bool *ret_go_on, struct br_error *error) {
+    br_replay_set_target(run->replay, run->job.record->base_last_epoch);
+    enum br_replay_progress progress = BR_REPLAY_WORKED;
+    *ret_go_on = true;
+    while (progress != BR_REPLAY_REACHED) {
+        BR_TRY(step(run, &progress, ret_go_on, error));
+        if (!*ret_go_on)
+            return BR_OK;
+        if (progress == BR_REPLAY_WAITING)
+            br_log_wait(run->log, WAIT_US);
+    }
+    bool ignored;
+    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+    return run_tick_now(run, &ignored, error);
+}
+
 static enum br_status recompute(struct run *run, struct br_error *error) {
+    bool go_on;
     BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->base, error));
     BR_TRY(run_load_own(run, &run->own, error));
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
     BR_TRY(open_replay(run, error));
-    br_replay_set_target(run->replay, run->job.record->base_last_epoch);
-    enum br_replay_progress progress = BR_REPLAY_WORKED;
-    for (bool go_on = true; progress != BR_REPLAY_REACHED;) {
-        BR_TRY(step(run, &progress, &go_on, error));
-        if (!go_on)
-            return interrupted(run, error);
-        if (progress == BR_REPLAY_WAITING)
-            br_log_wait(run->log, WAIT_US);
-    }
-    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-    bool go_on;
-    BR_TRY(run_tick_now(run, &go_on, error));
+    BR_TRY(run_to_the_end(run, &go_on, error));
+    if (!go_on)
+        return interrupted(run, error);
     struct phase_change change = {.phase = PHASE(DONE), .fulfilled = true, .ended = true};
     if (run->job.record->reconcile)
         change.next = WISH(COMPARE);
@@ -295,10 +305,14 @@ static enum br_status recompute(struct run *run, struct br_error *error) {
 
 // --- the same position
 
-// Brings replay and shadow to the same epoch. *ret_go_on false: interrupted.
+static bool shadow_is_behind(const struct run *run) {
+    struct br_task *shadow = br_replay_shadow(run->replay);
+    return shadow != NULL && br_task_epoch(shadow) < br_replay_follows(run->replay);
+}
+
+// Brings replay and base to the same epoch. *ret_go_on false: interrupted.
 static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *error) {
-    BR_TRY(run_fetch_checkpoint(run, error));
-    BR_TRY(br_replay_add_shadow(run->replay, run_open_shadow, run, error));
+    BR_TRY(run_add_base_side(run, error));
     bool aligned = false;
     *ret_go_on = true;
     while (!aligned && *ret_go_on) {
@@ -307,7 +321,7 @@ static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *e
             return BR_OK;
         enum br_replay_progress progress = BR_REPLAY_WORKED;
         // A shadow that is behind catches up while the replay waits for it.
-        if (br_task_epoch(br_replay_shadow(run->replay)) < br_replay_follows(run->replay))
+        if (shadow_is_behind(run))
             BR_TRY(run_tick(run, ret_go_on, error));
         else
             BR_TRY(step(run, &progress, ret_go_on, error));
@@ -321,6 +335,7 @@ static enum br_status find_base(struct run *run, struct br_error *error) {
     struct br_owner owner;
     BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, &owner, error));
     run->base_lineage = br_arena_strdup(run->own_arena, owner.lineage);
+    run->base_semantics = owner.semantics;
     return run_load_base(run, owner.plan_hash, &run->base, error);
 }
 
@@ -413,6 +428,34 @@ static enum br_status hand_over(struct run *run, bool *ret_taken, struct br_erro
     return BR_OK;
 }
 
+// The replay is open: the last steps, the report, the gates, the takeover.
+static enum br_status take_over(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
+    bool go_on, promoted = false;
+    BR_TRY(align(run, &go_on, error));
+    if (go_on && !rollback)
+        BR_TRY(run_report(run, error));
+    if (go_on && run->job.record->dry_run) {
+        BR_TRY(br_replay_check_changed(run->replay, run->job.record->max_changed, error));
+        BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+        return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
+    }
+    if (go_on)
+        BR_TRY(try_until_promoted(run, rollback, &promoted, error));
+    if (!promoted)
+        return interrupted(run, error);
+    struct phase_change change = {.phase = rollback ? PHASE(ROLLED_BACK) : PHASE(PROMOTED),
+                                  .fulfilled = true,
+                                  .ended = true,
+                                  .former_lineage = rollback ? NULL : run->base_lineage,
+                                  .takeover_epoch = br_task_epoch(br_replay_task(run->replay))};
+    struct br_error late = {0};
+    enum br_status told = set_phase(run, change, &late);
+    if (told != BR_OK) // it is promoted all the same: a worker that claims the job finds it so
+        br_log_line(BR_LEVEL_WARN, "a replay's record couldn't be changed", BR_STR("replay", run->id),
+                    BR_STR("why", late.message));
+    return hand_over(run, ret_taken, error);
+}
+
 static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
     BR_TRY(find_base(run, error));
     if (rollback) {
@@ -442,30 +485,23 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
     if (!run->job.record->dry_run)
         BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
     BR_TRY(open_replay(run, error));
-    bool go_on, promoted = false;
-    BR_TRY(align(run, &go_on, error));
-    if (go_on && !rollback)
-        BR_TRY(run_report(run, error));
-    if (go_on && run->job.record->dry_run) {
-        BR_TRY(br_replay_check_changed(run->replay, run->job.record->max_changed, error));
-        BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-        return set_phase(run, (struct phase_change){.phase = PHASE(DONE), .fulfilled = true}, error);
-    }
-    if (go_on)
-        BR_TRY(try_until_promoted(run, rollback, &promoted, error));
-    if (!promoted)
+    return take_over(run, rollback, ret_taken, error);
+}
+
+// Run and promote in one go.
+static enum br_status rebuild(struct run *run, bool *ret_taken, struct br_error *error) {
+    bool go_on;
+    BR_TRY(find_base(run, error));
+    BR_TRY(check_base(run, error));
+    BR_TRY(run_load_own(run, &run->own, error));
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
+    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    BR_TRY(open_replay(run, error));
+    BR_TRY(run_to_the_end(run, &go_on, error));
+    if (!go_on)
         return interrupted(run, error);
-    struct phase_change change = {.phase = rollback ? PHASE(ROLLED_BACK) : PHASE(PROMOTED),
-                                  .fulfilled = true,
-                                  .ended = true,
-                                  .former_lineage = rollback ? NULL : run->base_lineage,
-                                  .takeover_epoch = br_task_epoch(br_replay_task(run->replay))};
-    struct br_error late = {0};
-    enum br_status told = set_phase(run, change, &late);
-    if (told != BR_OK) // it is promoted all the same: a worker that claims the job finds it so
-        br_log_line(BR_LEVEL_WARN, "a replay's record couldn't be changed", BR_STR("replay", run->id),
-                    BR_STR("why", late.message));
-    return hand_over(run, ret_taken, error);
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(PROMOTING)}, error));
+    return take_over(run, false, ret_taken, error);
 }
 
 // A worker died between the takeover and the record: the log knows better.
@@ -555,6 +591,10 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
         if (record->phase == PHASE(ROLLING_BACK))
             BR_TRY(note_promoted(run, true, &noted, error));
         return noted ? BR_OK : promote(run, true, ret_taken, error);
+    case WISH(REBUILD):
+        if (record->phase == PHASE(PROMOTING))
+            BR_TRY(note_promoted(run, false, &noted, error));
+        return noted ? BR_OK : rebuild(run, ret_taken, error);
     case WISH(DROP):
         return drop(run, error);
     default:
@@ -598,6 +638,7 @@ static void free_run(struct run *run) {
         if (strstr(run->shadow_path, "/checkpoints/") != NULL && br_store_remove(run->shadow_path, &ignored) != BR_OK)
             br_log_line(BR_LEVEL_WARN, "a checkpoint stays behind", BR_STR("path", run->shadow_path));
     }
+    runner_close_published(&run->plans);
     br_job_free(&run->job);
     free(run->prehistory);
     free(run->begin);
@@ -648,18 +689,4 @@ enum br_status br_runner_run(const struct br_runner_options *options, const char
     while (status == BR_OK && more)
         status = run_wish(options, id, &more, error);
     return status;
-}
-
-// --- a takeover that was cut
-
-enum br_status br_runner_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
-                                         struct br_error *error) {
-    struct br_former_options options = {.runner = context};
-    const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
-    struct br_former *former = NULL;
-    BR_TRY(br_former_build(&options, record->from_lineage, record->from_epoch, record->from_sequence, &former, error));
-    enum br_status status =
-        br_replay_finish_takeover(task, br_former_task(former), pipeline, br_former_pipeline(former), error);
-    br_former_destroy(&former);
-    return status == BR_DATA ? BR_FATAL : status;
 }

@@ -445,7 +445,7 @@ static void read_outputs(struct judge *judge) {
     must(world, br_log_stream_info(world->feeder, stream, &info, &error), &error);
     struct br_outputs *outputs;
     must(world, br_outputs_create(world->pipeline, &outputs, &error), &error);
-    struct br_outputs_each each = {judge, judge_row, judge_report};
+    struct br_outputs_each each = {.context = judge, .row = judge_row, .report = judge_report};
     struct br_reader *reader;
     must(world, br_reader_open(world->feeder, stream, ">", 1, info.last_sequence, &reader, &error), &error);
     for (uint64_t sequence = 0; sequence < info.last_sequence;) {

@@ -345,9 +345,10 @@ static enum br_status finish_takeover(struct world *world, struct process *proce
     int from = 1 - process->lineage;
     struct br_task *shadow = NULL;
     enum br_status status = build_shadow(world, process->log, from, record->from_epoch, &shadow, error);
-    if (status == BR_OK)
-        status = br_replay_finish_takeover(process->task, shadow, world->pipelines[process->lineage],
-                                           world->pipelines[from], error);
+    if (status == BR_OK) {
+        struct br_lineage_state former = br_replay_state_of(shadow, world->pipelines[from]);
+        status = br_replay_finish_takeover(process->task, &former, world->pipelines[process->lineage], error);
+    }
     world->finished += status == BR_OK;
     br_task_destroy(&shadow);
     return status;
@@ -705,7 +706,7 @@ static void read_stream(struct fold *fold, struct br_log *log) {
     struct br_error error;
     struct br_stream_info info;
     struct br_reader *reader;
-    struct br_outputs_each each = {fold, fold_packed, ignore_report};
+    struct br_outputs_each each = {.context = fold, .row = fold_packed, .report = ignore_report};
     must(world, br_log_stream_info(log, "BRAID_sim", &info, &error), &error);
     must(world, br_reader_open(log, "BRAID_sim", ">", 1, info.last_sequence, &reader, &error), &error);
     for (uint64_t sequence = 0; sequence < info.last_sequence;) {
