@@ -34,7 +34,7 @@ static int load_changed(const struct replay_arguments *arguments, struct br_log 
     if (code != BR_EXIT_OK)
         return code;
     Braid__V1__ReplayJob *record = &draft->record;
-    record->sql = (char *)draft->after->text;
+    record->sql = (char *)draft->after->text; // as it was read: a pipe can't be read again
     record->sql_name = (char *)arguments->new_path;
     record->binding_rules = draft->after->rules;
     record->n_descriptors = draft->after->descriptor_set_count;

@@ -112,6 +112,9 @@ static enum br_status check_streams(struct br_task *task, const Braid__V1__Commi
     for (uint32_t i = 0; i < task->input_count; i++) {
         const Braid__V1__InputPosition *position = commit->inputs[i];
         const struct br_stream_info *stream = &task->inputs[i].stream;
+        bool unread = position->last_sequence == 0 && position->covered_sequence == 0;
+        if (unread) // an epoch without input was made before the stream had anything
+            continue;
         if (position->stream_created_us != stream->created.us || strcmp(position->stream, stream->name) != 0)
             return br_error_set(error, BR_FATAL,
                                 "table %s: stream %s isn't the one that epoch %" PRIu64
