@@ -93,6 +93,58 @@ class Recording:
         if name not in NOT_REBUILT:
             self.braid("replay", "verify", name, "--wait", "--local", "--data", f"state/{name}")
 
+    # --- what is bound otherwise
+    def refused_today(self):
+        """Files that this build would refuse if no log knew them."""
+        checked = {name: subprocess.run([harness.BRAID, "check", self.about[name]["file"]], capture_output=True, cwd=self.world.folder, check=False)
+                   for name in self.about}
+        return [name for name, done in checked.items() if done.returncode != 0]
+
+    def is_known(self, name):
+        """Every command that is given the file binds it as the log does; under a name that no log has it is refused."""
+        check_words(self.workers[name].log(), "bound by the rules of the build that planned it", "rules=0")
+        file, view = self.about[name]["file"], next(iter(self.about[name]["keys"]))
+        over = recordings.canonical(recordings.lines(self.braid("query", file, f"SELECT * FROM {view}", "--over", "history", "--json")))
+        check(over == self.folds(name)[view], f"{name}: {over} over history")
+        self.braid("status", file)
+        if self.expected["pipelines"][name]["then"]["rows"][view] is not None:
+            self.braid("query", file, f"SELECT * FROM {view}")
+        check(self.braid("capture", file, "--epochs"), "nothing is captured")
+        self.braid("quarantine", "ls", file)
+        self.braid("publish", file, "orders", "/dev/null")
+        check_words(self.braid("replay", "plan", file), "keep")
+        self.braid("replay", "list", file)
+        self.braid("reconcile", file, "--local", "--data", f"reconciled/{name}")
+        self.braid("run", file, "--name", "unknown", status=harness.EXIT_NO)
+        self.braid("tail", file, "--name", "unknown", "--no-follow", status=harness.EXIT_NO)
+
+    # --- what is computed otherwise
+    def is_refused(self, name):
+        self.workers[name].failed("computed by an older build", self.otherwise[name], "nothing was changed", "braid replay rebuild")
+
+    def way_out(self, name):
+        """The command that the refusal says, as it is pasted."""
+        line = self.workers[name].log().splitlines()[-1]
+        check(line.startswith("braid replay rebuild "), line)
+        done = subprocess.run(["sh", "-c", harness.BRAID + line[len("braid"):]], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              cwd=self.world.folder, check=False, timeout=harness.PATIENCE_S)
+        check(done.returncode == 0, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        check("not all that was published" not in done.stdout, done.stdout)
+
+    def check_rebuilt(self, name):
+        """The worker's answers and what subscribers know are what this build makes of the history."""
+        self.workers[name].started()
+        for view in self.about[name]["keys"]:
+            over = self.braid("query", self.about[name]["file"], f"SELECT * FROM {view}", "--over", "history", "--json")
+            want = recordings.canonical(recordings.lines(over))
+            until(lambda v=view, w=want: self.folds(name)[v] == w, f"{name}.{view}: subscribers know {want}", 20, self.workers[name])
+            if self.expected["pipelines"][name]["then"]["rows"][view] is not None:
+                check(self.rows(name, view) == want, f"{name}.{view}: {self.rows(name, view)} for {want}")
+
+    def rebuilt_goes_on(self, name):
+        self.check_rebuilt(name)
+        self.braid("replay", "verify", name, "--wait", "--local", "--data", f"state/{name}")
+
     # --- replays
     def phase(self, name):
         return json.loads(self.braid("replay", "status", name, "r1", "--json"))["phase"]
@@ -118,10 +170,19 @@ def follow(world, version):
     recording.each(recording.without_state, kept, "none")
     recording.each(recording.with_clean_state, [name for name in kept if recording.about[name]["clean"]], "clean")
     recording.each(recording.with_killed_state, kept, "state")
+    otherwise = list(recording.otherwise)
+    recording.each(recording.is_refused, otherwise, "none")
+    recording.each(recording.is_refused, otherwise, "state")
+    recording.each(recording.way_out, otherwise)
+    recording.each(recording.check_rebuilt, otherwise, "state")
+    refused = [name for name in recording.refused_today() if name not in recording.otherwise]
+    check(version != "0.1.0" or {"filter_recent", "definitions_shadow"} <= set(refused), f"{refused}")
     recording.publish_further()
     recording.each(recording.goes_on, kept)
+    recording.each(recording.is_known, refused)
+    recording.each(recording.rebuilt_goes_on, otherwise)
     recording.each(recording.replays, [name for name in kept if recording.about[name]["replay"]])
-    for name in kept:
+    for name in [*kept, *otherwise]:
         recording.workers[name].stopped()
 
 
