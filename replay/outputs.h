@@ -34,7 +34,7 @@ void br_outputs_destroy(struct br_outputs **outputs);
 // Any message of the output stream; those that hold no output (commits without blocks) call nothing.
 enum br_status br_outputs_read(struct br_outputs *outputs, const struct br_log_message *message,
                                const struct br_outputs_each *each, struct br_error *error) BR_MUST_CHECK;
-// Adds one row of a view to a batch (br_outputs_batch). What it points to is in the arena.
+// Adds one row of a view to a batch (br_outputs_batch). What it points to is in the arena and in the payload.
 struct br_batch *br_outputs_batch(struct br_outputs *outputs, const struct br_view *view, struct br_arena *arena);
 enum br_status br_outputs_decode(struct br_outputs *outputs, const struct br_view *view, struct br_slice payload,
                                  struct br_batch *batch, struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;

@@ -444,15 +444,27 @@ static enum br_status gone(const struct br_published *published, uint64_t sequen
                         sequence, published->options.pipeline->name);
 }
 
+// Nothing more is shown: the reader may be behind, so the stream is asked.
+static enum br_status wait_for(struct br_published *published, uint64_t sequence, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    char stream[256];
+    bool found = true;
+    br_task_output_stream(published->options.pipeline->name, stream, sizeof stream);
+    if (br_reader_caught_up(published->reader))
+        BR_TRY(br_log_get(published->options.log, stream, sequence, &copy, &message, &found, error));
+    if (!found)
+        return gone(published, sequence, error);
+    br_log_wait(published->options.log, WAIT_US);
+    return BR_OK;
+}
+
 static enum br_status step(struct br_published *published, uint64_t sequence, struct br_error *error) {
     const struct br_log_message *messages;
     size_t count, taken = 0;
-    bool ended = br_reader_caught_up(published->reader); // asked before: what comes in between is shown
     BR_TRY(br_reader_peek(published->reader, &messages, &count, error));
-    if (count == 0 && ended)
-        return gone(published, sequence, error);
     if (count == 0)
-        br_log_wait(published->options.log, WAIT_US);
+        return wait_for(published, sequence, error);
     enum br_status status = BR_OK;
     for (; taken < count && messages[taken].sequence <= sequence && status == BR_OK; taken++) {
         status = take_message(published, &messages[taken], error);
@@ -472,12 +484,12 @@ enum br_status br_published_follow(struct br_published *published, uint64_t sequ
                                 published->options.pipeline->name);
         BR_TRY(step(published, sequence, error));
     }
-    if (published->pipeline != published->options.pipeline)
-        return br_error_set(error, BR_FATAL,
-                            "what pipeline %s has published up to sequence %" PRIu64
-                            " isn't of the plan that it is taken for",
-                            published->options.pipeline->name, sequence);
     return BR_OK;
+}
+
+bool br_published_stands_at(const struct br_published *published, const char *lineage, uint64_t epoch) {
+    return published->pipeline == published->options.pipeline && published->whole && published->epoch == epoch &&
+           strcmp(published->lineage, lineage) == 0;
 }
 
 // --- what is known
@@ -519,8 +531,9 @@ static enum br_status give_row(struct giving *giving, struct br_slice value, str
             br_batch_need_weights(giving->batch, published->row_arena);
         }
         uint32_t row = giving->batch->row_count;
-        BR_TRY(br_outputs_decode(published->outputs, giving->folded->view, value, giving->batch, published->row_arena,
-                                 error));
+        struct br_slice row_bytes = br_arena_copy(published->row_arena, value); // the row points into it
+        BR_TRY(br_outputs_decode(published->outputs, giving->folded->view, row_bytes, giving->batch,
+                                 published->row_arena, error));
         giving->batch->weights[row] = weight;
         count -= (uint64_t)weight;
         if (giving->batch->row_count == BR_BATCH_ROWS)

@@ -43,9 +43,12 @@ struct br_published_options {
 enum br_status br_published_create(const struct br_published_options *options, struct br_published **ret_published,
                                    struct br_error *error) BR_MUST_CHECK;
 void br_published_destroy(struct br_published **published);
-// Reads on, up to the owner's commit at this sequence. BR_FATAL: it isn't there.
+// Reads on, up to the commit at this sequence. BR_FATAL: it isn't there.
 enum br_status br_published_follow(struct br_published *published, uint64_t sequence, struct br_error *error)
     BR_MUST_CHECK;
+// Is what was published last this epoch of this lineage, by the pipeline of the options? Before a lineage owned the
+// outputs nothing was.
+bool br_published_stands_at(const struct br_published *published, const char *lineage, uint64_t epoch);
 // From now on changes are told.
 void br_published_report(struct br_published *published);
 // Why the rows of a view (by index in the pipeline) aren't all that subscribers may know; NULL: they are.

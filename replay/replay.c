@@ -303,11 +303,18 @@ static bool shadow_keeps_step(const struct br_replay *replay) {
     return replay->shadow != NULL && replay->shadow_commits == NULL && br_task_epoch(replay->shadow) >= replay->follows;
 }
 
+static enum br_status follow_published(struct br_replay *replay, struct br_error *error) {
+    return replay->published != NULL && replay->difference != NULL
+               ? br_published_follow(replay->published, replay->follows_sequence, error)
+               : BR_OK;
+}
+
 static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progress *ret_progress,
                                   struct br_error *error) {
     const struct br_log_message *message;
     const Braid__V1__Commit *commit;
     const struct br_replay_options *options = &replay->options;
+    BR_TRY(follow_published(replay, error)); // it may have failed after the last epoch
     if (replay->follows >= replay->target) {
         *ret_progress = BR_REPLAY_REACHED;
         return BR_OK;
@@ -331,11 +338,9 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
             BR_TRY(repeat(replay, commit, message->sequence, error));
         replay->follows = commit->epoch;
         replay->follows_sequence = message->sequence;
-        if (replay->published != NULL && replay->difference != NULL)
-            BR_TRY(br_published_follow(replay->published, message->sequence, error));
     }
     br_commits_done(replay->commits);
-    return BR_OK;
+    return follow_published(replay, error);
 }
 
 void br_replay_set_target(struct br_replay *replay, uint64_t base_epoch) {
@@ -466,6 +471,8 @@ static enum br_status align_published(struct br_replay *replay, bool *ret_aligne
                             "another one",
                             replay->options.lineage, replay->options.base_lineage);
     BR_TRY(br_published_follow(replay->published, replay->follows_sequence, error));
+    if (!br_published_stands_at(replay->published, replay->options.base_lineage, replay->follows))
+        return BR_OK; // the base's own epochs, before it owned the outputs
     BR_TRY(compare(replay, error));
     br_published_report(replay->published);
     *ret_aligned = true;

@@ -8,6 +8,7 @@
 #include "processor/semantics.h"
 #include "processor/sql/sql.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,6 +96,11 @@ static enum br_status finish_by_published(struct runner_plans *plans, struct br_
     enum br_status status = open_published(plans, "takeover", &options, &published, error);
     if (status == BR_OK)
         status = br_published_follow(published, record->from_sequence, error);
+    if (status == BR_OK && !br_published_stands_at(published, record->from_lineage, record->from_epoch))
+        status = br_error_set(error, BR_FATAL,
+                              "what lineage %s had published up to its epoch %" PRIu64
+                              " can't be told any more: the takeover can't be ended",
+                              record->from_lineage, (uint64_t)record->from_epoch);
     if (status == BR_OK) {
         struct br_lineage_state former = br_replay_published_state(published, base);
         status = finish_with(task, &former, pipeline, error);

@@ -11,7 +11,8 @@
 //   - of each lineage the epochs on the log follow each other, and every takeover follows the last commit of the one it
 //     took over from (X13, X15),
 //   - views of the replay that have taken their state over changed in every epoch as those of the owner did (X17).
-// `sim_promote SEED` runs one seed alone. BRAID_SIM_SEEDS says how many to run (default 300).
+// In every third world no state of a former owner can be computed: what it has published stands for it, of which
+// nothing is ever missing. `sim_promote SEED` runs one seed alone. BRAID_SIM_SEEDS says how many to run (default 300).
 #define _GNU_SOURCE // memmem
 #include "base/logging.h"
 #include "braid/v1/commit.pb-c.h"
@@ -127,6 +128,7 @@ struct world {
     struct process owner, replay, zombie;
     char workers[512][16];
     struct br_arena *arena;
+    bool by_published;  // what differs is found from what was published, and not from a shadow
     const bool *asleep; // by view of the changed pipeline: what its lineage begins with; NULL: it computes all
     unsigned starts;
     size_t orders, orders_target;
@@ -134,7 +136,7 @@ struct world {
     bool large;
     int switches, switches_target; // of the ownership
     int cuts;
-    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt;
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, published_takeovers, published_finished;
     struct br_row_writer *writers[TABLE_COUNT];
     struct br_sim_faults faults;
 };
@@ -344,8 +346,59 @@ static enum br_status graft(void *context, struct br_task *task, struct br_error
     return status;
 }
 
+static enum br_status load_plan(void *context, uint64_t plan_hash, struct br_pipeline **ret_owned,
+                                const struct br_pipeline **ret_pipeline, struct br_error *error) {
+    const struct world *world = context;
+    (void)error;
+    *ret_owned = NULL;
+    *ret_pipeline = world->pipelines[world->pipelines[1]->plan_hash == plan_hash ? 1 : 0];
+    return BR_OK;
+}
+
+// What a lineage that owns the outputs has published.
+static enum br_status open_published(struct world *world, struct br_log *log, int lineage, struct br_replay *replay,
+                                     struct br_published **ret_published, struct br_error *error) {
+    struct br_published_options options = {.log = log,
+                                           .pipeline = world->pipelines[lineage],
+                                           .load = load_plan,
+                                           .load_context = world,
+                                           .take_store = br_store_create_memory(),
+                                           .budget_bytes = draw(world, 2) == 0 ? (size_t)64 << 20 : SMALL_BUDGET,
+                                           .changes = replay == NULL ? NULL : br_replay_published_changes,
+                                           .changes_context = replay};
+    return br_published_create(&options, ret_published, error);
+}
+
+static void must_be_whole(const struct world *world, const struct br_published *published, int lineage) {
+    const struct br_pipeline *pipeline = world->pipelines[lineage];
+    for (uint32_t v = 0; v < pipeline->view_count; v++)
+        if (br_published_gap(published, v) != NULL)
+            die(world, pipeline->views[v].name, br_published_gap(published, v));
+}
+
+static enum br_status finish_by_published(struct world *world, struct process *process, struct br_error *error) {
+    int from = 1 - process->lineage;
+    uint64_t sequence = br_task_unfinished_takeover(process->task)->from_sequence;
+    struct br_published *published = NULL;
+    BR_TRY(open_published(world, process->log, from, NULL, &published, error));
+    enum br_status status;
+    while ((status = br_published_follow(published, sequence, error)) == BR_RETRY)
+        br_log_wait(process->log, 1000);
+    if (status == BR_OK) {
+        must_be_whole(world, published, from);
+        struct br_lineage_state former = br_replay_published_state(published, world->pipelines[from]);
+        status = br_replay_finish_takeover(process->task, &former, world->pipelines[process->lineage], error);
+    }
+    world->finished += status == BR_OK;
+    world->published_finished += status == BR_OK;
+    br_published_destroy(&published);
+    return status;
+}
+
 // The rest of a takeover that was cut between its parts.
 static enum br_status finish_takeover(struct world *world, struct process *process, struct br_error *error) {
+    if (world->by_published)
+        return finish_by_published(world, process, error);
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(process->task);
     int from = 1 - process->lineage;
     struct br_task *shadow = NULL;
@@ -438,16 +491,19 @@ static void start_replay(struct world *world) {
 
 static enum br_status try_promotion(struct world *world, struct process *process, struct br_error *error) {
     bool aligned, slept = br_task_sleeps(br_replay_task(process->replay));
-    bool wakes = slept && br_task_epoch(br_replay_shadow(process->replay)) == br_replay_follows(process->replay);
+    bool wakes = slept && br_replay_shadow(process->replay) != NULL &&
+                 br_task_epoch(br_replay_shadow(process->replay)) == br_replay_follows(process->replay);
     if (wakes && draw(world, 4) == 0 && world->cuts++ < CUTS_MAX)
         br_sim_crash_at(process->log, 1 + draw(world, 20));
     BR_TRY(br_replay_align(process->replay, &aligned, error));
+    if (aligned && world->by_published)
+        must_be_whole(world, br_replay_published(process->replay), 1 - process->lineage);
     world->grafts += slept && aligned;
     if (!aligned || draw(world, 4) != 0)
         return BR_OK;
     struct br_promotion promotion = {.reason = "sim", .rollback = process->lineage == 0, .hold_us = 100000};
     enum br_promoted promoted;
-    if (draw(world, 2) == 0) // death at any call of a takeover
+    if (draw(world, 8) < (world->large ? 7 : 4)) // death at any call of a takeover; the large ones have parts
         br_sim_crash_at(process->log, 1 + draw(world, 12));
     BR_TRY(br_replay_promote(process->replay, &promotion, &promoted, error));
     if (promoted == BR_PROMOTE_REFUSED)
@@ -457,7 +513,17 @@ static enum br_status try_promotion(struct world *world, struct process *process
         process->task = br_replay_take_task(process->replay);
         br_replay_destroy(&process->replay);
         world->takeovers++;
+        world->published_takeovers += world->by_published;
     }
+    return BR_OK;
+}
+
+static enum br_status add_former_side(struct world *world, struct process *process, struct br_error *error) {
+    struct br_published *published = NULL;
+    if (!world->by_published)
+        return br_replay_add_shadow(process->replay, open_empty, NULL, error);
+    BR_TRY(open_published(world, process->log, 1 - process->lineage, process->replay, &published, error));
+    br_replay_add_published(process->replay, published);
     return BR_OK;
 }
 
@@ -466,7 +532,7 @@ static void step_replay(struct world *world, struct process *process) {
     enum br_replay_progress progress;
     enum br_status status = br_replay_step(process->replay, &progress, &error);
     if (status == BR_OK && !process->has_shadow && draw(world, 10) == 0) {
-        status = br_replay_add_shadow(process->replay, open_empty, NULL, &error);
+        status = add_former_side(world, process, &error);
         process->has_shadow = status == BR_OK;
     }
     if (status == BR_OK && process->has_shadow && progress != BR_REPLAY_REACHED &&
@@ -894,14 +960,15 @@ static void close_world(struct world *world) {
 }
 
 struct totals {
-    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt;
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, published_takeovers, published_finished;
 };
 
 static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, const bool *asleep, struct totals *totals) {
     struct world *world = br_calloc(1, sizeof *world);
     world->seed = seed;
     world->pipelines = pipelines;
-    world->asleep = seed % 4 == 0 ? NULL : asleep;
+    world->by_published = seed % 3 == 0;
+    world->asleep = world->by_published || seed % 4 == 0 ? NULL : asleep;
     open_world(world);
     live(world);
     heal(world);
@@ -912,6 +979,8 @@ static void run_seed(uint64_t seed, struct br_pipeline *const *pipelines, const 
     totals->finished += world->finished;
     totals->grafts += world->grafts;
     totals->rebuilt += world->rebuilt;
+    totals->published_takeovers += world->published_takeovers;
+    totals->published_finished += world->published_finished;
     close_world(world);
     free(world);
 }
@@ -964,17 +1033,21 @@ int main(int argc, char **argv) {
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(seed, pipelines, asleep, &totals);
     if (count >= 300 && (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0 || totals.grafts == 0 ||
-                         totals.rebuilt == 0)) {
+                         totals.rebuilt == 0 || (count >= 1000 && totals.published_finished == 0))) {
         printf("what never happened: %" PRIu64 " crashes, %" PRIu64 " fences, %" PRIu64
-               " takeovers cut between parts, %" PRIu64 " states taken over, %" PRIu64 " of them built again\n",
-               totals.crashes, totals.fences, totals.finished, totals.grafts, totals.rebuilt);
+               " takeovers cut between parts, %" PRIu64 " states taken over, %" PRIu64 " of them built again, %" PRIu64
+               " takeovers by what was published cut\n",
+               totals.crashes, totals.fences, totals.finished, totals.grafts, totals.rebuilt,
+               totals.published_finished);
         return 1;
     }
     for (int l = 0; l < LINEAGES; l++)
         br_pipeline_destroy(&pipelines[l]);
     printf("%" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " fenced, %" PRIu64 " takeovers, %" PRIu64
-           " of them ended by a successor, %" PRIu64 " times state taken over, %" PRIu64 " times from the log\n",
-           count, totals.crashes, totals.fences, totals.takeovers, totals.finished, totals.grafts, totals.rebuilt);
+           " of them ended by a successor, %" PRIu64 " times state taken over, %" PRIu64 " times from the log, %" PRIu64
+           " takeovers by what was published, %" PRIu64 " of them ended by a successor\n",
+           count, totals.crashes, totals.fences, totals.takeovers, totals.finished, totals.grafts, totals.rebuilt,
+           totals.published_takeovers, totals.published_finished);
     free(asleep);
     printf("%" PRIu64 " passed, 0 failed\n", count);
     return 0;
