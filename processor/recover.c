@@ -54,8 +54,8 @@ static enum br_status check_semantics(const struct br_task *task, const Braid__V
     if (task->options.role == BR_TASK_REPLAY)
         return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
                                    "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64
-                                   ", and this one computes it otherwise: %s. Let that build go on with it, or drop "
-                                   "the replay and start it again",
+                                   ", and this one computes it otherwise: %s. Only that build can go on with it; a "
+                                   "replay can be dropped and started again",
                                    lineage, name, commit->epoch, (const char *)words.ptr);
     return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
                                "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64

@@ -36,6 +36,10 @@ struct planner {
     bool repeats; // the base lineage's epochs
 };
 
+static double share(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
 static void note(struct br_replay_plan *plan, const char *text) {
     plan->notes[plan->note_count++] = text;
 }
@@ -111,6 +115,11 @@ static enum br_status read_base_position(struct planner *planner, struct input *
     input->in_base = true;
     input->base_prehistory = last->prehistory;
     input->base_last = own_sequence(last, last->last_sequence);
+    if (planner->options->rebuild) { // what was imported since isn't the lineage's
+        input->facts.prehistory_bytes =
+            (uint64_t)(share(last->prehistory, input->facts.prehistory) * (double)input->facts.prehistory_bytes);
+        input->facts.prehistory = last->prehistory;
+    }
     if (last->last_sequence == 0)
         return BR_OK;
     struct br_epoch_commit first;
@@ -404,10 +413,6 @@ static void find_holes(struct planner *planner, const struct input *input, uint6
 }
 
 // --- how much
-
-static double share(uint64_t part, uint64_t whole) {
-    return whole == 0 ? 0 : (double)part / (double)whole;
-}
 
 static uint64_t overlap(uint64_t first, uint64_t last, uint64_t low, uint64_t high) {
     first = first < low ? low : first;

@@ -72,7 +72,9 @@ struct br_replay_plan_options {
     const struct br_history_source *history; // NULL: no archive, nothing imported
     struct br_upgrade *upgrade; // from the pipeline that runs to `pipeline`; NULL: nothing is said of views
     bool take_over;             // views that the upgrade keeps take their state over (P5)
-    bool rebuild;               // this build computes the views otherwise than the one that wrote the log
+    // This build computes the views otherwise than the one that wrote the log: all are computed again, over what the
+    // base lineage had of imported events, and no others.
+    bool rebuild;
     double messages_per_second; // to be expected; 0: not known
 };
 

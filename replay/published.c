@@ -252,6 +252,7 @@ static enum br_status end_multiset(struct br_published *published, struct folded
     uint64_t held = 0;
     hash_change(published, folded, gone ? &row : NULL);
     br_buffer_clear(&published->key);
+    br_buffer_reserve(&published->key, 1);
     br_buffer_append_slice(&published->key, br_buffer_slice(&change->key));
     br_buffer_append_slice(&published->key, row);
     struct br_slice whole = br_buffer_slice(&published->key);
@@ -303,6 +304,7 @@ static bool goes_on(const struct folded *folded, char op, struct br_slice key, s
 
 static void begin_change(struct change *change, struct br_slice key) {
     br_buffer_clear(&change->key);
+    br_buffer_reserve(&change->key, 1); // so that an empty one has an address
     br_buffer_append_slice(&change->key, key);
     br_buffer_clear(&change->records);
     change->count = 0;

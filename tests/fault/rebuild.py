@@ -151,8 +151,8 @@ def check_outcome(world, worker, sql=PIPELINE, keys=None, pipeline=None):
         check(answer == rows, f"{view}: the worker answers\n{answer}\nfor\n{rows}")
 
 
-def corrected(world):
-    return {m.subject for m in world.client.stored(OUTPUT, "braid.faults.view.>") if m.header("Braid-Replay")}
+def corrected(world, replay="r1"):
+    return {m.subject for m in world.client.stored(OUTPUT, "braid.faults.view.>") if m.header("Braid-Replay") == replay}
 
 
 def test_the_command_of_the_refusal_works(world):
@@ -324,14 +324,10 @@ CHANGED = PIPELINE.replace("count(*) AS n, max(upper(key) || amount) AS most FRO
 def test_what_was_published_goes_on_over_takeovers(world):
     worker = opened(world)
     path = world.write("changed.sql", CHANGED)
-    name = world.braid("replay", "start", "faults", "--pipeline", path, "--server", world.server.url).split()[0]
-    until(lambda: json.loads(world.braid("replay", "status", "faults", name, "--json", "--server", world.server.url))["phase"] == "done", "it is done")
-    world.braid("replay", "promote", "faults", name, "--wait", "--server", world.server.url)
+    name = replay(world, "--pipeline", path)
     feed(world, 60)
     caught_up(world, worker)
-    second = world.braid("replay", "start", "faults", "--server", world.server.url).split()[0]  # the same again
-    until(lambda: json.loads(world.braid("replay", "status", "faults", second, "--json", "--server", world.server.url))["phase"] == "done", "it is done")
-    world.braid("replay", "promote", "faults", second, "--wait", "--server", world.server.url)
+    replay(world)  # the same again
     feed(world, 20)
     caught_up(world, worker)
     world.braid("replay", "drop", "faults", name, "--wait", "--server", world.server.url)
@@ -371,9 +367,7 @@ def test_late_events_that_were_taken_in_stay(world):
     for moments in ([5, 20, 70], [130, 200], [10, 15, 140], [300]):
         feed_windows(world, moments)
         caught_up(world, worker)
-    name = world.braid("replay", "start", "faults", "--include", "late", "--server", world.server.url).split()[0]
-    until(lambda: json.loads(world.braid("replay", "status", "faults", name, "--json", "--server", world.server.url))["phase"] == "done", "it is done")
-    world.braid("replay", "promote", "faults", name, "--wait", "--server", world.server.url)
+    replay(world, "--include", "late")
     feed_windows(world, [20, 310, 420])  # late again
     caught_up(world, worker)
     worker.stopped()
@@ -391,6 +385,45 @@ def test_late_events_that_were_taken_in_stay(world):
     caught_up(world, worker)
     later(world, "replay", "verify", "faults", "--wait", "--local", "--data", "state")
     worker.stopped()
+
+
+def test_imported_events_are_those_that_the_owner_had(world):
+    world.open()
+    world.client.create_stream("IN_PEOPLE", ["faults.people"])
+    archived = PIPELINE.replace("SET braid.pipeline = 'faults';", "SET braid.pipeline = 'faults';\nSET braid.archive = 'file:///proc/self/cwd/archive';")
+    world.pipeline = world.write("faults.sql", archived)
+
+    def import_rows(first, time):
+        path = world.write("rows.jsonl", "".join(json.dumps({"id": -n, "key": "bob", "amount": n}) + "\n" for n in range(first, first + 4)))
+        world.braid("import", world.pipeline, "events", "--from", path, "--at", time, "--server", world.server.url)
+    import_rows(1, "2020-01-01T00:00:00Z")
+    worker = Worker(world).started()
+    feed(world, 60)
+    caught_up(world, worker)
+    replay(world, "--reason", "with what was imported")
+    import_rows(11, "2020-01-02T00:00:00Z")  # which nobody has asked for yet
+    feed(world, 20)
+    said = until(lambda: world.braid("query", "faults", "SELECT n FROM keyed WHERE key = 'bob'", "--json", "--server", world.server.url), "the row")
+    check(json.loads(said)["n"] == 4, said)
+    worker.stopped()
+    before = folded(world)
+    paste(world, way_out(world))
+    after = folded(world)
+    check([row.replace("BOB", "8O8") for row in before["keyed"] if "bob" in row] == [row for row in after["keyed"] if "bob" in row], after["keyed"])
+    check(before["plain"] == after["plain"] and "braid.faults.view.plain" not in corrected(world, "r2"), f"{before['plain']}\n{after['plain']}")
+    worker = LaterWorker(world).started()
+    feed(world, 20)
+    worker.kill()
+    shutil.rmtree(worker.data)
+    LaterWorker(world).started().stopped()
+
+
+def replay(world, *flags):
+    """Started, done, promoted by the worker."""
+    name = world.braid("replay", "start", "faults", *flags, "--server", world.server.url).split()[0]
+    until(lambda: json.loads(world.braid("replay", "status", "faults", name, "--json", "--server", world.server.url))["phase"] == "done", "it is done")
+    world.braid("replay", "promote", "faults", name, "--wait", "--server", world.server.url)
+    return name
 
 
 def test_a_constant_that_is_folded_otherwise(world):

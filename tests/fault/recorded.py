@@ -17,6 +17,7 @@ import recordings  # noqa: E402
 from harness import check, check_words, until  # noqa: E402
 
 AT_ONCE = 8
+TWINS = ["join_grouped", "window_final", "emit_interval"]  # which two workers want to run
 # A promoted lineage whose first message of an input isn't in its first epoch can't be rebuilt from the log, not by the build
 # that wrote it either. Whoever mends that takes this line out.
 NOT_REBUILT = {"replay_begins_late": "doesn't follow on the one before it"}
@@ -30,7 +31,7 @@ class Recording:
         self.expected = recordings.unpack(version, world.folder)
         self.about = recordings.about(version)["pipelines"]
         self.otherwise = recordings.otherwise(version)
-        self.workers = {}
+        self.workers, self.twins = {}, {}
         check(set(self.otherwise) <= set(self.about), f"{version} has no {set(self.otherwise) - set(self.about)}")
         world.server = harness.Server(world)
         world.client = world.server.connect()
@@ -92,6 +93,15 @@ class Recording:
         self.check_rows(name, "after")
         if name not in NOT_REBUILT:
             self.braid("replay", "verify", name, "--wait", "--local", "--data", f"state/{name}")
+
+    def with_twin(self, name):
+        """Two workers, one of them from the log alone: one is fenced, and the other goes on."""
+        both = [self.workers[name], self.twins[name]]
+        alive = until(lambda: [w for w in both if w.process.poll() is None], f"{name}: a worker goes on")
+        until(lambda: any(w.process.poll() is not None for w in both), f"{name}: one of the two is fenced")
+        alive = [w for w in both if w.process.poll() is None]
+        check(len(alive) == 1, f"{name}: {both[0].log()}\n{both[1].log()}")
+        self.workers[name] = alive[0]
 
     # --- what is bound otherwise
     def refused_today(self):
@@ -177,7 +187,10 @@ def follow(world, version):
     recording.each(recording.check_rebuilt, otherwise, "state")
     refused = [name for name in recording.refused_today() if name not in recording.otherwise]
     check(version != "0.1.0" or {"filter_recent", "definitions_shadow"} <= set(refused), f"{refused}")
+    twins = [name for name in TWINS if name in kept]
+    recording.twins = {name: harness.Worker(world, data=f"twins/{name}", pipeline=recording.about[name]["file"]).started() for name in twins}
     recording.publish_further()
+    recording.each(recording.with_twin, twins)
     recording.each(recording.goes_on, kept)
     recording.each(recording.is_known, refused)
     recording.each(recording.rebuilt_goes_on, otherwise)
