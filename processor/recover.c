@@ -165,7 +165,8 @@ static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_co
     BR_TRY(br_state_meta_get(task->state, "commit", &value, &found, error));
     if (!found)
         return BR_OK;
-    BR_TRY(br_commit_read(task->pipeline, br_buffer_slice(&value), ret_commit, error));
+    if (br_commit_read(task->pipeline, br_buffer_slice(&value), ret_commit, error) != BR_OK)
+        return br_error_context(error, "the state in the data directory (remove it to have it built from the log)");
     br_buffer_clear(&value);
     enum br_status status = br_state_meta_get(task->state, "fence", &value, &found, error);
     if (status == BR_OK && found && value.len == 8)

@@ -513,7 +513,8 @@ enum br_status br_jobs_claim_any(struct br_jobs *jobs, const char *worker, struc
     *ret_claimed = false;
     for (size_t i = 0; i < list.count && status == BR_OK && !*ret_claimed; i++) {
         const Braid__V1__ReplayJob *record = list.jobs[i].record;
-        if (br_job_has_work(record) && record->wish != WISH(REBUILD) && !br_job_leased(record, now)) // J7
+        bool others = record->wish == WISH(REBUILD) && record->phase != PHASE(PROMOTING); // J7
+        if (br_job_has_work(record) && !others && !br_job_leased(record, now))
             status = br_jobs_claim(jobs, record->id, worker, now, ret_job, ret_claimed, error);
     }
     br_job_list_free(&list);

@@ -11,7 +11,8 @@
 // J5. Progress never goes back, whatever a worker that took over reports.
 // J6. A fulfilled wish is taken back by the worker (wish UNSPECIFIED); while it stands, the job has work.
 // J7. The wish to rebuild is its command's alone to fulfil: a worker of another build may run beside it, and knows
-//     nothing of such a wish.
+//     nothing of such a wish. When the command died over the takeover, whoever works for the lineage that has taken
+//     the outputs over notes it.
 // J8. A record that a later build has made (its semantics number is larger) is shown, and otherwise left alone.
 //
 //   phase          wishes that may be made of it

@@ -594,6 +594,8 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
     case WISH(REBUILD):
         if (record->phase == PHASE(PROMOTING))
             BR_TRY(note_promoted(run, false, &noted, error));
+        if (!noted && run->options->background) // J7
+            return br_error_set(error, BR_RETRY, "replay %s waits for braid replay rebuild to go on with it", run->id);
         return noted ? BR_OK : rebuild(run, ret_taken, error);
     case WISH(DROP):
         return drop(run, error);

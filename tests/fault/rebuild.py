@@ -229,8 +229,9 @@ def test_killed_at_any_time_it_is_gone_on_with(world):
             forget_lease(world)
     check(kills > 2, f"{kills} kills")
     jobs = [json.loads(text) for text in later(world, "replay", "list", "faults", "--json").splitlines()]
-    check(len(jobs) == 1, f"one job does it all: {jobs}")
+    check([job["id"] for job in jobs] == ["r1"], f"one job does it all: {jobs}")
     worker = LaterWorker(world, data="later").started()
+    until(lambda: json.loads(later(world, "replay", "status", "faults", "r1", "--json"))["phase"] == "promoted", "it is noted")
     feed(world, 30)
     check_outcome(world, worker, sql)
     worker.stopped()
@@ -482,6 +483,34 @@ def test_there_is_no_way_back(world):
     caught_up(world, worker, "alike")
     worker.stopped()
     Worker(world, pipeline=path, data="alike").failed("computed by a later build")
+
+
+def test_state_of_a_later_build_is_refused(world):
+    """The log went back to where the present build had left it, the folder didn't."""
+    plain = "\n".join(line for line in PIPELINE.splitlines() if "upper(" not in line)
+    worker = opened(world, 50, sql=plain)
+    worker.stopped()
+
+    def with_server_down(do):
+        world.client.close()
+        world.server.stop()
+        do()
+        world.server.start()
+        world.client = world.server.connect()
+    kept = os.path.join(world.folder, "kept")
+    with_server_down(lambda: shutil.copytree(world.server.store, kept))
+    worker = LaterWorker(world).started()
+    feed(world, 20)
+    caught_up(world, worker)
+    worker.stopped()
+
+    def go_back():
+        shutil.rmtree(world.server.store)
+        os.rename(kept, world.server.store)
+    with_server_down(go_back)
+    Worker(world).failed("the state in the data directory", "later build")
+    shutil.rmtree(os.path.join(world.folder, "state"))
+    Worker(world).started().stopped()
 
 
 def test_records_of_later_builds_are_refused_by_their_numbers(world):
