@@ -77,7 +77,8 @@ static const struct verb {
     [REPLAY_DROP] = {"drop", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
     [REPLAY_REBUILD] = {"rebuild",
                         OPTION(OPTION_JSON) | OPTION(OPTION_PIPELINE) | OPTION(OPTION_REASON) | OPTION(OPTION_RATE) |
-                            OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) | COMPARE_OPTIONS,
+                            OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
+                            OPTION(OPTION_EPOCHS) | COMPARE_OPTIONS,
                         false, BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD},
 };
 
@@ -519,7 +520,9 @@ static const char doc[] =
     "list, status and watch show them; pause, resume and cancel command them; diff compares its rows with the live "
     "ones; promote lets it take the outputs over, rollback gives them back; drop clears it away.\n\nrebuild is for a "
     "pipeline that this build of braid computes otherwise than the one that wrote its log: it computes its history "
-    "again in this process, and takes the outputs over with what differs from what was published.";
+    "again in this process, and takes the outputs over with what differs from what was published. With --epochs fresh "
+    "it does so for a pipeline of whose input streams one isn't any more what was read of it (a server lost messages, "
+    "and others came in their place): all is computed from what the streams hold now.";
 
 int br_command_replay(int argc, char **argv) {
     static const struct argp_child children[] = {

@@ -21,7 +21,7 @@
 
 // --- the loop
 
-static bool timers_due(const struct br_task *task);
+static bool timers_due(struct br_task *task);
 static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_error *error);
 static bool flush_due(const struct br_task *task);
 static void adapt(struct br_task *task, struct br_mono_time began);
@@ -171,6 +171,7 @@ static void pass_over(struct br_task *task, uint32_t i) {
     input->last_sequence = position->last_sequence;
     input->covered = position->covered_sequence;
     input->event_time_max.us = position->event_time_max_us;
+    task_note_last(input, position);
     if (position->watermark_us > task->watermarks_after[i].us)
         task->watermarks_after[i].us = position->watermark_us;
 }
@@ -197,6 +198,8 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
+    struct br_fingerprint last = br_fingerprint_of(&messages[count - 1]);
+    br_trail_add(&input->trail, &last);
     br_reader_consume(input->reader, count);
     return BR_OK;
 }
@@ -304,6 +307,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     br_state_end_epoch(task->state);
     task->epoch = task->plan.number;
     task->clock = task->plan.clock;
+    task->clock_read = task->plan.clock_read;
     task->digest = br_emit_digest(emit);
     task->lenient = task->plan.lenient;
     task->follows = task->plan.follows;
@@ -380,14 +384,18 @@ struct br_sink task_sink(struct br_task *task) {
 // --- rhythm
 
 // Views with emit_interval hold changes back: an epoch without input lets them out when their time has come.
-static bool timers_due(const struct br_task *task) {
+static bool timers_due(struct br_task *task) {
     if (!task->timers_pending)
         return false;
     int64_t longest_us = 0;
     for (uint32_t v = 0; v < task->pipeline->view_count; v++)
         if (task->pipeline->views[v].emit_interval_us > longest_us)
             longest_us = task->pipeline->views[v].emit_interval_us;
-    return longest_us != 0 && task->options.clock->wall(task->options.clock).us - task->clock.us >= longest_us;
+    if (longest_us == 0)
+        return false;
+    struct br_wall_time now =
+        task->options.role == BR_TASK_OWNER ? task_reading(task, NULL) : task->options.clock->wall(task->options.clock);
+    return now.us - task->clock.us >= longest_us;
 }
 
 // An aggregate without groups has its row before there is any input: the owner's lineage begins with an epoch that has

@@ -12,7 +12,7 @@
 // replay commits on its lineage's own subject and publishes nothing; a shadow follows a lineage's commits and writes
 // nothing. A replay becomes the owner by br_task_take_over.
 //
-// The invariants X1..X19 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
+// The invariants X1..X21 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
 #ifndef BR_PROCESSOR_TASK_H
 #define BR_PROCESSOR_TASK_H
 

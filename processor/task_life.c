@@ -102,34 +102,61 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
 }
 
-static enum br_status open_reader(struct br_task *task, struct task_input *input, const char *filter,
+static enum br_status open_reader(struct br_task *task, struct task_input *input, uint64_t first_sequence,
                                   struct br_error *error) {
     if (task->options.open_input != NULL)
         return task->options.open_input(task->options.input_context, task->log, input->table, &input->stream,
-                                        input->prehistory, input->covered + 1, 0, &input->reader, error);
+                                        input->prehistory, first_sequence, 0, &input->reader, error);
     if (input->prehistory != 0)
         return br_error_set(error, BR_FATAL,
                             "lineage %s begins with %" PRIu64 " imported events; tell the worker where the archive is",
                             task->options.lineage, input->prehistory);
-    return br_reader_open(task->log, input->stream.name, filter, input->covered + 1, 0, &input->reader, error);
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(input->table, &filter);
+    return br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, first_sequence, 0, &input->reader,
+                          error);
+}
+
+enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error) {
+    if (error->native == BR_LOG_CHANGED) {
+        size_t len = strlen(error->message);
+        snprintf(error->message + len, sizeof error->message - len,
+                 ". What was computed from what is gone stays in the results: restore stream %s, or have all computed "
+                 "anew from what it holds now, and what differs published: braid replay rebuild %s --epochs fresh",
+                 input->stream.name, task->pipeline->name);
+    }
+    return br_error_context(error, "table %s", input->table->name);
+}
+
+void task_note_last(struct task_input *input, const Braid__V1__InputPosition *position) {
+    if (position->last_hash != 0)
+        br_trail_add(&input->trail,
+                     &(struct br_fingerprint){position->last_sequence, position->last_time_us, position->last_hash});
+}
+
+enum br_status task_open_reader(struct br_task *task, uint32_t i, uint64_t first_sequence, struct br_error *error) {
+    struct task_input *input = &task->inputs[i];
+    for (int e = 0; e < 2; e++)
+        br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
+    enum br_status status;
+    do
+        status = open_reader(task, input, first_sequence, error);
+    while (task_try_again(task, status, error));
+    if (status != BR_OK)
+        return task_input_error(input, task, error);
+    struct br_trail trail = input->trail;
+    trail.read_to = input->last_sequence;
+    br_reader_prove(input->reader, &trail);
+    const struct br_log_message *messages;
+    size_t count;
+    status = br_reader_peek(input->reader, &messages, &count, error); // proven here, if the stream can be asked
+    return status == BR_OK ? BR_OK : task_input_error(input, task, error);
 }
 
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
-    for (uint32_t i = 0; i < task->input_count; i++) {
-        struct task_input *input = &task->inputs[i];
-        if (input->asleep || input->reader != NULL)
-            continue;
-        for (int e = 0; e < 2; e++)
-            br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
-        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-        br_input_filter(input->table, &filter);
-        enum br_status status;
-        do
-            status = open_reader(task, input, (const char *)filter.ptr, error);
-        while (task_try_again(task, status, error));
-        if (status != BR_OK)
-            return br_error_context(error, "table %s", input->table->name);
-    }
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (!task->inputs[i].asleep && task->inputs[i].reader == NULL)
+            BR_TRY(task_open_reader(task, i, task->inputs[i].covered + 1, error));
     return BR_OK;
 }
 
@@ -202,7 +229,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     task->epoch_arena = br_arena_create();
     task->epoch_limit = options->epoch_messages != 0 ? options->epoch_messages : EPOCH_MESSAGES_FIRST;
     task->flushed_at = options->clock->mono(options->clock);
-    task->totals.started = options->clock->wall(options->clock);
+    task->totals.started = options->clock->mono(options->clock);
     set_order(task);
     task_set_asleep(task, options->asleep);
     enum br_status status = open_all(task, error);

@@ -230,7 +230,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .include_late = record->include_late,
                                        .include_quarantine = record->include_quarantine,
                                        .include_until = rolls_back ? 0 : record->base_last_epoch,
-                                       .as_chosen = record->rebuild && record->sql[0] == '\0' && !rolls_back,
+                                       .anew = run_is_anew(run),
+                                       .as_chosen = record->rebuild && !record->fresh_epochs &&
+                                                    record->sql[0] == '\0' && !rolls_back,
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop,
                                        .tick = run_tick_comparing,
@@ -500,6 +502,7 @@ static enum br_status rebuild(struct run *run, bool *ret_taken, struct br_error 
     BR_TRY(run_to_the_end(run, &go_on, error));
     if (!go_on)
         return interrupted(run, error);
+    br_replay_set_target(run->replay, UINT64_MAX);
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(PROMOTING)}, error));
     return take_over(run, false, ret_taken, error);
 }
