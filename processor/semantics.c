@@ -84,6 +84,13 @@ static bool nothing(const struct br_pipeline *pipeline, const struct br_node *no
     return node_has(node, NULL) && false;
 }
 
+// Of lookups nothing is kept that could differ: epochs say by which rules they were computed.
+static bool on_may_fail(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node->kind == BR_NODE_JOIN && node->join.left_outer && !node->join.lookup && node->join.residual != NULL &&
+           br_expr_may_fail(node->join.residual);
+}
+
 static bool sums_doubles(const struct br_aggregate *aggregate) {
     switch (aggregate->kind) {
     case BR_AGG_SUM:
@@ -116,6 +123,7 @@ static const struct change changes[] = {
     {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
     {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
     {0, nothing, ""},
+    {1, on_may_fail, "a LEFT JOIN leaves out the rows on which its ON fails"},
 };
 
 static void name_node(const struct br_node *node, struct br_buffer *words) {

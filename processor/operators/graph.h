@@ -23,6 +23,8 @@ struct br_epoch {
         *watermarks_before; // by table: as of the end of the previous epoch; rows of windows closed by it are late
     const struct br_event_time *watermarks_after; // by table: windows up to here are closed at the end of this epoch
     struct br_arena *arena;                       // lives until after the sink has seen the epoch
+    // Recorded by version 0.1.0 (semantics 0), which is to be repeated.
+    bool by_old_rules;
 };
 
 // One change of a keyed or multiset view, in canonical order (key bytes, then row bytes). Rows are of the view's
