@@ -16,7 +16,6 @@
 //   read the fence      anything else                  fenced: another worker owns the task, or another lineage has
 //   taken the outputs over (X13); stop without a word on the log (X4)
 #include "processor/commit_reader.h"
-#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include <inttypes.h>
@@ -87,7 +86,7 @@ void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, str
     commit->follows_sequence = task->follows_sequence;
     commit->follows_lineage = (char *)task->follows_lineage;
     commit->lenient = task->lenient;
-    commit->semantics = BR_SEMANTICS;
+    commit->semantics = task->semantics;
     fill_inputs(task, commit, arena);
     fill_views(task, commit, arena);
 }

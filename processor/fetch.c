@@ -43,13 +43,15 @@ static size_t within_bounds(const struct br_task *task, uint32_t i, size_t count
 }
 
 // Looks at every input. *ret_limit is the stream timestamp up to which everything is known; *ret_held: some input may
-// still have something older (F2).
+// still have something older (F2). Tables with a key are looked at last: an event that is shown may follow on a row
+// that has only just come.
 static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_limit, bool *ret_held,
                              struct br_error *error) {
     *ret_limit = INT64_MAX;
     *ret_held = false;
     task->plan.at_bound = true;
-    for (uint32_t i = 0; i < task->input_count; i++) {
+    for (uint32_t o = task->input_count; o > 0; o--) {
+        uint32_t i = task->order[o - 1];
         // Asked before peeking: what arrives in between is then shown, and only makes the answer too careful.
         bool caught_up = task->inputs[i].reader == NULL || br_reader_caught_up(task->inputs[i].reader);
         BR_TRY(peek(task, i, &counts[i], error));
@@ -72,18 +74,23 @@ static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_
     return BR_OK;
 }
 
+static struct br_moment next_moment(const struct br_task *task, uint32_t i) {
+    const struct task_input *input = &task->inputs[i];
+    return br_message_moment(&task->plan.first[i][task->plan.take[i]], input->stream_number, input->prehistory);
+}
+
 // The input whose next message is the oldest; upsert tables win ties because they come first in task->order.
 static int64_t oldest(const struct br_task *task, const size_t *counts, int64_t limit) {
     int64_t best = -1;
-    int64_t best_us = INT64_MAX;
+    struct br_moment best_moment = {0};
     for (uint32_t o = 0; o < task->input_count; o++) {
         uint32_t i = task->order[o];
         if (task->plan.take[i] == counts[i])
             continue;
-        int64_t at_us = task->plan.first[i][task->plan.take[i]].timestamp.us;
-        if (at_us <= limit && (best < 0 || at_us < best_us)) {
+        struct br_moment moment = next_moment(task, i);
+        if (moment.stored_us <= limit && (best < 0 || br_moment_is_older(&moment, &best_moment))) {
             best = i;
-            best_us = at_us;
+            best_moment = moment;
         }
     }
     return best;

@@ -45,6 +45,13 @@ struct run {
     struct br_batch *open;
 };
 
+struct br_moment br_message_moment(const struct br_log_message *message, uint32_t stream, uint64_t prehistory) {
+    bool imported = message->sequence <= prehistory;
+    return (struct br_moment){.stored_us = message->timestamp.us,
+                              .sequence = message->sequence - (imported ? 0 : prehistory),
+                              .stream = imported ? BR_NO_STREAM : stream};
+}
+
 void br_input_filter(const struct br_table *table, struct br_buffer *filter) {
     br_subject_filter(table->subject, filter);
 }

@@ -138,6 +138,7 @@ static enum br_status adopt(struct br_task *task, const Braid__V1__Commit *commi
     task->epoch = task->committed_epoch = commit->epoch;
     task->digest = commit->digest;
     task->clock.us = commit->clock_us;
+    task->semantics = commit->semantics;
     for (uint32_t i = 0; i < task->input_count; i++) {
         task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
         task->inputs[i].covered = commit->inputs[i]->covered_sequence;

@@ -19,6 +19,7 @@
 //
 // The state is not touched before part 1 has landed.
 #include "processor/commit_reader.h"
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -56,6 +57,7 @@ static void empty_epoch(struct br_task *task, uint64_t number) {
     br_emit_set_silent(emit, true);
     br_emit_begin(emit, number, &task->events);
     br_emit_finish(emit, "", task->digest);
+    task->semantics = BR_SEMANTICS;
     for (uint32_t i = 0; i < task->input_count; i++)
         task->inputs[i].messages = task->inputs[i].rows = task->inputs[i].quarantined = 0;
 }

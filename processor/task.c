@@ -137,12 +137,23 @@ static enum br_status take_rows(void *context, const struct br_table *table, con
 static enum br_status reject_event(void *context, const struct br_table *table, uint32_t origin, const char *reason,
                                    const char *detail, struct br_error *error);
 
+// When an event of the epoch came in.
+static struct br_moment moment_of(const void *context, uint32_t origin) {
+    const struct br_task *task = context;
+    const struct br_event *event = &task->events.list[origin];
+    const struct task_input *input = &task->inputs[event->table->index];
+    return br_message_moment(event->message, input->stream_number, input->prehistory);
+}
+
 static struct br_epoch epoch_of(struct br_task *task) {
     return (struct br_epoch){.number = task->plan.number,
                              .now = task->plan.clock,
                              .watermarks_before = task->watermarks_before,
                              .watermarks_after = task->watermarks_after,
-                             .arena = task->epoch_arena};
+                             .arena = task->epoch_arena,
+                             .moment = moment_of,
+                             .moment_context = task,
+                             .by_old_rules = task->semantics == 0};
 }
 
 // A quiet subject's position follows the stream, so that what others wrote may expire without looking like a hole.
@@ -274,6 +285,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     br_arena_reset(task->epoch_arena);
     task->events.count = 0;
     task->oldest_us = INT64_MAX;
+    task->semantics = task->plan.recorded != NULL ? task->plan.recorded->semantics : BR_SEMANTICS;
     br_emit_set_silent(emit, silent);
     br_emit_begin(emit, task->plan.number, &task->events);
     memcpy(task->watermarks_before, task->watermarks_after, task->input_count * sizeof *task->watermarks_before);

@@ -12,6 +12,7 @@
 struct task_input {
     const struct br_table *table;
     struct br_stream_info stream;
+    uint32_t stream_number; // tables with the same one are read from one stream
     struct br_input *input;
     struct br_reader *reader;
     uint64_t last_sequence;              // position: the last message consumed in a computed epoch
@@ -97,6 +98,7 @@ struct br_task {
     uint64_t epoch;            // last computed
     uint64_t digest;           // of it
     struct br_wall_time clock; // of it: readings never go back
+    uint32_t semantics;        // by which it was computed
     uint64_t committed_epoch;  // last committed
     uint64_t fence;            // stream sequence of the last message on commit_subject; 0: none
     uint64_t last_commit;      // of this lineage's last commit message, wherever it stands; 0: none

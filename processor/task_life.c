@@ -2,6 +2,7 @@
 // A task's beginning and end: its names on the log, its streams, readers and state; and what can be asked of it. See
 // task.h.
 #include "processor/commit_reader.h"
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include "processor/subject.h"
@@ -99,7 +100,11 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     do
         status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error);
     while (task_try_again(task, status, error));
-    return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
+    if (status != BR_OK)
+        return br_error_context(error, "table %s", input->table->name);
+    while (strcmp(task->inputs[input->stream_number].stream.name, input->stream.name) != 0)
+        input->stream_number++;
+    return BR_OK;
 }
 
 static enum br_status open_reader(struct br_task *task, struct task_input *input, const char *filter,
@@ -184,6 +189,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
         br_task_lineage_subject(pipeline->name, task->options.lineage, task->commit_subject,
                                 sizeof task->commit_subject);
     task->limit_us = INT64_MAX;
+    task->semantics = BR_SEMANTICS;
     task->plan.follows_lineage = "";
     uint32_t count = task->input_count = pipeline->table_count;
     task->inputs = br_calloc(count + 1, sizeof *task->inputs);

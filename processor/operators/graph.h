@@ -14,6 +14,19 @@
 
 struct br_graph;
 
+// When an event came in: where its message stands in its stream, and when the stream stored it.
+#define BR_NO_STREAM UINT32_MAX
+struct br_moment {
+    int64_t stored_us;
+    uint64_t sequence;
+    uint32_t stream; // equal numbers: the same stream, whose sequences tell the order; BR_NO_STREAM: it came otherwise
+};
+static inline bool br_moment_is_older(const struct br_moment *a, const struct br_moment *b) {
+    if (a->stream == b->stream && a->stream != BR_NO_STREAM)
+        return a->sequence < b->sequence;
+    return a->stored_us < b->stored_us;
+}
+
 // What operators may know of the epoch. Made by the caller; constant but for watermark_after, which the caller fills
 // before br_graph_end_epoch.
 struct br_epoch {
@@ -23,7 +36,11 @@ struct br_epoch {
         *watermarks_before; // by table: as of the end of the previous epoch; rows of windows closed by it are late
     const struct br_event_time *watermarks_after; // by table: windows up to here are closed at the end of this epoch
     struct br_arena *arena;                       // lives until after the sink has seen the epoch
-    // Recorded by version 0.1.0 (semantics 0), which is to be repeated.
+    // What lookups go by: when an event of the epoch, named by its origin, came in. NULL: lookups find what is there
+    // when they are made.
+    struct br_moment (*moment)(const void *context, uint32_t origin);
+    const void *moment_context;
+    // Recorded by version 0.1.0 (semantics 0), which is to be repeated: lookups find what is there when they are made.
     bool by_old_rules;
 };
 

@@ -5,6 +5,7 @@
 
 #include "processor/operators/bag.h"
 #include "processor/operators/operator_internal.h"
+#include "processor/operators/past.h"
 
 #define BR_JOIN_KEYS_MAX 32
 
@@ -42,6 +43,7 @@ struct br_pairs {
 struct br_join {
     struct br_operator op;
     bool left_outer, lookup;
+    const struct br_past *past; // of the table that is looked up; NULL: no lookup
     struct br_join_side sides[2];
     struct br_arena *pair_arena; // what one flush builds
     struct br_pairs *pairs;

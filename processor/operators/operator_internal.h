@@ -108,6 +108,9 @@ enum br_status br_window_apply(struct br_operator *op, const struct br_batch *ba
 // The upsert table's rows by primary key, for joins that read them in place; NULL when the operator is no upsert
 // source.
 struct br_state_table *br_source_rows(struct br_operator *op);
+// For lookups: from now on the upsert source keeps what its rows were earlier in the epoch.
+struct br_past;
+const struct br_past *br_source_keep_past(struct br_operator *op);
 
 // --- batches (batches.c)
 // Like br_batch_create, for exactly row_capacity rows (may exceed BR_BATCH_ROWS only for the caller's own use).

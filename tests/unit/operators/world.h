@@ -38,6 +38,12 @@ struct world {
     struct br_graph *graph;
     struct br_epoch epoch;
     struct br_event_time before[WORLD_TABLES], after[WORLD_TABLES];
+    // What is pushed is stored at `clock_us`, in the stream of its table: by default each has its own.
+    int64_t clock_us;
+    uint32_t streams[WORLD_TABLES];
+    uint64_t sequence;
+    struct br_moment *moments; // of the epoch's events
+    uint32_t moment_count, moment_capacity;
     uint16_t next_state_table;
     size_t budget;
     const char *store_path; // NULL: a store in memory
