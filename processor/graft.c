@@ -230,6 +230,18 @@ static enum br_status plans_differ(const struct graft *graft, const struct br_vi
                         view->name, graft->base->options.lineage, graft->task->options.lineage);
 }
 
+// When the rows of a join's sides can go.
+static enum br_status copy_indexes(struct graft *graft, const struct br_node *node, const struct br_node *base,
+                                   struct br_error *error) {
+    for (uint32_t port = 0; port < 2; port++) {
+        uint16_t from = br_join_index_table(graft->base->pipeline, base, port);
+        uint16_t to = br_join_index_table(graft->task->pipeline, node, port);
+        if (from != 0 && to != 0)
+            BR_TRY(copy_table(graft, from, to, error));
+    }
+    return BR_OK;
+}
+
 static enum br_status graft_node(struct graft *graft, const struct br_view *view, const struct br_node *node,
                                  const struct br_node *base, struct br_error *error) {
     if (node->signature != base->signature || node->state_table_count != base->state_table_count ||
@@ -241,6 +253,8 @@ static enum br_status graft_node(struct graft *graft, const struct br_view *view
     bool copied = graft->task->asleep_nodes[node->id];
     for (uint16_t i = 0; i < node->state_table_count && copied; i++)
         BR_TRY(copy_table(graft, (uint16_t)(base->state_table + i), (uint16_t)(node->state_table + i), error));
+    if (node->kind == BR_NODE_JOIN && copied)
+        BR_TRY(copy_indexes(graft, node, base, error));
     if (node->state_table_count != 0 && !copied) {
         if (node->kind != BR_NODE_SOURCE)
             return plans_differ(graft, view, error);

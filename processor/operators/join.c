@@ -13,6 +13,7 @@
 //   J4. A lookup join reads the right side as it was when the left row's message was stored (past.h), or as it is for a
 //       row that comes of no one message: nothing of the left is stored, a change of the right gives nothing. The right
 //       side is always the source's own rows (J1): that the left rows looked up the same table before doesn't matter.
+//   J5. What no open window needs is let go (join_close.c).
 // Rows given for a left row have its origin; rows given because the right side changed have none.
 #include "processor/operators/join_internal.h"
 
@@ -73,8 +74,10 @@ static enum br_status read_stored(struct br_join *join, const struct br_join_sid
     rows->count = 0;
     if (entry == NULL)
         return BR_OK;
-    if (!side->shared)
-        return br_bag_read(side->rows, entry, join->op.arena, rows, error);
+    if (!side->shared) {
+        BR_TRY(br_bag_read(side->rows, entry, join->op.arena, rows, error));
+        return side->index == NULL ? BR_OK : br_join_drop_closed(join, side, rows, error);
+    }
     hold_one(join, rows, (struct br_slice){entry->value, entry->value_len});
     return BR_OK;
 }
@@ -100,15 +103,29 @@ struct storing {
     uint32_t emptied_count;
 };
 
-static enum br_status obtain_bags(struct br_join *join, const struct br_join_side *side,
+static enum br_status note_new_bags(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
+                                    const struct br_slice *keys, const uint32_t *rows, const bool *is_new,
+                                    uint32_t count, struct br_error *error) {
+    for (uint32_t i = 0; i < count; i++)
+        if (is_new[i])
+            BR_TRY(br_join_note_bag(join, side, keys[i], batch, rows[i], error));
+    return BR_OK;
+}
+
+static enum br_status obtain_bags(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
                                   const struct br_join_keys *keys, bool store_null, struct storing *storing,
                                   struct br_error *error) {
     struct br_arena *arena = join->op.arena;
     struct br_slice *wanted = br_arena_alloc(arena, keys->count * sizeof *wanted);
     uint64_t *hashes = br_arena_alloc(arena, keys->count * sizeof *hashes);
     uint32_t *rows = br_arena_alloc(arena, keys->count * sizeof *rows), count = 0;
+    bool *keeps = NULL;
+    if (side->index != NULL) {
+        BR_TRY(br_join_need_index(join, side, error));
+        BR_TRY(br_join_keeps(join, side, batch, keys, &keeps, error));
+    }
     for (uint32_t r = 0; r < keys->count; r++) {
-        if (key_is_null(keys, r) && !store_null)
+        if ((key_is_null(keys, r) && !store_null) || (keeps != NULL && !keeps[r]))
             continue;
         wanted[count] = keys->keys[r];
         hashes[count] = keys->hashes[r];
@@ -122,7 +139,8 @@ static enum br_status obtain_bags(struct br_join *join, const struct br_join_sid
     BR_TRY(br_state_obtain_many(side->rows, wanted, hashes, count, BR_BAG_HEAD_SIZE, found, is_new, error));
     for (uint32_t i = 0; i < count; i++)
         storing->entries[rows[i]] = found[i];
-    return BR_OK;
+    side->stored += count;
+    return side->index == NULL ? BR_OK : note_new_bags(join, side, batch, wanted, rows, is_new, count, error);
 }
 
 static enum br_status add_to_bags(struct br_join *join, const struct br_join_side *side, const struct br_batch *batch,
@@ -152,12 +170,12 @@ static void drop_emptied(const struct br_join_side *side, struct storing *storin
     }
 }
 
-static enum br_status store(struct br_join *join, const struct br_join_side *side, const struct br_batch *batch,
+static enum br_status store(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
                             const struct br_join_keys *keys, bool store_null, struct br_error *error) {
     struct storing storing;
     if (side->shared)
         return BR_OK;
-    BR_TRY(obtain_bags(join, side, keys, store_null, &storing, error));
+    BR_TRY(obtain_bags(join, side, batch, keys, store_null, &storing, error));
     BR_TRY(add_to_bags(join, side, batch, &storing, error));
     drop_emptied(side, &storing);
     return BR_OK;
@@ -318,7 +336,8 @@ static enum br_status settle_key(struct br_join *join, struct key_change *change
 
 static enum br_status push_right_outer(struct br_join *join, const struct br_batch *batch,
                                        const struct br_join_keys *keys, struct br_error *error) {
-    const struct br_join_side *left = &join->sides[0], *right = &join->sides[1];
+    const struct br_join_side *left = &join->sides[0];
+    struct br_join_side *right = &join->sides[1];
     struct br_output output = br_operator_output(&join->op);
     struct br_entry **left_entries, **right_entries;
     struct storing storing = {0};
@@ -332,7 +351,7 @@ static enum br_status push_right_outer(struct br_join *join, const struct br_bat
     if (right->shared) {
         BR_TRY(find_stored(join, right, keys, &right_entries, error));
     } else {
-        BR_TRY(obtain_bags(join, right, keys, false, &storing, error));
+        BR_TRY(obtain_bags(join, right, batch, keys, false, &storing, error));
         BR_TRY(add_to_bags(join, right, batch, &storing, error));
         right_entries = storing.entries;
     }
@@ -588,6 +607,7 @@ static enum br_status plan(struct br_join *join, struct br_error *error) {
         share_source(join, 0, node->join.left_keys, order, &ordered);
     BR_TRY(plan_side(join, 0, node->join.left_keys, order, error));
     BR_TRY(plan_side(join, 1, node->join.right_keys, order, error));
+    br_join_plan_closing(join);
     br_pairs_prepare(join);
     return BR_OK;
 }
@@ -599,7 +619,7 @@ static void destroy(struct br_operator *op) {
     br_operator_free(op);
 }
 
-static const struct br_operator_class join_class = {"join", push, NULL, scan, destroy};
+static const struct br_operator_class join_class = {"join", push, br_join_close, scan, destroy};
 
 enum br_status br_join_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                               struct br_error *error) {

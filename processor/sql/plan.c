@@ -6,7 +6,7 @@
 
 #include <xxhash.h>
 
-#define STATE_TABLES_MAX 60000 // numbers above are the views' (operators/graph.h)
+#define STATE_TABLES_MAX BR_INDEX_TABLE_MIN // numbers above have other uses (operators/graph.h)
 
 // --- order
 struct order {

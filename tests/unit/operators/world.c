@@ -384,6 +384,8 @@ struct br_node *world_join(struct world *world, struct br_node *left, struct br_
     struct br_node *node = add_node(world, BR_NODE_JOIN, left, right);
     add_fields(node, left);
     add_fields(node, right);
+    for (uint32_t f = left->field_count; f < node->field_count && left_outer; f++)
+        node->fields[f].mark = (struct br_window_mark){0};
     node->join.left_keys = br_arena_array(world->arena, uint32_t, 8);
     node->join.right_keys = br_arena_array(world->arena, uint32_t, 8);
     node->join.key_count = read_columns(left_keys, node->join.left_keys);
@@ -568,6 +570,15 @@ size_t world_stored(struct world *world) {
     size_t count = 0;
     for (uint16_t number = 1; number < world->next_state_table; number++)
         count += count_keys(world, number);
+    return count;
+}
+
+size_t world_stored_by(struct world *world, const struct br_node *node) {
+    size_t count = 0;
+    for (uint16_t i = 0; i < node->state_table_count; i++)
+        count += count_keys(world, (uint16_t)(node->state_table + i));
+    for (uint32_t port = 0; port < 2 && node->kind == BR_NODE_JOIN; port++)
+        count += count_keys(world, br_join_index_table(&world->pipeline, node, port));
     return count;
 }
 

@@ -87,8 +87,9 @@ void world_push_rows(struct world *world, uint32_t table, size_t count, const in
 void world_end_epoch(struct world *world);
 const char *world_scan(struct world *world, uint32_t view);
 const char *world_seen(struct world *world, uint32_t view);
-// Keys in all of the plan's state tables.
+// Keys in all of the plan's state tables; in those of a node, with the index of a join's rows.
 size_t world_stored(struct world *world);
+size_t world_stored_by(struct world *world, const struct br_node *node);
 const char *world_changes(struct world *world, uint32_t view);
 void world_print_row(const struct br_batch *batch, uint32_t row, struct br_buffer *out);
 

@@ -382,6 +382,7 @@ Test(plan, explain_says_when_windows_close_and_what_is_stored) {
     br_buffer_append_byte(&out, 0);
     static const char *const said[] = {"closes when window_end + 1 hour <= watermark of orders",
                                        "both sides stored",
+                                       "left rows go when window_end + 1 hour <= watermark of orders",
                                        "key (region, window_end)",
                                        "tumble by placed_at, 1 minute",
                                        "append-only",
