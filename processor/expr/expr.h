@@ -59,6 +59,12 @@ struct br_expr *br_expr_of(struct br_arena *arena, enum br_expr_kind kind, enum 
 // + integer") and the nearest name or a cast as a hint after "\nhint: ". A constant that fails (1/0) is BR_DATA too.
 enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
                             int location, struct br_expr **ret_expr, struct br_error *error) BR_MUST_CHECK;
+// A call for a plan that an older build made, where br_expr_call has failed: of a function over a regular expression
+// whose constant pattern this build doesn't take. It isn't folded; rows fail. false: it isn't such a call.
+bool br_expr_call_as_planned(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                             int location, struct br_expr **ret_expr);
+// Is it a call of a function over a regular expression that may give other than it gave in version 0.1.0?
+bool br_expr_regex_differs(const struct br_expr *expr);
 // A cast. explicit_cast false: only what PostgreSQL casts implicitly (or by assignment when assignment is true).
 enum br_cast_context { BR_CAST_IMPLICIT, BR_CAST_ASSIGNMENT, BR_CAST_EXPLICIT };
 enum br_status br_expr_cast(struct br_arena *arena, struct br_expr *expr, enum br_type type,
