@@ -29,6 +29,26 @@ static size_t text_width(struct br_slice text) {
     return width;
 }
 
+// Does another column than c bear the name?
+static bool is_taken(const struct br_answer *answer, uint32_t c, const char *name) {
+    for (uint32_t other = 0; other < answer->column_count; other++)
+        if (other != c && strcmp(answer->names[other], name) == 0)
+            return true;
+    return false;
+}
+
+// A JSON object has a key once: the second and third column that are called a become a_2 and a_3.
+static void tell_names_apart(struct br_answer *answer) {
+    for (uint32_t c = 1; c < answer->column_count; c++) {
+        const char *name = answer->names[c];
+        bool again = false;
+        for (uint32_t other = 0; other < c; other++)
+            again |= strcmp(answer->names[other], name) == 0;
+        for (unsigned n = 2; again && is_taken(answer, c, answer->names[c]); n++)
+            answer->names[c] = br_arena_printf(answer->arena, "%s_%u", name, n);
+    }
+}
+
 static void read_columns(struct br_answer *answer, const struct br_json *line) {
     struct br_json columns, column, value;
     struct br_slice name;
@@ -49,6 +69,8 @@ static void read_columns(struct br_answer *answer, const struct br_json *line) {
                               &type) &&
             type >= BR_INTEGER && type <= BR_DOUBLE;
     }
+    if (answer->form == BR_ANSWER_JSON)
+        tell_names_apart(answer);
 }
 
 // A cell's text in the arena; ptr NULL: NULL.

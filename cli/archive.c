@@ -204,6 +204,7 @@ static enum br_status print_segment(struct printing *printing, size_t index, str
     const struct arguments *arguments = printing->place->arguments;
     struct br_segment_reader *reader = NULL;
     bool found = true;
+    BR_TRY(br_archive_check_segment(printing->place->archive, index, NULL, NULL, error));
     enum br_status status = br_archive_open_segment(printing->place->archive, index, &reader, error);
     while (status == BR_OK && found && !printing->failed && !br_stop_requested) {
         status = br_segment_next(reader, block, &found, error);

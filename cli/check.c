@@ -2,6 +2,8 @@
 // braid check and braid explain: what can be said of a pipeline without running it.
 #include "cli/cli.h"
 #include "processor/input.h"
+#include "processor/pipeline_text.h"
+#include "processor/subject.h"
 #include "replay/guard.h"
 #include "replay/upgrade.h"
 
@@ -66,6 +68,37 @@ static const struct argp_child children[] = {{&br_pipeline_argp, 0, NULL, 0}, {0
 static const struct argp_child check_children[] = {
     {&br_pipeline_argp, 0, NULL, 0}, {&br_connect_argp, 0, "Server (--streams):", 2}, {0}};
 
+// Can the table apply what the view of another pipeline publishes? A line for each that it can't.
+static void compare_with_view(const struct br_table *table, const char *pipeline, const struct br_view *view,
+                              struct br_buffer *lines) {
+    bool keyed = table->primary_key_count != 0;
+    const char *why = view->layout == BR_LAYOUT_PACKED
+                          ? "is packed: its changes are blocks of rows, which no table reads"
+                      : view->root->append_only       ? NULL
+                      : view->root->has_key && !keyed ? "replaces and deletes rows: give the table the view's key as "
+                                                        "PRIMARY KEY"
+                      : !view->root->has_key ? "takes rows back, which have no key: group it by one, or read its tables"
+                                             : NULL;
+    if (why != NULL)
+        br_buffer_printf(lines, "table %s reads view %s of pipeline %s, which %s\n", table->name, view->name, pipeline,
+                         why);
+}
+
+static enum br_status look_at_writer(struct br_log *log, const struct br_table *table, const char *stream,
+                                     struct br_buffer *lines, struct br_error *error) {
+    static const char prefix[] = "BRAID_";
+    struct br_pipeline *writer = NULL;
+    uint64_t hash;
+    if (strncmp(stream, prefix, strlen(prefix)) != 0)
+        return BR_OK;
+    BR_TRY(br_pipeline_text_of_owner(log, stream + strlen(prefix), &hash, &writer, error));
+    for (uint32_t v = 0; writer != NULL && v < writer->view_count; v++)
+        if (br_subject_templates_overlap(table->subject, writer->views[v].subject))
+            compare_with_view(table, writer->name, &writer->views[v], lines);
+    br_pipeline_destroy(&writer);
+    return BR_OK;
+}
+
 static enum br_status look_at_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_buffer *lines,
                                       struct br_error *error) {
     struct br_jobs *jobs = NULL;
@@ -77,6 +110,7 @@ static enum br_status look_at_streams(struct br_log *log, const struct br_pipeli
         enum br_status status = br_log_find_stream(log, (const char *)filter.ptr, &info, error);
         if (status != BR_OK)
             return br_error_context(error, "table %s", pipeline->tables[t].name);
+        BR_TRY(look_at_writer(log, &pipeline->tables[t], info.name, lines, error));
     }
     // A pipeline that has never run has no replays.
     if (br_jobs_open(log, pipeline->name, &jobs, &ignored) != BR_OK)

@@ -211,6 +211,9 @@ enum br_status br_make_input_streams(struct br_log *log, const struct br_pipelin
         char stream[256];
         br_subject_filter(pipeline->tables[t].subject, &filter);
         snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
+        for (char *at = stream; *at != '\0'; at++)
+            if ((unsigned char)*at <= ' ' || strchr(".*>/\\\x7f", *at) != NULL)
+                *at = '_'; // what names of streams can't have
         BR_TRY(br_log_ensure_input(log, stream, (const char *)filter.ptr, error));
     }
     return BR_OK;

@@ -28,15 +28,12 @@ static int load_changed(const struct replay_arguments *arguments, struct replay_
     if (arguments->new_path == NULL)
         return BR_EXIT_OK;
     struct br_pipeline_arguments named = arguments->pipeline;
-    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
     named.name = draft->name;
     int code = br_load_pipeline(arguments->new_path, &named, false, &draft->after);
     if (code != BR_EXIT_OK)
         return code;
-    if (!br_read_file(arguments->new_path, &text))
-        return BR_EXIT_FAILED;
     Braid__V1__ReplayJob *record = &draft->record;
-    record->sql = br_arena_strndup(draft->arena, (const char *)text.ptr, text.len);
+    record->sql = (char *)draft->after->text; // as it was read: a pipe can't be read again
     record->sql_name = (char *)arguments->new_path;
     record->n_descriptors = draft->after->descriptor_set_count;
     record->descriptors = br_arena_array(draft->arena, ProtobufCBinaryData, record->n_descriptors + 1);

@@ -11,6 +11,7 @@
 #include "cli/events.h"
 #include "cli/expect.h"
 #include "cli/relation.h"
+#include "processor/codec/decode.h"
 #include "processor/expr/datetime.h"
 #include "processor/log/simulated.h"
 #include "processor/subject.h"
@@ -45,6 +46,7 @@ struct run {
     struct br_store *store; // outlives crashes
     struct br_task *task;
     struct br_event_writer *writer;
+    struct br_input **inputs; // by table: read the event times of what isn't in the table's own form
     struct br_arena *arena;
     bool clock_given;
     struct reading reading;
@@ -127,9 +129,44 @@ static void move_clock(struct run *run, struct br_event_time event_time) {
     br_sim_set_wall(run->sim, (struct br_wall_time){now_us});
 }
 
+// The event time as the table will see it, of one event in whatever form; none when it can't be read.
+static int64_t lifted_time_us(struct run *run, const struct br_event_message *event, struct br_slice payload) {
+    const struct br_table *table = event->table;
+    struct br_input **input = &run->inputs[table->index];
+    const struct br_event read = {payload, &event->message, table};
+    struct br_arena *arena = br_arena_create();
+    struct br_batch *row;
+    int64_t time_us = BR_EVENT_TIME_MIN;
+    if ((*input != NULL || br_input_create(table, true, input, NULL) == BR_OK) &&
+        br_input_row_of(*input, &read, arena, &row, NULL) == BR_OK &&
+        !br_column_is_null(&row->columns[table->event_time], 0))
+        time_us = ((const int64_t *)row->columns[table->event_time].values)[0];
+    br_arena_destroy(&arena);
+    return time_us;
+}
+
+static void raise_time(struct run *run, struct br_event_message *event, struct br_slice payload) {
+    int64_t time_us = lifted_time_us(run, event, payload);
+    event->time.us = time_us > event->time.us ? time_us : event->time.us;
+}
+
+// An older version tells its time after it is lifted, a payload after it is decoded.
+static void read_time(struct run *run, struct br_event_message *event) {
+    struct br_slice rest = event->message.payload, payload;
+    enum br_status status;
+    if (event->table->event_time < 0 || event->deletes)
+        return;
+    if (!event->framed)
+        raise_time(run, event, rest);
+    while (event->framed && br_delimited_next(&rest, &payload, &status, NULL))
+        raise_time(run, event, payload);
+}
+
 static enum br_status publish(struct run *run, const struct br_event_line *line, struct br_error *error) {
     struct br_event_message event;
     BR_TRY(br_event_writer_line(run->writer, line, &event, error));
+    if (line->has_payload || line->type.len != 0)
+        read_time(run, &event);
     move_clock(run, event.time);
     struct br_buffer BR_CLEANUP(br_buffer_free) framed = {0};
     if (event.table->layout == BR_LAYOUT_DELIMITED && !event.deletes && !event.framed) {
@@ -355,6 +392,7 @@ static enum br_status run_test(struct run *run, struct br_slice events, struct b
     run->sim = br_sim_create(NULL);
     run->feeder = br_sim_connect(run->sim, false);
     run->store = br_store_create_memory();
+    run->inputs = br_calloc(run->pipeline->table_count + 1, sizeof(struct br_input *));
     run->reading = (struct reading){{read_wall, read_mono}, br_sim_clock(run->sim), INT64_MIN};
     BR_TRY(open_streams(run, error));
     BR_TRY(start_task(run, error));
@@ -372,6 +410,9 @@ static void close_run(struct run *run) {
     br_log_close(&run->feeder);
     br_store_destroy(&run->store);
     br_sim_destroy(&run->sim);
+    for (uint32_t t = 0; run->inputs != NULL && t < run->pipeline->table_count; t++)
+        br_input_destroy(&run->inputs[t]);
+    free(run->inputs);
     br_event_writer_destroy(&run->writer);
     br_arena_destroy(&run->arena);
 }

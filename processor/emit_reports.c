@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quarantined and late events: what a report says, and how it enters the epoch's messages and digest. See emit.h.
 #include "processor/emit_internal.h"
+#include "processor/subject.h"
 
 #include <stdio.h>
 
@@ -69,6 +70,14 @@ static void add_side(struct br_emit *emit, const char *subject, struct br_slice 
     }
     message.payload = br_arena_copy(emit->arena, payload);
     emit->side[emit->side_count++] = message;
+}
+
+// braid.<pipeline>.<what>.<name of the table or view>
+static const char *side_subject(struct br_emit *emit, const char *what, const char *name) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) token = {0};
+    br_subject_append_name(name, &token);
+    return br_arena_printf(emit->arena, "braid.%s.%s.%.*s", emit->pipeline->name, what, (int)token.len,
+                           (const char *)token.ptr);
 }
 
 // Headers and payload that tell of the event a report is about.
@@ -145,8 +154,7 @@ enum br_status br_emit_reject(struct br_emit *emit, const struct br_table *table
     side_header(side, "Braid-Detail", header_text(emit->arena, detail));
     struct br_slice payload = side_event(emit, side, origin);
     emit->quarantined[table->index]++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, table->name), payload,
-             side, true);
+    add_side(emit, side_subject(emit, "quarantine", table->name), payload, side, true);
     return BR_OK;
 }
 
@@ -162,8 +170,7 @@ enum br_status br_emit_failed(void *context, const struct br_view *view, const s
     struct br_slice payload = origin != BR_NO_ORIGIN ? side_event(emit, side, origin)
                                                      : side_row(emit, side, node_of_failed(node), batch, row);
     br_emit_output(emit, view)->counts.failed++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, view->name), payload,
-             side, true);
+    add_side(emit, side_subject(emit, "quarantine", view->name), payload, side, true);
     return BR_OK;
 }
 
@@ -182,8 +189,7 @@ enum br_status br_emit_late(void *context, const struct br_view *view, const str
     struct br_slice payload =
         origin != BR_NO_ORIGIN ? side_event(emit, side, origin) : side_row(emit, side, node->inputs[0], batch, row);
     br_emit_output(emit, view)->counts.late++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.late.%s", emit->pipeline->name, view->name), payload, side,
-             true);
+    add_side(emit, side_subject(emit, "late", view->name), payload, side, true);
     return BR_OK;
 }
 
@@ -208,6 +214,5 @@ void br_emit_report_unfit(struct br_emit *emit, struct view_output *output, cons
     side_header(side, "Braid-View", br_slice_of(view->name));
     struct br_slice payload = side_row(emit, side, view->root, batch, row);
     output->counts.failed++;
-    add_side(emit, br_arena_printf(emit->arena, "braid.%s.quarantine.%s", emit->pipeline->name, view->name), payload,
-             side, false);
+    add_side(emit, side_subject(emit, "quarantine", view->name), payload, side, false);
 }

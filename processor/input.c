@@ -3,7 +3,9 @@
 #include "processor/input.h"
 
 #include "processor/codec/decode.h"
+#include "processor/codec/descriptors.h"
 #include "processor/gate.h"
+#include "processor/semantics.h"
 #include "processor/subject.h"
 
 #include <stdio.h>
@@ -26,6 +28,8 @@ struct br_input {
     struct br_arena *own;   // lives as long as the input
     struct br_arena *batch; // one batch
     bool keyed_subject;     // the subject template holds the primary key
+    bool *zero_is_absent;   // by key column, of a keyed subject: protobuf doesn't tell its zero from no value
+    uint32_t semantics;     // of the epoch (semantics.h)
 };
 
 // One run: what is being built.
@@ -61,6 +65,20 @@ static enum br_status open_lane(struct br_input *input, struct lane *lane, const
                              error);
 }
 
+static void look_at_key(struct br_input *input) {
+    const struct br_table *table = input->table;
+    input->keyed_subject = table->primary_key_count != 0;
+    input->zero_is_absent = br_arena_array(input->own, bool, table->primary_key_count + 1);
+    for (uint32_t k = 0; k < table->primary_key_count; k++) {
+        const struct br_column_def *column = &table->row_type.columns[table->primary_key[k]];
+        const struct br_message_field *field;
+        if (!br_subject_has_column(table->subject, column->name))
+            input->keyed_subject = false;
+        input->zero_is_absent[k] =
+            br_message_find_path(table->row_type.message, column->path, &field, NULL) == BR_OK && !field->has_presence;
+    }
+}
+
 enum br_status br_input_create(const struct br_table *table, bool all_columns, struct br_input **ret_input,
                                struct br_error *error) {
     struct br_input *input = br_calloc(1, sizeof *input);
@@ -68,10 +86,8 @@ enum br_status br_input_create(const struct br_table *table, bool all_columns, s
     input->own = br_arena_create();
     input->batch = br_arena_create();
     input->lanes = br_arena_array(input->own, struct lane, table->version_count);
-    input->keyed_subject = table->primary_key_count != 0;
-    for (uint32_t i = 0; i < table->primary_key_count; i++)
-        if (!br_subject_has_column(table->subject, table->row_type.columns[table->primary_key[i]].name))
-            input->keyed_subject = false;
+    input->semantics = BR_SEMANTICS;
+    look_at_key(input);
     enum br_status status = BR_OK;
     for (uint32_t i = 0; i < table->version_count && status == BR_OK; i++)
         status = open_lane(input, &input->lanes[i], &table->versions[i], all_columns, error);
@@ -135,6 +151,39 @@ bool br_input_deletes(const struct br_table *table, const struct br_log_message 
     return false;
 }
 
+// What a message does to its table:
+//
+//   Braid-Op, KV-Operation         table without key       table with a key
+//   ---------------------------    --------------------    --------------------------------------------------
+//   none                           puts                    puts; deletes when the payload is empty
+//   insert                         puts                    puts
+//   upsert                         unfit                   puts
+//   delete, DEL, PURGE             unfit                   deletes
+//   none, a server's marker        nothing                 deletes
+//   remove, block, others          unfit                   unfit
+enum operation { PUTS, DELETES, DOES_NOTHING, UNFIT };
+
+// *ret_name: of an operation that the table can't apply.
+static enum operation operation_of(const struct br_input *input, const struct br_log_message *message,
+                                   struct br_slice *ret_name) {
+    const struct br_table *table = input->table;
+    bool keyed = table->primary_key_count != 0;
+    struct br_slice ignored;
+    if (input->semantics < 1 || message->header_count == 0)
+        return br_input_deletes(table, message) ? DELETES : PUTS;
+    if (br_log_message_header(message, "Braid-Op", ret_name)) {
+        if (br_slice_is(*ret_name, "insert") || (keyed && br_slice_is(*ret_name, "upsert")))
+            return PUTS;
+        return keyed && br_slice_is(*ret_name, "delete") ? DELETES : UNFIT;
+    }
+    if (!keyed && message->payload.len == 0 && br_log_message_header(message, "Nats-Marker-Reason", &ignored))
+        return DOES_NOTHING;
+    if (br_log_message_header(message, "KV-Operation", ret_name) &&
+        (br_slice_is(*ret_name, "DEL") || br_slice_is(*ret_name, "PURGE")))
+        return keyed ? DELETES : UNFIT;
+    return keyed && message->payload.len == 0 ? DELETES : PUTS;
+}
+
 static uint32_t add_event(struct br_events *events, const struct br_table *table, const struct br_log_message *message,
                           struct br_slice payload) {
     if (events->count == events->capacity) {
@@ -177,6 +226,77 @@ static enum br_status lift(struct run *run, const struct lane *lane, struct br_b
     return BR_OK;
 }
 
+// --- keys that stand in the subject
+
+static bool is_zero(const struct br_column *column, uint32_t row) {
+    struct br_value value = br_column_get(column, row);
+    if (value.type == BR_TEXT || value.type == BR_BYTEA)
+        return value.bytes.len == 0;
+    return value.type == BR_BOOLEAN   ? !value.boolean
+           : value.type == BR_INTEGER ? value.integer == 0
+           : value.type == BR_BIGINT  ? value.bigint == 0
+                                      : false;
+}
+
+// The k-th key column's value as the event's subject tells it, into row r of `told`.
+static enum br_status read_key(struct run *run, uint32_t k, struct br_slice subject, struct br_column *told, uint32_t r,
+                               struct br_error *error) {
+    const struct br_table *table = run->input->table;
+    const struct br_column_def *column = &table->row_type.columns[table->primary_key[k]];
+    struct br_slice text;
+    struct br_value value;
+    BR_TRY(br_subject_read_column(table->subject, subject, column->name, run->input->batch, &text, error));
+    BR_TRY(br_value_parse(column->type, text, run->input->batch, &value, error));
+    br_column_set(told, r, &value);
+    return BR_OK;
+}
+
+static enum br_status check_key(struct run *run, uint32_t k, const struct br_column *given, struct br_column *told,
+                                uint32_t r, struct br_slice subject, struct br_error *error) {
+    const struct br_table *table = run->input->table;
+    bool absent = br_column_is_null(given, r) || (run->input->zero_is_absent[k] && is_zero(given, r));
+    size_t width = br_type_width(given->type);
+    BR_TRY(read_key(run, k, subject, told, r, error));
+    if (absent || br_value_order(given->type, (const char *)given->values + r * width,
+                                 (const char *)told->values + r * width) == 0)
+        return BR_OK;
+    struct br_buffer BR_CLEANUP(br_buffer_free) value = {0};
+    struct br_value payload = br_column_get(given, r);
+    br_value_print(&payload, &value);
+    return br_error_set(error, BR_DATA, "the payload's %s is %.*s, but the subject %.*s tells another one",
+                        table->row_type.columns[table->primary_key[k]].name, (int)(value.len > 100 ? 100 : value.len),
+                        (const char *)value.ptr, (int)subject.len, (const char *)subject.ptr);
+}
+
+// A row's key is what its subject says; a payload may leave it out, but not say another one.
+static enum br_status take_keys(struct run *run, struct br_batch **batch_ptr, struct br_error *error) {
+    struct br_batch *batch = *batch_ptr;
+    const struct br_table *table = run->input->table;
+    struct br_arena *arena = run->input->batch;
+    uint32_t *keep = br_arena_array(arena, uint32_t, batch->row_count), kept = 0;
+    struct br_column *told = br_arena_array(arena, struct br_column, table->primary_key_count);
+    for (uint32_t k = 0; k < table->primary_key_count; k++) {
+        told[k] = br_column_create(arena, batch->columns[table->primary_key[k]].type, batch->row_count);
+        told[k].validity = br_validity_create(arena, batch->row_count, true);
+    }
+    for (uint32_t r = 0; r < batch->row_count; r++) {
+        struct br_slice subject = run->events->list[batch->origins[r]].message->subject;
+        struct br_error bad;
+        enum br_status status = BR_OK;
+        for (uint32_t k = 0; k < table->primary_key_count && status == BR_OK; k++)
+            status = check_key(run, k, &batch->columns[table->primary_key[k]], &told[k], r, subject, &bad);
+        if (status == BR_OK)
+            keep[kept++] = r;
+        else
+            BR_TRY(run->intake->reject(run->intake->context, table, batch->origins[r], "key", bad.message, error));
+    }
+    for (uint32_t k = 0; k < table->primary_key_count; k++)
+        batch->columns[table->primary_key[k]] = told[k];
+    if (kept != batch->row_count)
+        *batch_ptr = br_batch_select(batch, keep, kept, arena);
+    return BR_OK;
+}
+
 static enum br_status close_batch(struct run *run, struct br_error *error) {
     struct br_batch *batch = run->open;
     run->open = NULL;
@@ -185,6 +305,9 @@ static enum br_status close_batch(struct run *run, struct br_error *error) {
     struct br_arena *arena = run->input->batch;
     if (batch->row_count != 0)
         BR_TRY(lift(run, run->lane, &batch, arena, error));
+    if (batch->row_count != 0 && run->input->keyed_subject && run->input->semantics >= 1 &&
+        run->input->table->layout != BR_LAYOUT_DELIMITED)
+        BR_TRY(take_keys(run, &batch, error));
     if (batch->row_count != 0) {
         struct br_gate_run gate = {.arena = arena,
                                    .now = run->now,
@@ -249,16 +372,8 @@ static enum br_status delete_by_subject(struct run *run, uint32_t origin, const 
             "an empty payload deletes a row only when the key stands in the subject (subject = '….{%s}'); send the "
             "key with the header 'Braid-Op: delete' instead",
             table->row_type.columns[table->primary_key[0]].name);
-    for (uint32_t k = 0; k < table->primary_key_count && status == BR_OK; k++) {
-        const struct br_column_def *column = &table->row_type.columns[table->primary_key[k]];
-        struct br_slice text;
-        struct br_value value;
-        status = br_subject_read_column(table->subject, message->subject, column->name, run->input->batch, &text, &bad);
-        if (status == BR_OK)
-            status = br_value_parse(column->type, text, run->input->batch, &value, &bad);
-        if (status == BR_OK)
-            br_column_set(&batch->columns[table->primary_key[k]], batch->row_count, &value);
-    }
+    for (uint32_t k = 0; k < table->primary_key_count && status == BR_OK; k++)
+        status = read_key(run, k, message->subject, &batch->columns[table->primary_key[k]], batch->row_count, &bad);
     if (status == BR_DATA)
         return run->intake->reject(run->intake->context, table, origin, "decode", bad.message, error);
     batch->origins[batch->row_count++] = origin;
@@ -282,6 +397,17 @@ static enum br_status run_delimited(struct run *run, struct lane *lane, const st
     return BR_OK;
 }
 
+static enum br_status reject_unfit(struct run *run, const struct br_log_message *message, struct br_slice operation,
+                                   struct br_error *error) {
+    const struct br_table *table = run->input->table;
+    char detail[256];
+    snprintf(detail, sizeof detail, "the message says %.*s, which a table %s can't apply",
+             (int)(operation.len > 40 ? 40 : operation.len), (const char *)operation.ptr,
+             table->primary_key_count == 0 ? "without PRIMARY KEY" : "with a PRIMARY KEY");
+    return run->intake->reject(run->intake->context, table, add_event(run->events, table, message, message->payload),
+                               "operation", detail, error);
+}
+
 static enum br_status run_message(struct run *run, const struct br_log_message *message, struct br_error *error) {
     const struct br_table *table = run->input->table;
     struct br_slice type;
@@ -294,7 +420,13 @@ static enum br_status run_message(struct run *run, const struct br_log_message *
         return run->intake->reject(run->intake->context, table,
                                    add_event(run->events, table, message, message->payload), "version", detail, error);
     }
-    bool deletes = br_input_deletes(table, message);
+    struct br_slice operation;
+    enum operation does = operation_of(run->input, message, &operation);
+    if (does == DOES_NOTHING)
+        return BR_OK;
+    if (does == UNFIT)
+        return reject_unfit(run, message, operation, error);
+    bool deletes = does == DELETES;
     if (table->layout == BR_LAYOUT_DELIMITED && !deletes)
         return run_delimited(run, lane, message, error);
     uint32_t origin = add_event(run->events, table, message, message->payload);
@@ -306,6 +438,10 @@ static enum br_status run_message(struct run *run, const struct br_log_message *
 
 void br_input_set_lenient(struct br_input *input, bool lenient) {
     input->lenient = lenient;
+}
+
+void br_input_set_semantics(struct br_input *input, uint32_t semantics) {
+    input->semantics = semantics;
 }
 
 enum br_status br_input_run(struct br_input *input, const struct br_log_message *messages, size_t count,

@@ -25,8 +25,8 @@ struct br_events {
 
 struct br_input;
 
-// Where rows and rejects go. `reason` is one of decode, version, null, check, time, expression; origin indexes the
-// epoch's events.
+// Where rows and rejects go. `reason` is one of decode, version, operation, key, null, check, time, expression; origin
+// indexes the epoch's events.
 struct br_intake {
     void *context;
     enum br_status (*take)(void *context, const struct br_table *table, const struct br_batch *batch,
@@ -41,6 +41,8 @@ enum br_status br_input_create(const struct br_table *table, bool all_columns, s
 void br_input_destroy(struct br_input **input);
 // Whether its gates are lenient (gate.h, G4) from now on; they aren't at first.
 void br_input_set_lenient(struct br_input *input, bool lenient);
+// By which rules it reads the messages of the epoch (semantics.h); at first by this build's.
+void br_input_set_semantics(struct br_input *input, uint32_t semantics);
 // Runs messages[0..count) through. now: the epoch's clock reading, for DEFAULT now(). The highest event time that
 // passed the gates is raised in *event_time_max; rows that passed are added to *rows.
 enum br_status br_input_run(struct br_input *input, const struct br_log_message *messages, size_t count,

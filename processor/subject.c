@@ -40,9 +40,9 @@ void br_subject_filter(const char *subject_template, struct br_buffer *filter) {
 }
 
 bool br_subject_has_column(const char *subject_template, const char *column) {
-    struct br_slice text = br_slice_of(subject_template), name;
-    for (size_t at = 0; at < text.len; at++)
-        if (placeholder(text, at, &name) != 0 && br_slice_is(name, column))
+    struct br_slice rest = br_slice_of(subject_template), token, name;
+    while (next_token(&rest, &token))
+        if (token.len != 0 && placeholder(token, 0, &name) == token.len && br_slice_is(name, column))
             return true;
     return false;
 }
@@ -62,6 +62,44 @@ void br_subject_encode(struct br_slice value, struct br_buffer *out) {
             br_buffer_append_byte(out, c);
         else
             br_buffer_append(out, (const char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
+    }
+}
+
+// Tokens that a literal subject may have: no blanks, no wildcards, none empty.
+static bool is_literal(struct br_slice text) {
+    struct br_slice token;
+    while (next_token(&text, &token)) {
+        if (token.len == 0 || (token.len == 1 && (token.ptr[0] == '*' || token.ptr[0] == '>')))
+            return false;
+        for (size_t i = 0; i < token.len; i++)
+            if (token.ptr[i] <= ' ' || token.ptr[i] == 0x7f)
+                return false;
+    }
+    return true;
+}
+
+void br_subject_append_name(const char *name, struct br_buffer *out) {
+    if (is_literal(br_slice_of(name)))
+        br_buffer_append_text(out, name);
+    else
+        br_subject_encode(br_slice_of(name), out);
+}
+
+bool br_subject_templates_overlap(const char *left, const char *right) {
+    struct br_slice rest[2] = {br_slice_of(left), br_slice_of(right)}, token[2] = {{0}, {0}};
+    for (;;) {
+        bool more = next_token(&rest[0], &token[0]), other = next_token(&rest[1], &token[1]);
+        if (!more || !other)
+            return more == other;
+        bool open = false; // anything may stand there
+        for (int i = 0; i < 2; i++) {
+            if (br_slice_is(token[i], ">"))
+                return true;
+            open |=
+                br_slice_is(token[i], "*") || (token[i].len != 0 && memchr(token[i].ptr, '{', token[i].len) != NULL);
+        }
+        if (!open && !br_slice_equal(token[0], token[1]))
+            return false;
     }
 }
 

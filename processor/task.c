@@ -4,6 +4,7 @@
 // Everything here is deterministic given the plan of an epoch (which messages, which clock reading): live and recovery
 // run the same task_compute, only the plan comes from a choice (fetch.c) or from a commit (recover.c).
 // docs/exactly-once.md numbers the invariants.
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -188,6 +189,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     BR_CHECK(messages[0].sequence > input->last_sequence);
     struct br_intake intake = {task, take_rows, reject_event};
     br_input_set_lenient(input->input, task->plan.lenient);
+    br_input_set_semantics(input->input, task->plan.recorded == NULL ? BR_SEMANTICS : task->plan.recorded->semantics);
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;

@@ -4,8 +4,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static bool put_name(struct br_buffer *out, const char *name) {
     br_buffer_append_byte(out, '/');
@@ -114,6 +116,28 @@ static enum br_status list(struct br_archive *archive, DIR *dir, struct br_error
     return BR_OK;
 }
 
+static enum br_status read_begin(struct br_archive *archive, struct br_error *error) {
+    char path[BR_ARCHIVE_PATH_SIZE + BR_SEGMENT_NAME_SIZE], text[BR_ARCHIVE_BEGIN_SIZE + 1] = "";
+    snprintf(path, sizeof path, "%s/begin", archive->folder);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    archive->begin = archive->count != 0 && archive->segments[0].info.kind == BR_SEGMENT_IMPORT ? 1 : 0;
+    if (fd < 0 && errno == ENOENT)
+        return BR_OK;
+    if (fd < 0)
+        return br_error_set_native(error, BR_RETRY, errno, "can't read %s: %s", path, strerror(errno));
+    ssize_t got = read(fd, text, BR_ARCHIVE_BEGIN_SIZE);
+    close(fd);
+    bool good = got == BR_ARCHIVE_BEGIN_SIZE && strspn(text, "0123456789") == BR_ARCHIVE_BEGIN_SIZE - 1 &&
+                text[BR_ARCHIVE_BEGIN_SIZE - 1] == '\n';
+    archive->begin = good ? strtoull(text, NULL, 10) : 0;
+    if (archive->begin != 0)
+        return BR_OK;
+    return br_error_set(error, BR_FATAL,
+                        "%s is damaged: it should hold the archive's first sequence as 20 digits; restore it from a "
+                        "copy, or remove it if no segment is missing",
+                        path);
+}
+
 enum br_status br_archive_open(const char *folder, struct br_archive **ret_archive, struct br_error *error) {
     struct br_archive *archive = br_calloc(1, sizeof *archive);
     snprintf(archive->folder, sizeof archive->folder, "%s", folder);
@@ -125,6 +149,8 @@ enum br_status br_archive_open(const char *folder, struct br_archive **ret_archi
         status = br_error_set_native(error, BR_RETRY, errno, "can't read the archive %s: %s", folder, strerror(errno));
     if (dir != NULL)
         closedir(dir);
+    if (status == BR_OK)
+        status = read_begin(archive, error);
     if (status == BR_OK)
         *ret_archive = archive;
     else
@@ -153,6 +179,23 @@ size_t br_archive_find(const struct br_archive *archive, uint64_t sequence) {
             high = middle;
     }
     return low;
+}
+
+enum br_status br_archive_check_begin(const struct br_archive *archive, uint64_t stream_first, struct br_error *error) {
+    uint64_t from = archive->count == 0 ? UINT64_MAX : archive->segments[0].info.from;
+    if (archive->begin == 0 || from <= archive->begin || (stream_first != 0 && stream_first <= archive->begin))
+        return BR_OK;
+    uint64_t to = stream_first != 0 && stream_first < from ? stream_first - 1 : from - 1;
+    if (archive->count == 0 && stream_first == 0)
+        return br_error_set(error, BR_FATAL,
+                            "the archive %.600s began at sequence %" PRIu64
+                            ", but holds nothing; restore its segments, or remove the file \"begin\" in it",
+                            archive->folder, archive->begin);
+    return br_error_set(error, BR_FATAL,
+                        "sequences %" PRIu64 " to %" PRIu64
+                        " are missing: the archive %.600s began with them; restore their segments, or write the "
+                        "sequence that it begins at now into the file \"begin\" in it (20 digits)",
+                        archive->begin, to, archive->folder);
 }
 
 enum br_status br_archive_open_segment(const struct br_archive *archive, size_t index,
@@ -254,6 +297,8 @@ enum br_status br_archive_verify(const struct br_archive *archive, void (*tell)(
     struct checking checking = {tell, context, &check};
     struct br_block block = {0};
     enum br_status status = BR_OK;
+    if (br_archive_check_begin(archive, 0, error) != BR_OK)
+        tell_fault(&checking, error->message);
     for (size_t i = 0; i < archive->count && status == BR_OK; i++) {
         if (i != 0)
             check_neighbours(archive, i, &checking);

@@ -9,6 +9,11 @@
 // A2. Small segments are merged: the merged one is written and made durable first, then those that are in it go. After
 //     a crash in between they are still there; whoever lists the folder leaves out what lies wholly in another segment.
 //
+// A4. The file "begin" says from which sequence on the archive holds everything: the `from` of the first segment that
+//     was ever there, moved up by retention before it removes what is older. So a first segment that is lost is
+//     missed. Archives that were begun by version 0.1.0 get it when they are written to the next time; imported
+//     messages begin at 1.
+//
 // A3. One process writes to a folder: the one that holds its lock. Anybody may read, at any time.
 #ifndef BR_REPLAY_ARCHIVE_H
 #define BR_REPLAY_ARCHIVE_H
@@ -17,6 +22,7 @@
 #include "replay/segment.h"
 
 #define BR_ARCHIVE_PATH_SIZE 4096
+#define BR_ARCHIVE_BEGIN_SIZE 21                      // of the file "begin": 20 digits, a line end
 #define BR_ARCHIVE_SEGMENT_BYTES ((uint64_t)64 << 20) // of payload: then a segment is full
 
 // <archive>/<pipeline>/<table>[/import]. Whatever isn't a letter, a digit, "_" or "-" in the names is written %XX.
@@ -33,6 +39,7 @@ struct br_archive {
     char folder[BR_ARCHIVE_PATH_SIZE];
     struct br_archive_segment *segments; // in their order
     size_t count;
+    uint64_t begin;                           // A4; 0: not known
     char (*superseded)[BR_SEGMENT_NAME_SIZE]; // A2
     size_t superseded_count;
 };
@@ -44,6 +51,10 @@ enum br_status br_archive_open(const char *folder, struct br_archive **ret_archi
 void br_archive_close(struct br_archive **archive);
 // The first segment whose `to` is at least the sequence; count when there is none.
 size_t br_archive_find(const struct br_archive *archive, uint64_t sequence);
+// Is the beginning there (A4)? BR_FATAL names what is missing. Segments of a stream whose messages the stream still has
+// from stream_first on (0: it has none) may be missing.
+enum br_status br_archive_check_begin(const struct br_archive *archive, uint64_t stream_first, struct br_error *error)
+    BR_MUST_CHECK;
 // Is the segment usable as what was archived of this stream (NULL: of none, imported) with this filter? BR_FATAL, in
 // words: it is damaged, or of another stream, or of other subjects.
 enum br_status br_archive_check_segment(const struct br_archive *archive, size_t index,
@@ -65,6 +76,8 @@ enum br_status br_archive_verify(const struct br_archive *archive, void (*tell)(
 // Makes the folder and locks it, and removes what a crash has left there. *ret_lock < 0: somebody else has it.
 enum br_status br_archive_lock(const char *folder, int *ret_lock, struct br_error *error) BR_MUST_CHECK;
 void br_archive_unlock(int *lock);
+// Writes down where the archive begins, unless that is written down or nothing is there (A4).
+enum br_status br_archive_note_begin(const char *folder, struct br_error *error) BR_MUST_CHECK;
 // Merges the newest segments as long as the last is at least half as large as the one before, and both fit one: so the
 // number of small ones stays logarithmic. Then removes what is superseded (A2).
 enum br_status br_archive_merge(const char *folder, uint64_t segment_bytes, bool framed,

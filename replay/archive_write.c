@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -70,6 +71,32 @@ void br_archive_unlock(int *lock) {
     if (*lock >= 0)
         close(*lock);
     *lock = -1;
+}
+
+// --- where it begins (A4)
+
+static enum br_status write_begin(const char *folder, uint64_t begin, struct br_error *error) {
+    char path[BR_ARCHIVE_PATH_SIZE + 8], fresh[BR_ARCHIVE_PATH_SIZE + 12], text[BR_ARCHIVE_BEGIN_SIZE + 1];
+    snprintf(path, sizeof path, "%.4000s/begin", folder);
+    snprintf(fresh, sizeof fresh, "%.4000s/.new-begin", folder);
+    snprintf(text, sizeof text, "%020" PRIu64 "\n", begin);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return disk_error("make", fresh, error);
+    bool good = write(fd, text, BR_ARCHIVE_BEGIN_SIZE) == BR_ARCHIVE_BEGIN_SIZE && fsync(fd) == 0;
+    if (close(fd) != 0 || !good || rename(fresh, path) != 0)
+        return disk_error("write", path, error);
+    return br_segment_sync_folder(folder, error);
+}
+
+enum br_status br_archive_note_begin(const char *folder, struct br_error *error) {
+    struct br_archive *archive = NULL;
+    BR_TRY(br_archive_open(folder, &archive, error));
+    enum br_status status = BR_OK;
+    if (archive->begin == 0 && archive->count != 0)
+        status = write_begin(folder, archive->segments[0].info.from, error);
+    br_archive_close(&archive);
+    return status;
 }
 
 // --- merging (A2)
@@ -174,12 +201,15 @@ enum br_status br_archive_retain(const char *folder, struct br_wall_time oldest_
         wanted = i + 1;
     }
     enum br_status status = BR_OK;
-    for (; removed + 1 < archive->count && status == BR_OK; removed++) {
+    for (; removed + 1 < archive->count; removed++) {
         if (removed >= wanted && (bytes_max == 0 || bytes <= bytes_max))
             break;
         bytes -= archive->segments[removed].info.file_bytes;
-        status = remove_segment(folder, archive->segments[removed].name, error);
     }
+    if (removed != 0)
+        status = write_begin(folder, archive->segments[removed].info.from, error);
+    for (size_t i = 0; i < removed && status == BR_OK; i++)
+        status = remove_segment(folder, archive->segments[i].name, error);
     if (status == BR_OK && removed != 0)
         status = br_segment_sync_folder(folder, error);
     br_archive_close(&archive);

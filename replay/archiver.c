@@ -150,6 +150,7 @@ static enum br_status seal(struct br_archiver *archiver, struct copy *copy, stru
     if (copy->writer == NULL)
         BR_TRY(begin_segment(archiver, copy, error));
     BR_TRY(br_segment_seal(&copy->writer, copy->from, copy->taken, &info, error));
+    BR_TRY(br_archive_note_begin(copy->folder, error));
     copy->from = info.to + 1;
     copy->begun_us = mono_us(archiver);
     copy->pause_us = 0;

@@ -72,16 +72,21 @@ static enum br_status describe_import(const struct br_archive *import, struct br
 
 static enum br_status describe_archive(const struct br_archive *archive, const struct br_stream_info *stream,
                                        const char *filter, struct br_history_extent *extent, struct br_error *error) {
+    if (archive->count == 0) // what the stream doesn't have is nowhere
+        return br_archive_check_begin(archive, extent->stream_first, error);
     for (size_t i = 0; i < archive->count; i++) {
         const struct br_segment_info *info = &archive->segments[i].info;
         BR_TRY(br_archive_check_segment(archive, i, stream, filter, error));
         if (i != 0)
             add_gap(extent, extent->archive_last + 1, info->from - 1);
+        else if (archive->begin != 0 && archive->begin < info->from)
+            add_gap(extent, archive->begin, info->from - 1);
         if (info->messages != 0 && extent->archive_messages == 0)
             extent->archive_first_time = info->first_time;
         if (info->messages != 0)
             extent->archive_last_time = info->last_time;
-        extent->archive_first = i == 0 ? info->from : extent->archive_first;
+        if (i == 0)
+            extent->archive_first = archive->begin != 0 && archive->begin < info->from ? archive->begin : info->from;
         extent->archive_last = info->to;
         extent->archive_messages += info->messages;
         extent->archive_bytes += info->payload_bytes;

@@ -7,8 +7,8 @@
 // H2. A sequence is read from the archive when the archive has it, else from the stream. Where the one ends the other
 //     goes on at the very next sequence; what neither has is named.
 //
-// H3. The beginning (sequence 0 or 1 of the stream) is whatever is there, as for a stream; everything after it must be
-//     there.
+// H3. The beginning (sequence 0 or 1 of the stream) is where the archive says that it began (archive.h, A4), else
+//     whatever is there, as for a stream; everything after it must be there.
 //
 // H4. The archive may grow, be merged and lose its oldest segments meanwhile: it is listed again where it ends, and
 // when

@@ -165,9 +165,11 @@ static enum br_status enter_import(struct history_reader *reader, struct br_erro
 
 // H3: where a history that is read from its beginning begins.
 static uint64_t beginning(const struct history_reader *reader, const struct br_stream_info *now) {
-    if (reader->archive->count == 0)
+    uint64_t first = reader->archive->begin;
+    if (reader->archive->count == 0 && first == 0)
         return 1;
-    uint64_t first = reader->archive->segments[0].info.from;
+    if (reader->archive->count != 0 && (first == 0 || first > reader->archive->segments[0].info.from))
+        first = reader->archive->segments[0].info.from;
     return now->message_count != 0 && now->first_sequence < first ? now->first_sequence : first;
 }
 
@@ -186,7 +188,7 @@ static enum br_status enter_stream(struct history_reader *reader, const struct b
                                    struct br_error *error) {
     size_t index = br_archive_find(reader->archive, sequence);
     reader->reader_stop = index < reader->archive->count ? reader->archive->segments[index].info.from - 1 : 0;
-    if (sequence > 1 && now->first_sequence > sequence)
+    if ((sequence > 1 || reader->archive->begin == 1) && now->first_sequence > sequence)
         return missing(reader, now, sequence, reader->reader_stop, error);
     uint64_t stop = reader->stop == 0 ? 0 : reader->stop - reader->prehistory;
     if (reader->reader_stop != 0 && (stop == 0 || reader->reader_stop < stop))

@@ -104,13 +104,15 @@ static bool matches(struct br_slice subject, struct br_slice filter) {
     return s == subject.len;
 }
 
-static uint64_t header_number(const struct br_log_message *message, const char *name) {
+// 0 when there is none.
+static int64_t header_number(const struct br_log_message *message, const char *name) {
     struct br_slice value;
-    uint64_t number = 0;
-    if (br_log_message_header(message, name, &value))
-        for (size_t i = 0; i < value.len && value.ptr[i] >= '0' && value.ptr[i] <= '9'; i++)
-            number = number * 10 + (uint64_t)(value.ptr[i] - '0');
-    return number;
+    char digits[24];
+    if (!br_log_message_header(message, name, &value) || value.len >= sizeof digits)
+        return 0;
+    memcpy(digits, value.ptr, value.len);
+    digits[value.len] = '\0';
+    return strtoll(digits, NULL, 10);
 }
 
 static struct br_slice json_of(struct br_outputs *outputs, const struct br_row_type *type, const struct br_batch *batch,
@@ -182,9 +184,9 @@ static void put_text(struct br_buffer *out, const char *before, struct br_slice 
     br_json_append_string(text, out);
 }
 
-static void put_time(struct br_buffer *out, const char *before, uint64_t us) {
+static void put_time(struct br_buffer *out, const char *before, int64_t us) {
     char text[64];
-    size_t len = br_timestamptz_print((int64_t)us, true, text);
+    size_t len = br_timestamptz_print(us, true, text);
     put_text(out, before, (struct br_slice){(const uint8_t *)text, len});
 }
 
@@ -220,8 +222,10 @@ static void put_event(struct br_outputs *outputs, const struct br_log_message *m
 static enum br_status read_report(struct br_outputs *outputs, const struct br_log_message *message, const char *prefix,
                                   bool late, const struct br_outputs_each *each, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
-    struct br_slice value, name = {message->subject.ptr + strlen(prefix), message->subject.len - strlen(prefix)};
+    struct br_slice value, name;
     br_arena_reset(outputs->arena);
+    if (!br_log_message_header(message, "Braid-View", &name) && !br_log_message_header(message, "Braid-Table", &name))
+        name = (struct br_slice){message->subject.ptr + strlen(prefix), message->subject.len - strlen(prefix)};
     put_text(&line, late ? "{\"late\":" : "{\"quarantined\":", name);
     if (!late && br_log_message_header(message, "Braid-Reason", &value))
         put_text(&line, ",\"reason\":", value);
@@ -257,7 +261,7 @@ enum br_status br_outputs_read(struct br_outputs *outputs, const struct br_log_m
     struct br_slice op;
     if (!br_log_message_header(message, "Braid-Op", &op) || op_of(op) == '?')
         return BR_OK; // not ours
-    uint64_t epoch = header_number(message, "Braid-Epoch");
+    uint64_t epoch = (uint64_t)header_number(message, "Braid-Epoch");
     for (uint32_t v = 0; v < outputs->pipeline->view_count; v++) {
         struct view_reader *reader = &outputs->views[v];
         if (!matches(message->subject, br_buffer_slice(&reader->filter)))

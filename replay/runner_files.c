@@ -31,6 +31,19 @@ enum br_status run_load_base(struct run *run, uint64_t plan_hash, struct loaded 
     return br_history_create(loaded->pipeline, &loaded->history, error);
 }
 
+// What runs is what was planned: the record's text may have been lost on the way, or be planned otherwise by this
+// build.
+static enum br_status check_plan(const Braid__V1__ReplayJob *record, const struct br_pipeline *pipeline,
+                                 struct br_error *error) {
+    if (record->plan_hash == pipeline->plan_hash)
+        return BR_OK;
+    return br_error_set(error, BR_DATA,
+                        "replay %s was planned as plan %016" PRIx64 ", but the pipeline in its record (%s) is plan "
+                        "%016" PRIx64 " to this build: start a new replay",
+                        record->id, (uint64_t)record->plan_hash,
+                        record->sql[0] == '\0' ? "that of the worker" : record->sql_name, pipeline->plan_hash);
+}
+
 enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_error *error) {
     const Braid__V1__ReplayJob *record = run->job.record;
     struct br_pipeline *changed;
@@ -40,6 +53,7 @@ enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_er
         BR_TRY(br_selection_load(record, &loaded->owned, error));
         loaded->pipeline = loaded->owned;
     }
+    BR_TRY(check_plan(record, loaded->pipeline, error));
     BR_TRY(br_selection_plan(loaded->pipeline, record, &changed, &loaded->whole, error));
     if (changed != NULL) {
         loaded->text = loaded->owned;

@@ -80,10 +80,15 @@ static enum br_status read_header(struct br_segment_reader *reader, struct br_er
 }
 
 enum br_status br_segment_open(const char *path, struct br_segment_reader **ret_reader, struct br_error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); // a FIFO of this name would keep us waiting
     if (fd < 0)
         return br_error_set_native(error, errno == ENOENT ? BR_FATAL : BR_RETRY, errno, "can't open segment %s: %s",
                                    path, strerror(errno));
+    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
+        close(fd);
+        return br_error_set(error, BR_DATA, "segment %s is damaged: it is no regular file", path);
+    }
     struct br_segment_reader *reader = br_calloc(1, sizeof *reader);
     reader->path = br_strdup(path);
     reader->fd = fd;

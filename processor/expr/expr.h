@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "processor/expr/batch.h"
 
+struct br_enum_type; // codec/descriptors.h
 struct br_expr;
 struct br_function; // a row of the function table (functions.c); opaque outside expr/
 
@@ -38,6 +39,7 @@ struct br_expr {
     enum br_type type;
     int location;                       // byte offset in the SQL text, -1 when there is none
     uint32_t column;                    // COLUMN
+    const struct br_enum_type *labels;  // COLUMN: of the enum that it is read from, while binding; NULL: none
     struct br_value value;              // CONST
     const struct br_function *function; // CALL
     struct br_expr **arguments;

@@ -103,8 +103,6 @@ void br_call_set_null(struct br_call *call, uint32_t row);
 uint64_t *br_call_own_validity(struct br_call *call);
 // The comparison kernel "=" of a type.
 br_kernel br_equal_kernel(enum br_type type);
-// Order of two values of a type as ORDER BY has it; both not NULL.
-int br_value_order(enum br_type type, const void *a, const void *b);
 
 static inline uint32_t br_words(uint32_t rows) {
     return (rows + 63) / 64;

@@ -62,6 +62,8 @@ struct br_value {
 };
 
 size_t br_type_width(enum br_type type);
+// Order of two values of a type as ORDER BY has it; both not NULL. a, b: as they stand in a column's values.
+int br_value_order(enum br_type type, const void *a, const void *b);
 const char *
 br_type_name(enum br_type type); // as SQL prints it: "double precision", "timestamp with time zone" is "timestamptz"
 // From the SQL name, pg_catalog spellings included (int4, int8, bool, float8, varchar, timestamptz, …); false when it

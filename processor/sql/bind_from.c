@@ -31,13 +31,15 @@ static const char *alias_of(struct sql_binder *binder, const PgQuery__Alias *ali
 static struct sql_relation relation_of(struct sql_binder *binder, struct br_node *node, const char *const *names,
                                        uint32_t visible, const char *alias) {
     struct sql_relation relation = {.node = node};
-    sql_scope_add_relation(binder, &relation.scope, alias);
+    const struct br_row_type *row_type = node->kind == BR_NODE_SOURCE ? &node->source.table->row_type : NULL;
+    sql_scope_add_relation(binder, &relation.scope, alias, row_type);
     for (uint32_t i = 0; i < node->field_count; i++)
         sql_scope_add(binder, &relation.scope,
                       (struct sql_column){.relation = alias,
                                           .name = names[i],
                                           .type = node->fields[i].type,
                                           .column = i,
+                                          .labels = node->fields[i].labels,
                                           .hidden = i >= visible});
     return relation;
 }
@@ -408,7 +410,7 @@ struct sql_relation sql_bind_from(struct sql_binder *binder, const PgQuery__Sele
     result.node = join_items(binder, items, locations, count, &where, total);
     for (uint32_t i = 0; i < where.count && result.node != NULL; i++) {
         struct br_expr *predicate = where.list[i].expr;
-        if (!sql_check_clock(binder, predicate, result.node, predicate->location))
+        if (!sql_check_clock_condition(binder, predicate, result.node, predicate->location))
             result.node = NULL;
         else
             result.node = sql_filter(binder, result.node, predicate);

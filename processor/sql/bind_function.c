@@ -109,7 +109,7 @@ static struct sql_scope parameter_scope(struct sql_binder *binder, const struct 
             continue;
         }
         const char *alias = sql_parameter_alias(binder, parameter, i + 1);
-        sql_scope_add_relation(binder, &scope, alias);
+        sql_scope_add_relation(binder, &scope, alias, parameter->row->row_type);
         for (uint32_t j = 0; j < parameter->row->row_type->column_count; j++) {
             const struct br_column_def *column = &parameter->row->row_type->columns[j];
             sql_scope_add(binder, &scope,
@@ -117,6 +117,7 @@ static struct sql_scope parameter_scope(struct sql_binder *binder, const struct 
                                               .name = column->name,
                                               .type = column->type,
                                               .column = parameter->first_column + j,
+                                              .labels = sql_labels(parameter->row->row_type, j),
                                               .hidden = j >= parameter->row->visible_count,
                                               .qualified = true});
         }
@@ -360,6 +361,32 @@ static bool bind_signature(struct sql_binder *binder, const PgQuery__CreateFunct
     return ok && function->returns_row != NULL;
 }
 
+struct builtin {
+    const char *name;
+    bool found;
+};
+
+static void compare_name(void *context, const char *name, const char *arguments, const char *result) {
+    struct builtin *builtin = context;
+    (void)arguments, (void)result;
+    builtin->found |= strcmp(name, builtin->name) == 0;
+}
+
+// PostgreSQL would take its own function, Braid the file's: nobody could say what the file means. One over a row is
+// another function in both.
+static bool check_not_builtin(struct sql_binder *binder, const struct sql_function *function) {
+    struct builtin builtin = {function->name, sql_is_aggregate(function->name)};
+    br_function_each(compare_name, &builtin);
+    for (uint32_t i = 0; i < function->parameter_count; i++)
+        if (function->parameters[i].row != NULL)
+            return true;
+    if (!builtin.found || binder->rules < 1)
+        return true;
+    sql_error(binder, binder->statement, "give it another name",
+              "function \"%s\" is one of PostgreSQL's, whose own would be called", function->name);
+    return false;
+}
+
 void sql_bind_function_statement(struct sql_binder *binder, const PgQuery__CreateFunctionStmt *tree) {
     struct sql_function *function = br_arena_new(binder->arena, struct sql_function);
     struct body body = {.location = binder->statement};
@@ -367,6 +394,7 @@ void sql_bind_function_statement(struct sql_binder *binder, const PgQuery__Creat
     bool ok = sql_only(binder, tree, "replace funcname parameters return_type options sql_body");
     ok &= read_options(binder, tree, function, &body);
     ok &= bind_signature(binder, tree, function);
+    ok &= check_not_builtin(binder, function);
     for (const struct sql_function *other = binder->functions; ok && other != NULL; other = other->next)
         if (!other->poisoned && same_parameters(function, other)) {
             sql_error(binder, binder->statement, "use another name",

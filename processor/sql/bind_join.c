@@ -98,7 +98,7 @@ static struct sql_scope joined_scope(struct sql_binder *binder, const struct sql
         sql_scope_add(binder, &scope, column);
     }
     for (uint32_t i = 0; i < both.relation_count; i++)
-        sql_scope_add_relation(binder, &scope, both.relations[i]);
+        sql_scope_add_relation(binder, &scope, both.relations[i], both.row_types[i]);
     scope.poisoned = both.poisoned;
     return scope;
 }

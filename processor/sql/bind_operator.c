@@ -3,9 +3,47 @@
 // a list, CASE, GREATEST and LEAST. Those that PostgreSQL defines by others are made of others.
 #include "processor/sql/sql_internal.h"
 
+#define LABELS_SHOWN_MAX 20
+
+static bool is_number(struct br_slice text) {
+    size_t at = text.len > 1 && text.ptr[0] == '-' ? 1 : 0;
+    while (at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9')
+        at++;
+    return at == text.len && text.len != 0;
+}
+
+// A word that is compared with an enum must be one of its names; numbers are those that the enum doesn't know.
+static bool is_label(struct sql_binder *binder, const struct br_expr *column, const struct br_expr *other) {
+    const struct br_enum_type *labels = column->labels;
+    if (labels == NULL || binder->rules < 1 || other->kind != BR_EXPR_CONST || other->value.is_null ||
+        (other->type != BR_UNKNOWN && other->type != BR_TEXT) || is_number(other->value.bytes))
+        return true;
+    const char *all = "its names are ";
+    struct sql_nearest nearest = {
+        .wanted = br_arena_strndup(binder->arena, (const char *)other->value.bytes.ptr, other->value.bytes.len)};
+    for (uint32_t i = 0; i < labels->count; i++) {
+        if (strcmp(labels->names[i], nearest.wanted) == 0)
+            return true;
+        sql_nearest_try(&nearest, labels->names[i]);
+        if (i < LABELS_SHOWN_MAX)
+            all = br_arena_printf(binder->arena, "%s%s%s", all, i == 0 ? "" : ", ", labels->names[i]);
+    }
+    const char *near = sql_nearest_hint(binder, &nearest);
+    sql_error(binder, other->location, near != NULL ? near : all, "invalid input value for enum %s: \"%s\"",
+              labels->name, nearest.wanted);
+    return false;
+}
+
+static bool check_labels(struct sql_binder *binder, const struct br_expr *a, const struct br_expr *b) {
+    return is_label(binder, a, b) && is_label(binder, b, a);
+}
+
 static struct br_expr *call_two(struct sql_binder *binder, const char *name, struct br_expr *a, struct br_expr *b,
                                 int location) {
     if (a == NULL || b == NULL)
+        return NULL;
+    bool equality = strcmp(name, "=") == 0 || strcmp(name, "<>") == 0 || strcmp(name, "nullif") == 0;
+    if (equality && !check_labels(binder, a, b))
         return NULL;
     struct br_expr **arguments = br_arena_array(binder->arena, struct br_expr *, 2);
     arguments[0] = a;
@@ -218,7 +256,8 @@ static struct br_expr *bind_distinct(struct sql_expr_context *ctx, const PgQuery
     arguments[0] = sql_bind(ctx, expr->lexpr);
     arguments[1] = sql_bind(ctx, expr->rexpr);
     enum br_type type;
-    if (!unify(binder, arguments, 2, "IS DISTINCT FROM", &type, location))
+    if (!unify(binder, arguments, 2, "IS DISTINCT FROM", &type, location) ||
+        !check_labels(binder, arguments[0], arguments[1]))
         return NULL;
     struct br_expr *distinct = br_expr_of(binder->arena, BR_EXPR_IS_DISTINCT, BR_BOOLEAN, arguments, 2, location);
     return expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT ? negate(binder, distinct, location) : distinct;

@@ -72,8 +72,12 @@ static bool expand_star(struct select *select, const char *relation, int locatio
             continue;
         any = true;
         struct br_expr *expr = br_expr_column(binder->arena, column->column, column->type, location);
+        expr->labels = column->labels;
         add_target(select, (struct target){.name = column->name, .expr = expr, .location = location});
     }
+    for (uint32_t i = 0; any && i < scope->relation_count; i++)
+        if (relation == NULL || strcmp(scope->relations[i], relation) == 0)
+            sql_note_unread(binder, scope->row_types[i], location);
     if (any || scope->poisoned)
         return any;
     if (relation != NULL) {
@@ -290,14 +294,16 @@ static struct br_node *plan_aggregate(struct select *select) {
     struct needed needed = {br_arena_array(binder->arena, struct br_expr *, bound + 1),
                             br_arena_array(binder->arena, const char *, bound + 1), 0, false};
     uint32_t *indexes = br_arena_array(binder->arena, uint32_t, bound + 1), *at = indexes;
+    bool ok = true;
     for (uint32_t i = 0; i < groups; i++)
         *at++ = need(&needed, select->groups[i], select->group_names[i]);
     for (uint32_t i = 0; i < select->aggregates.count; i++) {
         const struct sql_aggregate_call *call = &select->aggregates.list[i];
         *at++ = call->argument == NULL ? 0 : need(&needed, call->argument, name_of(input, call->argument, "argument"));
+        ok &= call->filter == NULL || sql_check_clock_condition(binder, call->filter, input, call->filter->location);
         *at++ = call->filter == NULL ? 0 : need(&needed, call->filter, name_of(input, call->filter, "filter"));
     }
-    if (!check_needed(binder, &needed, input))
+    if (!ok || !check_needed(binder, &needed, input))
         return NULL;
     if (needed.computed)
         input = sql_node_project(binder, input, needed.exprs, needed.names, needed.count);

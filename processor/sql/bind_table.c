@@ -58,6 +58,7 @@ struct sql_symbol *sql_add_symbol(struct sql_binder *binder, enum sql_symbol_kin
     symbol->kind = kind;
     symbol->name = br_arena_strdup(binder->arena, name);
     symbol->base = binder->base;
+    symbol->location = location;
     symbol->next = binder->symbols;
     binder->symbols = symbol;
     return symbol;
@@ -69,6 +70,13 @@ const char *sql_relation_name(struct sql_binder *binder, const PgQuery__RangeVar
         sql_error(binder, sql_at(binder, range->location), "leave it out", "TEMPORARY and UNLOGGED are not supported");
         ok = false;
     }
+    for (const char *at = range->relname; binder->rules >= 1 && *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) { // names stand in headers, and in lines of the log
+            sql_error(binder, sql_at(binder, range->location), "use other characters",
+                      "a name can't have control characters");
+            ok = false;
+            break;
+        }
     return ok ? br_arena_strdup(binder->arena, range->relname) : NULL;
 }
 
@@ -425,13 +433,14 @@ static const char *check_name(struct table_binding *t, uint32_t index, const str
 static void bind_checks(struct table_binding *t) {
     struct sql_scope scope = {0};
     struct br_row_type *row_type = &t->table->row_type;
-    sql_scope_add_relation(t->binder, &scope, t->table->name);
+    sql_scope_add_relation(t->binder, &scope, t->table->name, row_type);
     for (uint32_t i = 0; i < row_type->column_count; i++) {
         sql_scope_add(t->binder, &scope,
                       (struct sql_column){.relation = t->table->name,
                                           .name = row_type->columns[i].name,
                                           .type = row_type->columns[i].type,
                                           .column = i,
+                                          .labels = sql_labels(row_type, i),
                                           .hidden = i >= t->symbol->visible_count});
     }
     struct sql_expr_context ctx = {.binder = t->binder, .scope = &scope, .clause = "check constraints"};

@@ -2,6 +2,8 @@
 // CREATE MATERIALIZED VIEW, CREATE VIEW, COMMENT ON.
 #include "processor/sql/sql_internal.h"
 
+#include "processor/subject.h"
+
 enum {
     OPTION_SUBJECT,
     OPTION_FORMAT,
@@ -156,6 +158,31 @@ static bool bind_select_of(struct sql_binder *binder, const PgQuery__Node *query
     return sql_unsupported_node(binder, query);
 }
 
+// Whose changes a message on a subject is must be plain, and what else the pipeline writes has subjects of its own.
+static bool check_own_subject(struct sql_binder *binder, const struct br_view *view, int location) {
+    const struct br_pipeline *pipeline = binder->pipeline;
+    if (binder->rules < 1)
+        return true;
+    const char *own = br_arena_printf(binder->arena, "braid.%s.", pipeline->name);
+    const char *views = br_arena_printf(binder->arena, "%sview.", own);
+    if (strncmp(view->subject, own, strlen(own)) == 0 && strncmp(view->subject, views, strlen(views)) != 0) {
+        sql_error(binder, location, br_arena_printf(binder->arena, "views may have %s…, or subjects elsewhere", views),
+                  "subject '%s' is among those of the pipeline's own records", view->subject);
+        return false;
+    }
+    for (uint32_t i = 0; i < pipeline->view_count; i++) {
+        const struct br_view *other = &pipeline->views[i];
+        if (other == view || other->subject == NULL || !br_subject_templates_overlap(view->subject, other->subject))
+            continue;
+        sql_error(
+            binder, location, "give each view subjects of its own",
+            "subject '%s' may be one of view \"%s\", which has '%s': who reads it couldn't tell whose rows they are",
+            view->subject, other->name, other->subject);
+        return false;
+    }
+    return true;
+}
+
 static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQuery__CreateTableAsStmt *create,
                       const struct sql_option *options, bool taken) {
     struct sql_select select;
@@ -177,7 +204,8 @@ static bool bind_view(struct sql_binder *binder, struct br_view *view, const PgQ
         return false;
     }
     bool ok = sql_check_subject(binder, view->subject, false, subject_at) &&
-              check_placeholders(binder, view->subject, &select, subject_at);
+              check_placeholders(binder, view->subject, &select, subject_at) &&
+              check_own_subject(binder, view, options[OPTION_SUBJECT].given ? subject_at : location);
     ok &= bind_windows(binder, view, options);
     return ok && !taken && sql_derive_message(binder, &view->row_type, view->row_type.column_count, location);
 }

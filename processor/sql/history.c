@@ -125,13 +125,14 @@ struct br_expr *sql_bind_condition(struct sql_binder *binder, const char *relati
     if (!condition_tree(binder, text, &node))
         return NULL;
     struct sql_scope scope = {0};
-    sql_scope_add_relation(binder, &scope, relation);
+    sql_scope_add_relation(binder, &scope, relation, row_type);
     for (uint32_t i = 0; i < row_type->column_count; i++)
         sql_scope_add(binder, &scope,
                       (struct sql_column){.relation = relation,
                                           .name = row_type->columns[i].name,
                                           .type = row_type->columns[i].type,
-                                          .column = i});
+                                          .column = i,
+                                          .labels = sql_labels(row_type, i)});
     struct sql_expr_context ctx = {.binder = binder, .scope = &scope, .clause = "the condition"};
     return sql_bind_boolean(&ctx, node);
 }

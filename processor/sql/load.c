@@ -3,6 +3,8 @@
 // in the order of the file, then what needs all of them: versions, the plan.
 #include "processor/sql/sql_internal.h"
 
+#include "processor/subject.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -307,6 +309,29 @@ static void bind_file(struct sql_binder *binder, const struct sql_statements *st
     sql_bind_versions(binder);
 }
 
+// What the pipeline writes is no input of its own: it would never come to an end.
+static void check_no_circle(struct sql_binder *binder) {
+    const struct br_pipeline *pipeline = binder->pipeline;
+    const char *own = br_arena_printf(binder->arena, "braid.%s.>", pipeline->name);
+    for (const struct sql_symbol *symbol = binder->symbols; symbol != NULL && binder->rules >= 1;
+         symbol = symbol->next) {
+        const struct br_table *table = symbol->table;
+        if (symbol->kind != SQL_TABLE || table == NULL || table->subject == NULL)
+            continue;
+        const char *why = br_subject_templates_overlap(table->subject, own)
+                              ? br_arena_printf(binder->arena, "%s is where the pipeline itself writes", own)
+                              : NULL;
+        for (uint32_t v = 0; v < pipeline->view_count && why == NULL; v++)
+            if (br_subject_templates_overlap(table->subject, pipeline->views[v].subject))
+                why = br_arena_printf(binder->arena, "view \"%s\" writes to '%s'", pipeline->views[v].name,
+                                      pipeline->views[v].subject);
+        if (why != NULL)
+            sql_error(binder, symbol->location,
+                      "read the view by its name in FROM, or give one of them another subject",
+                      "table \"%s\" would read what its own pipeline writes: %s", table->name, why);
+    }
+}
+
 // Nothing may fail in silence: what depends on a failed statement is quiet because that statement was loud.
 static void check_silence(struct sql_binder *binder) {
     for (const struct sql_symbol *symbol = binder->symbols; symbol != NULL; symbol = symbol->next)
@@ -339,6 +364,7 @@ static enum br_status load(struct sql_binder *binder, const struct br_pipeline_o
     }
     sql_parse(binder, binder->text, 0, false, &statements);
     bind_file(binder, &statements, options);
+    check_no_circle(binder);
     check_silence(binder);
     if (binder->diagnostics->error_count != 0 ||
         (options != NULL && options->select != NULL && !sql_bind_history(binder, options)))

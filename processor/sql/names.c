@@ -149,6 +149,15 @@ void sql_message_columns(struct sql_binder *binder, struct br_row_type *row_type
     sql_add_nested_columns(binder, row_type);
 }
 
+const struct br_enum_type *sql_labels(const struct br_row_type *row_type, uint32_t column) {
+    const struct br_message_field *field;
+    struct br_error ignored;
+    if (row_type->message == NULL || row_type->message->derived ||
+        br_message_find_path(row_type->message, row_type->columns[column].path, &field, &ignored) != BR_OK)
+        return NULL;
+    return field->enumeration;
+}
+
 const char *sql_column_word(enum br_wire_kind kind) {
     static const char *const words[] = {"",        "double",   "float",    "int64",  "uint64",  "int32", "fixed64",
                                         "fixed32", "bool",     "string",   "group",  "message", "bytes", "uint32",

@@ -11,6 +11,7 @@
 #include "processor/expr/expr.h"
 
 struct br_descriptors;  // codec/descriptors.h
+struct br_enum_type;    // codec/descriptors.h
 struct br_message_type; // codec/descriptors.h
 struct br_node;
 struct br_view;
@@ -102,6 +103,7 @@ struct br_field {
     enum br_type type;
     bool nullable;
     struct br_window_mark mark;
+    const struct br_enum_type *labels; // text read from an enum; NULL: any text. For errors only
 };
 
 enum br_aggregate_kind {

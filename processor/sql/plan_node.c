@@ -212,7 +212,10 @@ static void derive_source(struct sql_binder *binder, struct br_node *node) {
     node->fields = br_arena_array(binder->arena, struct br_field, node->field_count + 1);
     for (uint32_t i = 0; i < node->field_count; i++) {
         const struct br_column_def *column = &table->row_type.columns[i];
-        node->fields[i] = (struct br_field){.name = column->name, .type = column->type, .nullable = !column->not_null};
+        node->fields[i] = (struct br_field){.name = column->name,
+                                            .type = column->type,
+                                            .nullable = !column->not_null,
+                                            .labels = sql_labels(&table->row_type, i)};
     }
     node->append_only = table->primary_key_count == 0;
     if (table->primary_key_count != 0)
@@ -240,7 +243,9 @@ static void derive_project(struct sql_binder *binder, struct br_node *node) {
         field->type = expr->type;
         field->nullable = !(expr->kind == BR_EXPR_CONST && !expr->value.is_null);
         field->mark = (struct br_window_mark){0};
+        field->labels = NULL;
         if (expr->kind == BR_EXPR_COLUMN) {
+            field->labels = input->fields[expr->column].labels;
             field->nullable = input->fields[expr->column].nullable;
             field->mark = input->fields[expr->column].mark;
         }
@@ -309,6 +314,7 @@ static void derive_aggregate(struct sql_binder *binder, struct br_node *node) {
         field->type = from->type;
         field->nullable = from->nullable;
         field->mark = from->mark;
+        field->labels = from->labels;
         if (window >= 0 && field->mark.kind != BR_MARK_NONE)
             field->mark.lateness_us = node->aggregate.lateness_us;
         key[i] = i;
@@ -341,7 +347,8 @@ static void derive_scan(struct sql_binder *binder, struct br_node *node) {
     for (uint32_t i = 0; i < node->field_count; i++)
         node->fields[i] = (struct br_field){.name = view->row_type.columns[i].name,
                                             .type = view->row_type.columns[i].type,
-                                            .nullable = view->root->fields[i].nullable};
+                                            .nullable = view->root->fields[i].nullable,
+                                            .labels = view->root->fields[i].labels};
     node->append_only = true; // a query sees the view as it stands: rows, not changes
     if (view->root->has_key)
         set_key(binder, node, view->root->key, view->root->key_count);

@@ -17,12 +17,20 @@ void sql_scope_add(struct sql_binder *binder, struct sql_scope *scope, struct sq
     scope->columns[scope->count++] = column;
 }
 
-void sql_scope_add_relation(struct sql_binder *binder, struct sql_scope *scope, const char *alias) {
-    const char **relations = br_arena_array(binder->arena, const char *, scope->relation_count + 1);
-    if (scope->relation_count != 0)
-        memcpy(relations, scope->relations, scope->relation_count * sizeof *relations);
-    relations[scope->relation_count++] = alias;
+void sql_scope_add_relation(struct sql_binder *binder, struct sql_scope *scope, const char *alias,
+                            const struct br_row_type *row_type) {
+    uint32_t count = scope->relation_count;
+    const char **relations = br_arena_array(binder->arena, const char *, count + 1);
+    const struct br_row_type **row_types = br_arena_array(binder->arena, const struct br_row_type *, count + 1);
+    if (count != 0) {
+        memcpy(relations, scope->relations, count * sizeof *relations);
+        memcpy(row_types, scope->row_types, count * sizeof *row_types);
+    }
+    relations[count] = alias;
+    row_types[count] = row_type;
     scope->relations = relations;
+    scope->row_types = row_types;
+    scope->relation_count = count + 1;
 }
 
 void sql_scope_append(struct sql_binder *binder, struct sql_scope *scope, const struct sql_scope *other,
@@ -33,7 +41,7 @@ void sql_scope_append(struct sql_binder *binder, struct sql_scope *scope, const 
         sql_scope_add(binder, scope, column);
     }
     for (uint32_t i = 0; i < other->relation_count; i++)
-        sql_scope_add_relation(binder, scope, other->relations[i]);
+        sql_scope_add_relation(binder, scope, other->relations[i], other->row_types[i]);
     scope->poisoned |= other->poisoned;
 }
 
@@ -64,12 +72,85 @@ static const char *join_names(struct br_arena *arena, const char *const *names, 
     return text;
 }
 
+const char *sql_unread(struct sql_binder *binder, const struct br_row_type *row_type, const char *path,
+                       const char **ret_hint) {
+    const struct br_message_field *field;
+    struct br_error ignored;
+    if (row_type == NULL || row_type->message == NULL ||
+        br_message_find_path(row_type->message, path, &field, &ignored) != BR_OK ||
+        br_field_sql_type(field) != BR_UNKNOWN)
+        return NULL;
+    const char *kind = field->message != NULL       ? field->message->name
+                       : field->enumeration != NULL ? field->enumeration->name
+                                                    : sql_column_word(field->kind);
+    bool map = field->message != NULL && field->message->map_entry;
+    *ret_hint = map || field->repeated
+                    ? "repeated fields and maps can't be read yet"
+                    : br_arena_printf(binder->arena, "name its fields: %s.%s", path,
+                                      field->message->field_count == 0 ? "…" : field->message->fields[0].name);
+    return map               ? "a map"
+           : field->repeated ? br_arena_printf(binder->arena, "a repeated %s", kind)
+                             : br_arena_printf(binder->arena, "a message (%s)", kind);
+}
+
+// Are all fields of the message columns that can be?
+static bool has_all_fields(const struct br_row_type *row_type) {
+    for (uint32_t f = 0; f < row_type->message->field_count; f++) {
+        const struct br_message_field *field = &row_type->message->fields[f];
+        bool found = br_field_sql_type(field) == BR_UNKNOWN;
+        for (uint32_t c = 0; c < row_type->column_count && !found; c++)
+            found = strcmp(row_type->columns[c].path, field->name) == 0;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+void sql_note_unread(struct sql_binder *binder, const struct br_row_type *row_type, int location) {
+    const char *fields = NULL, *hint;
+    if (row_type == NULL || row_type->message == NULL || row_type->message->derived || !has_all_fields(row_type))
+        return; // whoever lists columns knows what is left out
+    for (uint32_t f = 0; f < row_type->message->field_count; f++) {
+        const char *name = row_type->message->fields[f].name;
+        const char *what = sql_unread(binder, row_type, name, &hint);
+        if (what != NULL)
+            fields = br_arena_printf(binder->arena, "%s%s%s, %s", fields == NULL ? "" : fields,
+                                     fields == NULL ? "" : "; ", name, what);
+    }
+    if (fields != NULL)
+        sql_warning(binder, location,
+                    "a message's fields are named by their path (customer.name); repeated fields and maps can't be "
+                    "read yet",
+                    "* leaves out fields of table \"%s\": %s", row_type->name, fields);
+}
+
+static bool report_unread(struct sql_expr_context *ctx, const char *const *names, uint32_t count, int location) {
+    const struct sql_scope *scope = ctx->scope;
+    struct br_arena *arena = ctx->binder->arena;
+    for (uint32_t i = 0; i < scope->relation_count; i++) {
+        const char *hint, *path = join_names(arena, names, count);
+        const char *what = sql_unread(ctx->binder, scope->row_types[i], path, &hint);
+        if (what == NULL && count > 1 && strcmp(names[0], scope->relations[i]) == 0) {
+            path = join_names(arena, names + 1, count - 1);
+            what = sql_unread(ctx->binder, scope->row_types[i], path, &hint);
+        }
+        if (what == NULL)
+            continue;
+        sql_error(ctx->binder, location, hint, "field \"%s\" of table \"%s\" is %s and can't be a column", path,
+                  scope->row_types[i]->name, what);
+        return true;
+    }
+    return false;
+}
+
 static void report_missing(struct sql_expr_context *ctx, const char *const *names, uint32_t count, int location) {
     const struct sql_scope *scope = ctx->scope;
     struct sql_binder *binder = ctx->binder;
     if (scope->poisoned)
         return;
     const char *full = join_names(binder->arena, names, count);
+    if (report_unread(ctx, names, count, location))
+        return;
     if (count == 1 && has_relation(scope, names[0])) {
         sql_error(binder, location, "name its columns one by one", "a whole row (%s) as a value is not supported",
                   full);
@@ -123,5 +204,7 @@ struct br_expr *sql_resolve(struct sql_expr_context *ctx, const char *const *nam
     const struct sql_column *column = &ctx->scope->columns[index];
     if (column->type == BR_UNKNOWN)
         return NULL; // its declaration was an error
-    return br_expr_column(arena, column->column, column->type, location);
+    struct br_expr *expr = br_expr_column(arena, column->column, column->type, location);
+    expr->labels = column->labels;
+    return expr;
 }

@@ -49,6 +49,7 @@ struct sql_symbol {
     uint32_t name_count;
     struct sql_symbol *select_ctes; // CTEs that its SELECT may see
     int base;                       // locations of its tree
+    int location;                   // of its name
     struct br_node *source;         // tables: the node that all views share
     const char *comment;            // plain views
     struct sql_symbol *next;
@@ -141,14 +142,16 @@ struct sql_column {
     const char *relation; // alias; NULL: none
     const char *name;
     enum br_type type;
-    uint32_t column; // of the input
-    bool hidden;     // a nested field: not in *
-    bool qualified;  // merged by USING: only by alias.name
+    uint32_t column;                   // of the input
+    const struct br_enum_type *labels; // of the enum that the text is read from; NULL: none
+    bool hidden;                       // a nested field: not in *
+    bool qualified;                    // merged by USING: only by alias.name
 };
 struct sql_scope {
     struct sql_column *columns;
     uint32_t count, capacity;
-    const char **relations; // aliases
+    const char **relations;               // aliases
+    const struct br_row_type **row_types; // of those that are tables, for errors; NULL of others
     uint32_t relation_count;
     bool poisoned; // some relation failed: unknown columns are silent
 };
@@ -170,7 +173,15 @@ struct sql_expr_context {
     uint32_t parameter_count;
 };
 void sql_scope_add(struct sql_binder *binder, struct sql_scope *scope, struct sql_column column);
-void sql_scope_add_relation(struct sql_binder *binder, struct sql_scope *scope, const char *alias);
+// row_type: of a table, or of what has fields of a message; NULL: none.
+void sql_scope_add_relation(struct sql_binder *binder, struct sql_scope *scope, const char *alias,
+                            const struct br_row_type *row_type);
+// What a field of the row's message is that can't be a column ("a repeated string"), and what to do; NULL when there is
+// no such field.
+const char *sql_unread(struct sql_binder *binder, const struct br_row_type *row_type, const char *path,
+                       const char **ret_hint);
+// Notes which fields of its message a row's * leaves out.
+void sql_note_unread(struct sql_binder *binder, const struct br_row_type *row_type, int location);
 // NULL after an error.
 struct br_expr *sql_resolve(struct sql_expr_context *ctx, const char *const *names, uint32_t count, int location);
 struct br_expr *sql_bind(struct sql_expr_context *ctx, const PgQuery__Node *node);
@@ -236,6 +247,8 @@ bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type,
 // The columns of a message itself, then the nested ones that the file mentions.
 void sql_message_columns(struct sql_binder *binder, struct br_row_type *row_type, uint32_t *ret_visible);
 void sql_add_nested_columns(struct sql_binder *binder, struct br_row_type *row_type);
+// Of the enum that a column is read from; NULL when it is read from another field, or there is no message.
+const struct br_enum_type *sql_labels(const struct br_row_type *row_type, uint32_t column);
 
 // --- bind_from.c, bind_join.c, plan_join.c, bind_select.c
 struct sql_relation {
@@ -273,6 +286,9 @@ void sql_scope_append(struct sql_binder *binder, struct sql_scope *scope, const 
 struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, struct br_expr *predicate);
 // now() over rows that change is an error: their retractions would not find what was put in. False after the error.
 bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location);
+// The same of what decides whether a row counts (WHERE, FILTER): for new plans no now() at all.
+bool sql_check_clock_condition(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input,
+                               int location);
 
 // --- plan_node.c: nodes; each derives fields, key, append_only and marks from its inputs
 struct br_node *sql_node_source(struct sql_binder *binder, struct br_table *table);

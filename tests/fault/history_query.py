@@ -172,6 +172,8 @@ def test_order_limit_and_offset(world):
     check([row["id"] for row in got] == [row["id"] for row in by_amount[5:15]], f"{got}")
     got = shop.query("SELECT id FROM orders ORDER BY amount DESC, id")
     check([row["id"] for row in got] == [row["id"] for row in by_amount], "the whole order differs")
+    got = shop.query('SELECT id AS a, amount AS a, id AS a_2, 1 AS a FROM orders ORDER BY 1 LIMIT 1')
+    check([list(row) for row in got] == [["a", "a_3", "a_2", "a_4"]], f"equal names aren't told apart: {got}")
     got = shop.query("SELECT id FROM orders LIMIT 7 OFFSET 3")
     check([row["id"] for row in got] == list(range(3, 10)), f"{got}")
     check(shop.query("SELECT id FROM orders LIMIT 0") == [], "LIMIT 0 gave rows")

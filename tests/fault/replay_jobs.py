@@ -182,6 +182,29 @@ def test_a_changed_pipeline_goes_into_the_job_under_the_name_of_the_running_one(
     check(len(listed(world)) == 2, "what has errors isn't started")
 
 
+def test_a_changed_pipeline_may_come_through_a_pipe(world):
+    opened(world, 50)
+    text = harness.PIPELINE.replace("count(*)", "count(id)")
+    done = subprocess.run([harness.BRAID, "replay", "start", "faults", "--pipeline", "-", "--server", world.server.url],
+                          capture_output=True, text=True, check=False, input=text, timeout=60)
+    check(done.returncode == 0 and done.stdout.strip() == "r1", done.stderr)
+    check(proto.read(record(world, "r1"))[7][0].decode() == text, "the text is in the record")
+    fifo = os.path.join(world.folder, "changed.fifo")
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: open(fifo, "w", encoding="utf-8").write(text))
+    writer.start()
+    check(start(world, "--pipeline", fifo) == "r2", "started")
+    writer.join()
+    check(proto.read(record(world, "r2"))[7][0].decode() == text, "the text is in the record")
+    # A record that has lost its text isn't run as what the worker has.
+    worker_writes(world, "r2", proto.data(7, b""))
+    worker = Worker(world).started()
+    until(lambda: job(world, "r2")["phase"] == "failed", "r2 to fail", worker=worker)
+    check_words(job(world, "r2")["error"], "r2", "planned as plan", "start a new replay")
+    until(lambda: job(world, "r1")["phase"] == "done", "r1 to be done", worker=worker)
+    worker.stopped()
+
+
 # --- races
 def all_at_once(count, what):
     """Runs what(i) in threads; their results."""

@@ -133,6 +133,7 @@ def test_late_and_quarantined_events_are_taken_in_and_told_as_causes(world):
     check(list(world.client.messages(OUTPUT, "braid.faults.replay.r1.view.mails")) == [], "effects are never released")
     # The plan is as it was: promoted, the file that runs goes on, and takes late events for late again.
     replay(world, "promote", "r1", "--wait")
+    until(lambda: world.status()["lineage"] == "r1", "the promoted lineage answers", worker=worker)
     same({key: value for key, value in live_rows(world).items()}, want)
     worker.stopped()
     worker = Worker(world).started()

@@ -5,7 +5,8 @@
 tests/sql/errors.py --braid PATH [--write]
 
 errors.txt holds cases, each a file as a user might write it, a line "--", and what is printed. Cases are parted by lines
-of "====". A line "@tables" stands for the tables below. --write puts what Braid says now: read it before you commit. Is
+of "====". A line "@tables" stands for the tables below, a line "@shop"
+for the descriptors of tests/unit/sql/shop.proto. --write puts what Braid says now: read it before you commit. Is
 the place right? Does the hint name the way out? A check that ends by a signal fails whatever the file says.
 """
 import argparse
@@ -23,10 +24,16 @@ CREATE TABLE rates (cur text PRIMARY KEY, rate numeric) WITH (lookup = true);
 """
 
 
+SHOP = os.path.join(os.path.dirname(HERE), "unit", "sql", "shop.proto")
+
+
 def check(braid, sql):
     with tempfile.TemporaryDirectory(prefix="braid-errors-") as folder:
         with open(os.path.join(folder, "pipeline.sql"), "w", encoding="utf-8") as file:
-            file.write(sql.replace("@tables\n", TABLES))
+            file.write(sql.replace("@tables\n", TABLES).replace("@shop\n", "SET braid.descriptors = 'shop.binpb';\n"))
+        if "@shop\n" in sql:
+            subprocess.run(["protoc", "-I", os.path.dirname(SHOP), "--include_imports", f"--descriptor_set_out={folder}/shop.binpb",
+                            SHOP], check=True)
         done = subprocess.run([braid, "check", "pipeline.sql"], cwd=folder, capture_output=True, text=True, timeout=60,
                               stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr

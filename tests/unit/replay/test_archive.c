@@ -2,6 +2,7 @@
 #include "tests/unit/replay/folder.h"
 
 #include <criterion/criterion.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -195,6 +196,89 @@ Test(archive, retention_takes_whole_segments_the_oldest_first_and_never_the_newe
     cr_assert_eq(archive->count, 1);
     cr_assert_eq(archive->segments[0].info.from, 401);
     br_archive_close(&archive);
+}
+
+static void check_begin(uint64_t begin, uint64_t stream_first, const char *words) {
+    struct br_error error;
+    struct br_archive *archive = open_archive();
+    cr_assert_eq(archive->begin, begin);
+    if (words == NULL)
+        cr_assert_eq(br_archive_check_begin(archive, stream_first, &error), BR_OK, "%s", error.message);
+    else
+        cr_assert_eq(br_archive_check_begin(archive, stream_first, &error), BR_FATAL);
+    cr_assert(words == NULL || strstr(error.message, words) != NULL, "%s", error.message);
+    br_archive_close(&archive);
+}
+
+static void remove_segment_file(uint64_t from, uint64_t to) {
+    char path[256], name[BR_SEGMENT_NAME_SIZE];
+    br_segment_name(from, to, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    cr_assert_eq(unlink(path), 0);
+}
+
+Test(archive, oldest_segments_that_are_lost_are_missed) {
+    struct br_buffer faults = {0};
+    struct br_error error;
+    size_t removed;
+    for (uint64_t i = 0; i < 4; i++)
+        add(i * 100 + 11, i * 100 + 110);
+    check_begin(0, 0, NULL); // begun by an older build: nobody knows
+    cr_assert_eq(br_archive_note_begin(folder, &error), BR_OK, "%s", error.message);
+    check_begin(11, 0, NULL);
+    cr_assert_eq(br_archive_retain(folder, (struct br_wall_time){FOLDER_START_US + 111 * 1000}, 0, &removed, &error),
+                 BR_OK);
+    cr_assert_eq(removed, 1);
+    check_begin(111, 0, NULL); // what retention takes isn't missed
+    remove_segment_file(111, 210);
+    check_begin(111, 0, "sequences 111 to 210 are missing");
+    check_begin(111, 111, NULL); // the stream still has them
+    check_begin(111, 150, "sequences 111 to 149 are missing");
+    cr_assert_eq(br_archive_note_begin(folder, &error), BR_OK);
+    check_begin(111, 0, "sequences 111 to 210 are missing"); // and it stays so
+    cr_assert_eq(verify(&faults).faults, 1);
+    cr_assert(strstr((char *)faults.ptr, "sequences 111 to 210 are missing") != NULL, "%s", (char *)faults.ptr);
+    remove_segment_file(211, 310);
+    remove_segment_file(311, 410);
+    check_begin(111, 0, "holds nothing");
+    cr_assert_eq(verify(&faults).faults, 1);
+    br_buffer_free(&faults);
+}
+
+Test(archive, a_damaged_beginning_is_an_error) {
+    struct br_archive *archive;
+    struct br_error error;
+    static const char *const texts[] = {"",
+                                        "11\n",
+                                        "00000000000000000011",
+                                        "00000000000000000000\n",
+                                        "0000000000000000001x\n",
+                                        "-0000000000000000011\n"};
+    add(11, 20);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/begin", folder);
+        FILE *file = fopen(path, "wb");
+        fputs(texts[i], file);
+        fclose(file);
+        cr_assert_eq(br_archive_open(folder, &archive, &error), BR_FATAL, "%s", texts[i]);
+        cr_assert(strstr(error.message, "begin is damaged") != NULL, "%s", error.message);
+    }
+}
+
+Test(archive, what_is_no_file_is_damage_and_no_wait, .timeout = 20) {
+    struct br_buffer faults = {0};
+    char path[256], name[BR_SEGMENT_NAME_SIZE];
+    add(1, 100);
+    br_segment_name(101, 200, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    br_segment_name(201, 300, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_assert_eq(verify(&faults).faults, 2);
+    cr_assert(strstr((char *)faults.ptr, "no regular file") != NULL, "%s", (char *)faults.ptr);
+    br_buffer_free(&faults);
 }
 
 Test(archive, folders_have_safe_names) {
