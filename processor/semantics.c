@@ -73,8 +73,15 @@ static bool nothing(const struct br_pipeline *pipeline, const struct br_node *no
     return node_has(node, NULL) && false;
 }
 
+static bool matches_otherwise(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_has(node, br_expr_regex_differs);
+}
+
 static const struct change changes[] = {
     {0, nothing, ""},
+    {1, matches_otherwise,
+     "what a regular expression matches is PostgreSQL's now, no longer PCRE2's (docs/expressions.md)"},
 };
 
 static void name_node(const struct br_node *node, struct br_buffer *words) {

@@ -13,6 +13,9 @@ struct br_expr *sql_call(struct sql_binder *binder, const char *name, struct br_
     struct br_expr *expr = NULL;
     if (br_expr_call(binder->arena, name, arguments, count, location, &expr, &error) == BR_OK)
         return expr;
+    // What is planned already is refused where it is started, if at all (semantics.c), with the view's name.
+    if (binder->rules < 1 && br_expr_call_as_planned(binder->arena, name, arguments, count, location, &expr))
+        return expr;
     const char *hint = sql_call_hint(binder, name, arguments, count, error.message);
     char *end = strstr(error.message, "\nhint: ");
     if (hint != NULL && end != NULL)
