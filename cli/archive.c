@@ -359,7 +359,8 @@ int br_command_archive(int argc, char **argv) {
     struct arguments arguments = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    int code = br_load_known_pipeline(arguments.path, &loading, NULL, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();

@@ -8,6 +8,7 @@
 #include "braid/v1/commit.pb-c.h"
 #include "cli/capture_lines.h"
 #include "cli/cli.h"
+#include "processor/commit_reader.h"
 #include "processor/expr/datetime.h"
 #include "processor/task.h"
 #include "replay/span.h"
@@ -161,9 +162,8 @@ static void wait_for_epoch(struct capture *capture, uint32_t epoch, int64_t stor
 
 // --- the commits
 static enum br_status add_epoch(struct capture *capture, const struct br_log_message *message, struct br_error *error) {
-    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message->payload.len, message->payload.ptr);
-    if (commit == NULL)
-        return br_error_set(error, BR_FATAL, "the message at sequence %" PRIu64 " is no commit", message->sequence);
+    Braid__V1__Commit *commit;
+    BR_TRY(br_commit_unpack(capture->pipeline->name, message->payload, &commit, error));
     if (commit->part == commit->parts) {
         if (capture->epoch_count == capture->epoch_capacity) {
             capture->epoch_capacity = capture->epoch_capacity == 0 ? 1024 : capture->epoch_capacity * 2;
@@ -492,7 +492,7 @@ int br_command_capture(int argc, char **argv) {
     loading.conditions = &arguments.key;
     loading.condition_count = arguments.key != NULL ? 1 : 0;
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline_with(arguments.path, &loading, false, &pipeline);
+    int code = br_load_known_pipeline(arguments.path, &loading, &arguments.connect, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();

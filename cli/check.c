@@ -166,7 +166,7 @@ int br_command_check(int argc, char **argv) {
 static int explain_upgrade(const struct arguments *arguments) {
     struct br_pipeline *before = NULL, *after = NULL;
     struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
-    int code = br_load_pipeline_with(arguments->former, &loading, false, &before);
+    int code = br_load_known_pipeline(arguments->former, &loading, NULL, false, &before);
     if (code == BR_EXIT_OK) {
         loading.name = before->name;
         code = br_load_pipeline_with(arguments->path, &loading, false, &after);

@@ -50,6 +50,35 @@ int br_load_pipeline(const char *path, const struct br_pipeline_arguments *argum
 struct br_pipeline_options br_pipeline_options_of(const struct br_pipeline_arguments *arguments);
 int br_load_pipeline_with(const char *path, const struct br_pipeline_options *options, bool json,
                           struct br_pipeline **ret_pipeline);
+
+// The same for a command that works on a server's log: a pipeline that runs is what the log says it is. Where the
+// binding rules of builds differ about the file, the log is asked by which of them it was planned (over a connection of
+// its own); a file that it doesn't know is bound by the newest ones. connect NULL: there is no server to be asked, the
+// newest rules that accept the file will do.
+int br_load_known_pipeline(const char *path, const struct br_pipeline_options *options,
+                           const struct br_connect_options *connect, bool json, struct br_pipeline **ret_pipeline);
+// On a log that is open: what it knows by the same text is found too (planned with another lateness, say).
+int br_load_pipeline_on(struct br_log *log, const char *path, const struct br_pipeline_options *options,
+                        struct br_pipeline **ret_pipeline);
+// In two steps, for those that connect in between. Zero-initialised by open; close it whatever came of that.
+struct br_sql_file {
+    const char *path;
+    struct br_buffer text;
+    struct br_pipeline_options options;
+    struct br_pipeline *by_rules[BR_BINDING_RULES + 1]; // NULL: they refuse it
+    bool depends_on_log;
+    struct br_diagnostics *diagnostics; // of the newest rules, as all that follows
+    enum br_status status;
+    struct br_error error;
+};
+int br_sql_file_open(const char *path, const struct br_pipeline_options *options, struct br_sql_file *file);
+const struct br_pipeline *br_sql_file_any(const struct br_sql_file *file); // its name and tables are those of all
+// BR_OK with the command's exit code, which isn't BR_EXIT_OK when the file has errors, and the log doesn't know it.
+enum br_status br_sql_file_settle(struct br_sql_file *file, struct br_log *log, bool json,
+                                  struct br_pipeline **ret_pipeline, int *ret_code, struct br_error *error)
+    BR_MUST_CHECK;
+void br_sql_file_close(struct br_sql_file *file);
+
 // The whole of a file, with a NUL behind its end; "-" is standard input. Says what is wrong on stderr.
 bool br_read_file(const char *path, struct br_buffer *content);
 

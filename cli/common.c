@@ -45,7 +45,7 @@ void br_catch_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-// --- files and pipelines
+// --- files
 
 bool br_read_file(const char *path, struct br_buffer *content) {
     bool is_stdin = strcmp(path, "-") == 0;
@@ -66,75 +66,6 @@ bool br_read_file(const char *path, struct br_buffer *content) {
         fclose(file);
     *br_buffer_reserve(content, 1) = '\0';
     return good;
-}
-
-static const struct argp_option pipeline_options[] = {
-    {"name", 'n', "NAME", 0, "Name of the pipeline (default: SET braid.pipeline, else the file's name)", 1},
-    {"descriptors", 'd', "FILE", 0,
-     "Protobuf descriptor set (protoc --include_imports --descriptor_set_out); may be given again", 1},
-    {0},
-};
-
-static error_t parse_pipeline_option(int key, char *argument, struct argp_state *state) {
-    struct br_pipeline_arguments *arguments = state->input;
-    if (key == 'n') {
-        arguments->name = argument;
-    } else if (key == 'd') {
-        if (arguments->descriptor_count == BR_DESCRIPTORS_MAX)
-            argp_error(state, "more than %d descriptor sets", BR_DESCRIPTORS_MAX);
-        else
-            arguments->descriptors[arguments->descriptor_count++] = argument;
-    } else {
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
-const struct argp br_pipeline_argp = {pipeline_options, parse_pipeline_option, NULL, NULL, NULL, NULL, NULL};
-
-struct br_pipeline_options br_pipeline_options_of(const struct br_pipeline_arguments *arguments) {
-    return (struct br_pipeline_options){.name = arguments->name,
-                                        .descriptor_paths = arguments->descriptors,
-                                        .descriptor_path_count = arguments->descriptor_count};
-}
-
-int br_load_pipeline(const char *path, const struct br_pipeline_arguments *arguments, bool json,
-                     struct br_pipeline **ret_pipeline) {
-    struct br_pipeline_options options = br_pipeline_options_of(arguments);
-    return br_load_pipeline_with(path, &options, json, ret_pipeline);
-}
-
-static void print_diagnostics(const struct br_diagnostics *diagnostics, bool json) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) report = {0};
-    if (diagnostics == NULL)
-        return;
-    br_diagnostics_print(diagnostics, json, &report);
-    if (report.len != 0)
-        fwrite(report.ptr, 1, report.len, json ? stdout : stderr);
-}
-
-int br_load_pipeline_with(const char *path, const struct br_pipeline_options *options, bool json,
-                          struct br_pipeline **ret_pipeline) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
-    if (!br_read_file(path, &text))
-        return BR_EXIT_FAILED;
-    if (text.len != 0 && memchr(text.ptr, '\0', text.len) != NULL) {
-        br_complain("%s isn't SQL text: it has a NUL byte", path);
-        return BR_EXIT_NO;
-    }
-    struct br_diagnostics *diagnostics = br_diagnostics_create(path, (const char *)text.ptr);
-    struct br_error error = {0};
-    enum br_status status = br_pipeline_load(path, (const char *)text.ptr, options, diagnostics, ret_pipeline, &error);
-    print_diagnostics(diagnostics, json);
-    print_diagnostics(options->select_diagnostics, json);
-    bool told = diagnostics->error_count != 0 ||
-                (options->select_diagnostics != NULL && options->select_diagnostics->error_count != 0);
-    br_diagnostics_destroy(&diagnostics);
-    if (status == BR_OK)
-        return BR_EXIT_OK;
-    if (!told)
-        br_complain("%s", error.message);
-    return status == BR_DATA ? BR_EXIT_NO : BR_EXIT_FAILED;
 }
 
 // --- servers

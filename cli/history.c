@@ -108,7 +108,7 @@ static int load(const struct br_history_query *query, struct br_pipeline **ret_p
     struct br_pipeline_options options = br_pipeline_options_of(query->pipeline);
     options.select = query->select;
     options.select_diagnostics = br_diagnostics_create("query", query->select);
-    int code = br_load_pipeline_with(query->path, &options, false, ret_pipeline);
+    int code = br_load_known_pipeline(query->path, &options, query->connect, false, ret_pipeline);
     br_diagnostics_destroy(&options.select_diagnostics);
     return code;
 }

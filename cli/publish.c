@@ -380,7 +380,8 @@ int br_command_publish(int argc, char **argv) {
     br_connect_defaults(&arguments.connect, "braid publish");
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.words[0], &arguments.pipeline, false, &pipeline);
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    int code = br_load_known_pipeline(arguments.words[0], &loading, &arguments.connect, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();

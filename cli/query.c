@@ -39,7 +39,8 @@ static int pipeline_name(const struct arguments *arguments, const char *word, ch
         return BR_EXIT_OK;
     }
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(word, &arguments->pipeline, false, &pipeline);
+    struct br_pipeline_options options = br_pipeline_options_of(&arguments->pipeline);
+    int code = br_load_known_pipeline(word, &options, &arguments->connect, false, &pipeline);
     if (code == BR_EXIT_OK)
         snprintf(name, size, "%s", pipeline->name);
     br_pipeline_destroy(&pipeline);

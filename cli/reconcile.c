@@ -248,7 +248,7 @@ static int on_schedule(const struct arguments *arguments, struct br_log *log) {
     struct br_jobs *jobs;
     struct br_pipeline *pipeline;
     char name[256];
-    int code = replay_pipeline_name(&arguments->replay, name, sizeof name, &pipeline);
+    int code = replay_pipeline_name(&arguments->replay, log, name, sizeof name, &pipeline);
     br_pipeline_destroy(&pipeline);
     if (code != BR_EXIT_OK)
         return code;

@@ -485,7 +485,7 @@ static int on_jobs(const struct replay_arguments *arguments, struct br_log *log)
     struct br_jobs *jobs;
     struct br_pipeline *pipeline;
     char name[256];
-    int code = replay_pipeline_name(arguments, name, sizeof name, &pipeline);
+    int code = replay_pipeline_name(arguments, log, name, sizeof name, &pipeline);
     br_pipeline_destroy(&pipeline);
     if (code != BR_EXIT_OK)
         return code;

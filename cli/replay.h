@@ -58,7 +58,7 @@ struct replay_draft {
 // All of these return exit codes and have said on stderr what is wrong.
 
 // replay_make.c
-int replay_pipeline_name(const struct replay_arguments *arguments, char *name, size_t size,
+int replay_pipeline_name(const struct replay_arguments *arguments, struct br_log *log, char *name, size_t size,
                          struct br_pipeline **ret_pipeline); // *ret_pipeline NULL: a name was given
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
 void replay_draft_free(struct replay_draft *draft);

@@ -9,32 +9,34 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int replay_pipeline_name(const struct replay_arguments *arguments, char *name, size_t size,
+int replay_pipeline_name(const struct replay_arguments *arguments, struct br_log *log, char *name, size_t size,
                          struct br_pipeline **ret_pipeline) {
+    struct br_pipeline_options options = br_pipeline_options_of(&arguments->pipeline);
     size_t len = strlen(arguments->word);
     *ret_pipeline = NULL;
     if (len <= 4 || strcmp(arguments->word + len - 4, ".sql") != 0) {
         snprintf(name, size, "%s", arguments->word);
         return BR_EXIT_OK;
     }
-    int code = br_load_pipeline(arguments->word, &arguments->pipeline, false, ret_pipeline);
+    int code = br_load_pipeline_on(log, arguments->word, &options, ret_pipeline);
     if (code == BR_EXIT_OK)
         snprintf(name, size, "%s", (*ret_pipeline)->name);
     return code;
 }
 
 // The changed pipeline bears the name of the running one, whatever its file says.
-static int load_changed(const struct replay_arguments *arguments, struct replay_draft *draft) {
+static int load_changed(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
     if (arguments->new_path == NULL)
         return BR_EXIT_OK;
-    struct br_pipeline_arguments named = arguments->pipeline;
-    named.name = draft->name;
-    int code = br_load_pipeline(arguments->new_path, &named, false, &draft->after);
+    struct br_pipeline_options options = br_pipeline_options_of(&arguments->pipeline);
+    options.name = draft->name;
+    int code = br_load_pipeline_on(log, arguments->new_path, &options, &draft->after);
     if (code != BR_EXIT_OK)
         return code;
     Braid__V1__ReplayJob *record = &draft->record;
     record->sql = (char *)draft->after->text; // as it was read: a pipe can't be read again
     record->sql_name = (char *)arguments->new_path;
+    record->binding_rules = draft->after->rules;
     record->n_descriptors = draft->after->descriptor_set_count;
     record->descriptors = br_arena_array(draft->arena, ProtobufCBinaryData, record->n_descriptors + 1);
     for (size_t i = 0; i < record->n_descriptors; i++) {
@@ -197,9 +199,9 @@ static void fill_record(const struct replay_arguments *arguments, struct replay_
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
     *draft = (struct replay_draft){.arena = br_arena_create()};
     braid__v1__replay_job__init(&draft->record);
-    int code = replay_pipeline_name(arguments, draft->name, sizeof draft->name, &draft->before);
+    int code = replay_pipeline_name(arguments, log, draft->name, sizeof draft->name, &draft->before);
     if (code == BR_EXIT_OK)
-        code = load_changed(arguments, draft);
+        code = load_changed(arguments, log, draft);
     if (code == BR_EXIT_OK)
         code = load_running(log, draft);
     if (code == BR_EXIT_OK)

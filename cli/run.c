@@ -20,6 +20,7 @@
 #define READ_AHEAD_BYTES ((size_t)8 << 20)       // all readers together,
 #define READ_AHEAD_BYTES_LEAST ((size_t)1 << 20) // and one at least
 
+#define SETTLE_WAIT_US INT64_C(1000000)
 #define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 
 struct arguments {
@@ -186,18 +187,34 @@ static void add_status(void *context, struct br_buffer *out) {
     br_host_add_status(of->host, out);
 }
 
-static int run_worker(struct arguments *arguments, const struct br_pipeline *pipeline) {
+// What the log has of the file otherwise than it says now.
+static void tell_known(const struct br_pipeline *pipeline) {
+    if (pipeline->rules != BR_BINDING_RULES)
+        br_log_line(BR_LEVEL_INFO, "the file is bound by the rules of the build that planned it",
+                    BR_STR("pipeline", pipeline->name), BR_INT("rules", pipeline->rules));
+    if (pipeline->lateness_set)
+        br_log_line(BR_LEVEL_WARN,
+                    "a promoted replay has given the views with windows another lateness than the file says",
+                    BR_STR("pipeline", pipeline->name), BR_INT("lateness_ms", pipeline->lateness_us / 1000));
+}
+
+// Which of the file's plans is the log's shows once the log can be asked: as patiently as for the server.
+static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, struct br_pipeline **ret_pipeline,
+                                  int *ret_code, struct br_error *error) {
+    enum br_status status;
+    while ((status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error)) == BR_RETRY &&
+           !br_stop_requested) {
+        br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+        br_log_wait(log, SETTLE_WAIT_US);
+    }
+    if (*ret_pipeline != NULL)
+        tell_known(*ret_pipeline);
+    return status;
+}
+
+static int run_pipeline(struct arguments *arguments, const struct br_pipeline *pipeline, struct br_log *log) {
     struct br_error error;
-    size_t share = READ_AHEAD_BYTES / (pipeline->table_count == 0 ? 1 : pipeline->table_count);
-    arguments->connect.reader_queue_bytes = share < READ_AHEAD_BYTES_LEAST ? READ_AHEAD_BYTES_LEAST : share;
-    struct br_private_server *server = NULL;
-    struct br_log *log = NULL;
-    bool private_server = arguments->dev && arguments->connect.url == NULL;
-    enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
-    if (status == BR_OK)
-        status = connect_patiently(&arguments->connect, &log, &error);
-    if (status == BR_OK && arguments->dev)
-        status = br_make_input_streams(log, pipeline, &error);
+    enum br_status status = arguments->dev ? br_make_input_streams(log, pipeline, &error) : BR_OK;
     struct br_archiver_thread *archiver = NULL;
     if (status == BR_OK && br_archiver_needed(pipeline)) {
         struct br_archiver_options archiving = {.pipeline = pipeline,
@@ -252,6 +269,36 @@ static int run_worker(struct arguments *arguments, const struct br_pipeline *pip
     br_host_stop(&host);
     br_archiver_stop(&archiver);
     br_history_destroy(&history);
+    return code;
+}
+
+// All readers share what may be read ahead, however many there are.
+static void share_read_ahead(struct arguments *arguments, const struct br_sql_file *file) {
+    uint32_t tables = br_sql_file_any(file)->table_count;
+    size_t share = READ_AHEAD_BYTES / (tables == 0 ? 1 : tables);
+    arguments->connect.reader_queue_bytes = share < READ_AHEAD_BYTES_LEAST ? READ_AHEAD_BYTES_LEAST : share;
+}
+
+static int run_worker(struct arguments *arguments, struct br_sql_file *file) {
+    struct br_error error;
+    struct br_private_server *server = NULL;
+    struct br_log *log = NULL;
+    struct br_pipeline *pipeline = NULL;
+    share_read_ahead(arguments, file);
+    bool private_server = arguments->dev && arguments->connect.url == NULL;
+    enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
+    if (status == BR_OK)
+        status = connect_patiently(&arguments->connect, &log, &error);
+    int code = BR_EXIT_OK;
+    if (status == BR_OK)
+        status = settle_file(file, log, &pipeline, &code, &error);
+    if (status != BR_OK)
+        code = br_fail(&error);
+    if (status == BR_RETRY && br_stop_requested)
+        code = BR_EXIT_INTERRUPTED;
+    if (code == BR_EXIT_OK)
+        code = run_pipeline(arguments, pipeline, log);
+    br_pipeline_destroy(&pipeline);
     br_log_close(&log);
     br_private_server_stop(&server);
     return code;
@@ -274,19 +321,19 @@ int br_command_run(int argc, char **argv) {
     br_connect_defaults(&arguments.connect, "braid run");
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     br_log_configure(arguments.level, arguments.json_log);
-    struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
-    if (code != BR_EXIT_OK)
-        return code;
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    struct br_sql_file file;
     char data[PATH_MAX];
-    if (arguments.data == NULL) {
-        snprintf(data, sizeof data, "%s.braid-data", pipeline->name);
+    int code = br_sql_file_open(arguments.path, &loading, &file);
+    if (code == BR_EXIT_OK && arguments.data == NULL) {
+        snprintf(data, sizeof data, "%s.braid-data", br_sql_file_any(&file)->name);
         arguments.data = data;
     }
     // An epoch's large buffers go back to the system when they are freed, and don't stay as holes in the heap.
     mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
     br_catch_signals();
-    code = run_worker(&arguments, pipeline);
-    br_pipeline_destroy(&pipeline);
+    if (code == BR_EXIT_OK)
+        code = run_worker(&arguments, &file);
+    br_sql_file_close(&file);
     return code;
 }

@@ -180,7 +180,8 @@ int br_command_tail(int argc, char **argv) {
     br_connect_defaults(&arguments.connect, "braid tail");
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.path, &arguments.pipeline, false, &pipeline);
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    int code = br_load_known_pipeline(arguments.path, &loading, &arguments.connect, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     struct reading reading = {.arguments = &arguments};
@@ -249,7 +250,8 @@ int br_command_quarantine(int argc, char **argv) {
         return BR_EXIT_USAGE;
     }
     struct br_pipeline *pipeline = NULL;
-    int code = br_load_pipeline(arguments.names[0], &arguments.pipeline, false, &pipeline);
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments.pipeline);
+    int code = br_load_known_pipeline(arguments.names[0], &loading, &arguments.connect, false, &pipeline);
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();

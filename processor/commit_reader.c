@@ -2,6 +2,8 @@
 // See commit_reader.h.
 #include "processor/commit_reader.h"
 
+#include "processor/semantics.h"
+
 #include <inttypes.h>
 
 // What the commit says of one input: positions and counts that can be true together.
@@ -66,6 +68,14 @@ enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes
     const char *why = wrong_with_itself(commit);
     if (why != NULL)
         return refuse(pipeline_name, commit, why, error);
+    if (commit->semantics > BR_SEMANTICS) {
+        br_error_set(error, BR_FATAL,
+                     "epoch %" PRIu64 " of pipeline %s was computed by a later build than this one (semantics %u; this "
+                     "one knows those up to %u): there is no way back to this build. Run that one, or a later one",
+                     commit->epoch, pipeline_name, commit->semantics, BR_SEMANTICS);
+        braid__v1__commit__free_unpacked(commit, NULL);
+        return BR_FATAL;
+    }
     *ret_commit = commit;
     return BR_OK;
 }

@@ -13,7 +13,8 @@
 enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,
                               struct br_error *error) BR_MUST_CHECK;
 
-// A commit of any pipeline or lineage: only what needs no plan is looked at.
+// A commit of any pipeline or lineage: only what needs no plan is looked at. One that a later build has computed is
+// refused as such, by both.
 enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes, Braid__V1__Commit **ret_commit,
                                 struct br_error *error) BR_MUST_CHECK;
 static inline void br_commit_cleanup(Braid__V1__Commit **commit) {

@@ -148,6 +148,7 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
         br_log_wait(task->log, HOLD_WAIT_US);
     }
     take(task, counts, limit);
+    plan->idle = plan->messages == 0 && !held;
     int64_t now_us =
         task->options.role == BR_TASK_OWNER ? task->options.clock->wall(task->options.clock).us : last_taken_us(task);
     plan->clock.us = now_us > task->clock.us ? now_us : task->clock.us;

@@ -2,7 +2,6 @@
 // See pipeline_text.h.
 #include "processor/pipeline_text.h"
 
-#include "braid/v1/commit.pb-c.h"
 #include "braid/v1/pipeline.pb-c.h"
 #include "processor/sql/sql.h"
 #include "processor/task.h"
@@ -92,7 +91,22 @@ static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeli
                               text->name, diagnostics->list[0].message);
     br_diagnostics_destroy(&diagnostics);
     free(sets);
+    if (status == BR_OK && (*ret_pipeline)->plan_hash != text->plan_hash) {
+        (*ret_pipeline)->plan_hash = text->plan_hash;
+        (*ret_pipeline)->bound_otherwise = true;
+    }
     return status;
+}
+
+static bool is_of_later_build(const Braid__V1__PipelineText *text, struct br_error *error) {
+    if (text->binding_rules <= BR_BINDING_RULES)
+        return false;
+    br_error_set(error, BR_FATAL,
+                 "plan %016" PRIx64
+                 " of pipeline %s was made by a later build than this one (binding rules %u; this one "
+                 "knows those up to %u): there is no way back to this build. Run that one, or a later one",
+                 (uint64_t)text->plan_hash, text->name, text->binding_rules, BR_BINDING_RULES);
+    return true;
 }
 
 enum br_status br_pipeline_text_load(struct br_log *log, const char *pipeline, uint64_t plan_hash,
@@ -110,31 +124,72 @@ enum br_status br_pipeline_text_load(struct br_log *log, const char *pipeline, u
     Braid__V1__PipelineText *text = braid__v1__pipeline_text__unpack(NULL, message.payload.len, message.payload.ptr);
     if (text == NULL)
         return br_error_set(error, BR_DATA, "what stands on %s is no pipeline's text", subject);
-    enum br_status status = bind(text, ret_pipeline, error);
+    enum br_status status = is_of_later_build(text, error) ? BR_FATAL : bind(text, ret_pipeline, error);
     braid__v1__pipeline_text__free_unpacked(text, NULL);
     return status;
 }
 
 enum br_status br_pipeline_text_of_owner(struct br_log *log, const char *pipeline, uint64_t *ret_hash,
                                          struct br_pipeline **ret_pipeline, struct br_error *error) {
-    char stream[256], subject[300];
-    br_task_output_stream(pipeline, stream, sizeof stream);
-    br_task_owner_subject(pipeline, subject, sizeof subject);
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message message;
+    char stream[256];
     struct br_stream_info info;
-    bool found;
+    struct br_owner owner;
     *ret_hash = 0;
     *ret_pipeline = NULL;
+    br_task_output_stream(pipeline, stream, sizeof stream);
     if (br_log_stream_info(log, stream, &info, error) == BR_FATAL)
         return BR_OK;
-    BR_TRY(br_log_last(log, stream, subject, &copy, &message, &found, error));
-    if (!found)
+    BR_TRY(br_task_find_owner(log, pipeline, &owner, error));
+    *ret_hash = owner.plan_hash;
+    return *ret_hash == 0 ? BR_OK : br_pipeline_text_load(log, pipeline, *ret_hash, ret_pipeline, error);
+}
+
+// --- which plan a file is
+
+static bool same_file(const struct br_pipeline *a, const struct br_pipeline *b) {
+    bool same = strcmp(a->text, b->text) == 0 && a->descriptor_set_count == b->descriptor_set_count;
+    for (uint32_t i = 0; same && i < a->descriptor_set_count; i++)
+        same = br_slice_equal(a->descriptor_sets[i], b->descriptor_sets[i]);
+    return same;
+}
+
+static const struct br_pipeline *any_of(const struct br_pipeline *const *candidates, size_t count) {
+    for (size_t i = count; i-- > 0;)
+        if (candidates[i] != NULL)
+            return candidates[i];
+    return NULL;
+}
+
+enum br_status br_pipeline_recognise(struct br_log *log, const struct br_pipeline *const *candidates, size_t count,
+                                     struct br_pipeline **ret_owned, const struct br_pipeline **ret_known,
+                                     struct br_error *error) {
+    const struct br_pipeline *any = any_of(candidates, count);
+    char stream[256];
+    struct br_stream_info info;
+    struct br_owner owner;
+    *ret_owned = NULL;
+    *ret_known = NULL;
+    if (any == NULL)
         return BR_OK;
-    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message.payload.len, message.payload.ptr);
-    if (commit == NULL)
-        return br_error_set(error, BR_DATA, "the last message on %s is no commit", subject);
-    *ret_hash = commit->plan_hash;
-    braid__v1__commit__free_unpacked(commit, NULL);
-    return br_pipeline_text_load(log, pipeline, *ret_hash, ret_pipeline, error);
+    br_task_output_stream(any->name, stream, sizeof stream);
+    enum br_status status = br_log_stream_info(log, stream, &info, error);
+    if (status != BR_OK)
+        return status == BR_FATAL ? BR_OK : status; // there is no such stream
+    BR_TRY(br_task_find_owner(log, any->name, &owner, error));
+    for (size_t i = count; i-- > 0 && owner.plan_hash != 0;)
+        if (candidates[i] != NULL && candidates[i]->plan_hash == owner.plan_hash) {
+            *ret_known = candidates[i];
+            return BR_OK;
+        }
+    if (owner.plan_hash == 0)
+        return BR_OK;
+    status = br_pipeline_text_load(log, any->name, owner.plan_hash, ret_owned, error);
+    if (status == BR_DATA) // whatever it is, it isn't this file
+        return BR_OK;
+    BR_TRY(status);
+    if (*ret_owned != NULL && same_file(*ret_owned, any))
+        *ret_known = *ret_owned;
+    else
+        br_pipeline_destroy(ret_owned);
+    return BR_OK;
 }

@@ -25,4 +25,12 @@ enum br_status br_pipeline_text_load(struct br_log *log, const char *pipeline, u
 enum br_status br_pipeline_text_of_owner(struct br_log *log, const char *pipeline, uint64_t *ret_hash,
                                          struct br_pipeline **ret_pipeline, struct br_error *error) BR_MUST_CHECK;
 
+// The plan of the owner's last commit, as this file gives it. candidates: the file bound by each number of binding
+// rules, NULL where they refuse it; *ret_known is one of them when its hash is that of the log. Else, when the file's
+// text is the one that the log holds (planned with another lateness, or with a constant that this build computes
+// otherwise), it is bound from there: *ret_owned, the caller's. NULL: the log doesn't know the file, or nothing yet.
+enum br_status br_pipeline_recognise(struct br_log *log, const struct br_pipeline *const *candidates, size_t count,
+                                     struct br_pipeline **ret_owned, const struct br_pipeline **ret_known,
+                                     struct br_error *error) BR_MUST_CHECK;
+
 #endif

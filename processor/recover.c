@@ -47,20 +47,21 @@ static enum br_status last_commit_on(struct br_task *task, const char *subject, 
 static enum br_status check_semantics(const struct br_task *task, const Braid__V1__Commit *commit,
                                       struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) words = {0};
-    if (commit->semantics == BR_SEMANTICS)
-        return BR_OK;
-    if (commit->semantics > BR_SEMANTICS)
-        return br_error_set(error, BR_FATAL,
-                            "epoch %" PRIu64
-                            " of pipeline %s was computed by a later build (semantics %u, this one has "
-                            "%u): run that build or a later one",
-                            commit->epoch, task->pipeline->name, commit->semantics, BR_SEMANTICS);
+    const char *name = task->pipeline->name, *lineage = task->options.lineage;
     if (!br_semantics_differ(task->pipeline, commit->semantics, &words))
         return BR_OK;
-    return br_error_set(error, BR_FATAL,
-                        "pipeline %s was computed by an older build up to epoch %" PRIu64
-                        ", and this one computes it otherwise: %.*s",
-                        task->pipeline->name, commit->epoch, (int)words.len, (const char *)words.ptr);
+    *br_buffer_reserve(&words, 1) = '\0';
+    if (task->options.role == BR_TASK_REPLAY)
+        return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
+                                   "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64
+                                   ", and this one computes it otherwise: %s. Let that build go on with it, or drop "
+                                   "the replay and start it again",
+                                   lineage, name, commit->epoch, (const char *)words.ptr);
+    return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
+                               "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64
+                               ", and this one computes it otherwise: %s. Go on with that build, or let this one "
+                               "compute its history again and publish what differs: braid replay rebuild %s",
+                               lineage, name, commit->epoch, (const char *)words.ptr, name);
 }
 
 static enum br_status check_plan(const struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
@@ -111,6 +112,9 @@ static enum br_status check_streams(struct br_task *task, const Braid__V1__Commi
     for (uint32_t i = 0; i < task->input_count; i++) {
         const Braid__V1__InputPosition *position = commit->inputs[i];
         const struct br_stream_info *stream = &task->inputs[i].stream;
+        bool unread = position->last_sequence == 0 && position->covered_sequence == 0;
+        if (unread) // an epoch without input was made before the stream had anything
+            continue;
         if (position->stream_created_us != stream->created.us || strcmp(position->stream, stream->name) != 0)
             return br_error_set(error, BR_FATAL,
                                 "table %s: stream %s isn't the one that epoch %" PRIu64
@@ -421,8 +425,8 @@ enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
     return BR_OK;
 }
 
-enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char *lineage, size_t size,
-                                  uint64_t *ret_plan_hash, struct br_error *error) {
+enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, struct br_owner *ret_owner,
+                                  struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
     struct br_log_message last;
@@ -431,10 +435,12 @@ enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char
     br_task_output_stream(pipeline, stream, sizeof stream);
     br_task_owner_subject(pipeline, subject, sizeof subject);
     BR_TRY(br_log_last(log, stream, subject, &copy, &last, &found, error));
-    if (found)
-        BR_TRY(br_commit_unpack(pipeline, last.payload, &commit, error));
-    snprintf(lineage, size, "%s", found ? commit->lineage : "live");
-    if (ret_plan_hash != NULL)
-        *ret_plan_hash = found ? commit->plan_hash : 0;
+    *ret_owner = (struct br_owner){.lineage = "live"};
+    if (!found)
+        return BR_OK;
+    BR_TRY(br_commit_unpack(pipeline, last.payload, &commit, error));
+    snprintf(ret_owner->lineage, sizeof ret_owner->lineage, "%s", commit->lineage);
+    ret_owner->plan_hash = commit->plan_hash;
+    ret_owner->semantics = commit->semantics;
     return BR_OK;
 }

@@ -60,6 +60,17 @@ static bool node_has(const struct br_node *node, expr_test *test) {
     }
 }
 
+typedef bool aggregate_test(const struct br_aggregate *aggregate);
+
+static bool node_aggregates(const struct br_node *node, aggregate_test *test) {
+    if (node->kind != BR_NODE_AGGREGATE)
+        return false;
+    for (uint32_t a = 0; a < node->aggregate.aggregate_count; a++)
+        if (test(&node->aggregate.aggregates[a]))
+            return true;
+    return false;
+}
+
 // --- the table
 
 struct change {
@@ -73,12 +84,42 @@ static bool nothing(const struct br_pipeline *pipeline, const struct br_node *no
     return node_has(node, NULL) && false;
 }
 
+static bool sums_doubles(const struct br_aggregate *aggregate) {
+    switch (aggregate->kind) {
+    case BR_AGG_SUM:
+    case BR_AGG_AVG:
+    case BR_AGG_STDDEV_SAMP:
+    case BR_AGG_STDDEV_POP:
+    case BR_AGG_VAR_SAMP:
+    case BR_AGG_VAR_POP:
+        return aggregate->argument_type == BR_DOUBLE;
+    default:
+        return false;
+    }
+}
+
+static bool exact_doubles(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_aggregates(node, sums_doubles);
+}
+
+static bool averages_intervals(const struct br_aggregate *aggregate) {
+    return aggregate->kind == BR_AGG_AVG && aggregate->argument_type == BR_INTERVAL;
+}
+
+static bool interval_averages(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_aggregates(node, averages_intervals);
+}
+
 static bool matches_otherwise(const struct br_pipeline *pipeline, const struct br_node *node) {
     (void)pipeline;
     return node_has(node, br_expr_regex_differs);
 }
 
 static const struct change changes[] = {
+    {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
+    {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
     {0, nothing, ""},
     {1, matches_otherwise,
      "what a regular expression matches is PostgreSQL's now, no longer PCRE2's (docs/expressions.md)"},
@@ -92,6 +133,10 @@ static void name_node(const struct br_node *node, struct br_buffer *words) {
 }
 
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {
+    if (pipeline->bound_otherwise) {
+        br_buffer_append_text(words, "a constant in its SQL text has another value");
+        return true;
+    }
     for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
         for (uint32_t n = 0; n < pipeline->node_count && changes[c].number > since; n++)
             if (changes[c].affects(pipeline, pipeline->nodes[n])) {

@@ -22,6 +22,7 @@
 // --- the loop
 
 static bool timers_due(const struct br_task *task);
+static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_error *error);
 static bool flush_due(const struct br_task *task);
 static void adapt(struct br_task *task, struct br_mono_time began);
 
@@ -58,7 +59,10 @@ enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_er
         *ret_worked = true;
         return task_await(task, error);
     }
-    if (task->plan.messages == 0 && !task->end_of_time && !timers_due(task))
+    bool due = task->plan.messages != 0 || task->end_of_time || timers_due(task);
+    if (!due)
+        BR_TRY(rows_due(task, &due, error));
+    if (!due)
         return BR_OK;
     *ret_worked = true;
     struct br_mono_time began = task->options.clock->mono(task->options.clock);
@@ -372,6 +376,16 @@ static bool timers_due(const struct br_task *task) {
         if (task->pipeline->views[v].emit_interval_us > longest_us)
             longest_us = task->pipeline->views[v].emit_interval_us;
     return longest_us != 0 && task->options.clock->wall(task->options.clock).us - task->clock.us >= longest_us;
+}
+
+// An aggregate without groups has its row before there is any input: the owner's lineage begins with an epoch that has
+// none. A replay always repeats one.
+static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_error *error) {
+    if (task->rows_known || !task->plan.idle || task->options.role != BR_TASK_OWNER)
+        return BR_OK;
+    BR_TRY(br_graph_lacks_rows(task->graph, ret_due, error));
+    task->rows_known = !*ret_due;
+    return BR_OK;
 }
 
 // Epochs as large as fit one atomic batch and the time bound, as far as the last one tells.

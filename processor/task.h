@@ -85,6 +85,8 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     BR_MUST_CHECK;
 // Loses what isn't flushed, as a crash does.
 void br_task_destroy(struct br_task **task);
+// BR_FATAL with this error->native: this build computes the lineage otherwise than the one that wrote it (semantics.h).
+#define BR_TASK_OTHERWISE (-2)
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
@@ -156,10 +158,15 @@ enum br_status br_task_take_over(struct br_task *task, const struct br_takeover 
 const Braid__V1__Takeover *br_task_unfinished_takeover(const struct br_task *task);
 // Who has taken the outputs over from this task, after a BR_FATAL; NULL: nobody.
 const char *br_task_superseded_by(const struct br_task *task);
-// The lineage that owns the outputs: that of the last commit on the pipeline's commit subject; "live" when there is
-// none.
-enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, char *lineage, size_t size,
-                                  uint64_t *ret_plan_hash, struct br_error *error) BR_MUST_CHECK;
+// The lineage that owns the outputs, by the last commit on the pipeline's commit subject; "live" and nothing else when
+// there is none.
+struct br_owner {
+    char lineage[64];
+    uint64_t plan_hash;
+    uint32_t semantics; // by which rules its last epoch was computed (semantics.h)
+};
+enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, struct br_owner *ret_owner,
+                                  struct br_error *error) BR_MUST_CHECK;
 
 struct br_task_status {
     uint64_t epoch, committed_epoch, digest, messages, rows_out, late, quarantined, failed, lag_messages,

@@ -35,6 +35,7 @@ struct epoch_plan {
     const struct br_log_message **first; // by input: those messages
     uint64_t messages;
     bool full;                               // a bound ended it: more is waiting
+    bool idle;                               // it has no messages, and no input had any to show
     bool end_of_time;                        // watermarks go to the end
     bool lenient;                            // gates are (gate.h, G4)
     bool at_bound;                           // nothing is left within the bounds
@@ -123,6 +124,7 @@ struct br_task {
     int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
+    bool rows_known;      // no aggregate without groups lacks its row
     uint32_t retries;     // in a row
     uint32_t steps_ahead; // steps since the last boundary at which nothing was outstanding
 

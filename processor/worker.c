@@ -176,13 +176,16 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
 
 static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash, struct br_error *error) {
     enum br_status status;
+    struct br_owner owner;
     do {
-        status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, worker->lineage,
-                                    sizeof worker->lineage, ret_plan_hash, error);
+        status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, &owner, error);
         if (status == BR_RETRY)
             br_log_wait(worker->options->log, IDLE_WAIT_US);
     } while (status == BR_RETRY && !*worker->options->stop);
-    return status;
+    BR_TRY(status);
+    memcpy(worker->lineage, owner.lineage, sizeof worker->lineage);
+    *ret_plan_hash = owner.plan_hash;
+    return BR_OK;
 }
 
 // The lineage that has taken over may be of a changed pipeline: its text is beside its commits.
@@ -205,31 +208,6 @@ static enum br_status go_on_with_owner(struct worker *worker, struct br_error *e
     return BR_OK;
 }
 
-// A replay with a lateness of its own was promoted: the file is the same, its plan isn't. The lineage goes on as it is.
-static enum br_status keep_lateness(struct worker *worker, uint64_t plan_hash, struct br_error *error) {
-    const struct br_pipeline *own = worker->options->pipeline;
-    struct br_pipeline *stored = NULL;
-    if (plan_hash == own->plan_hash || plan_hash == 0)
-        return BR_OK;
-    enum br_status status = br_pipeline_text_load(worker->options->log, own->name, plan_hash, &stored, error);
-    if (status == BR_DATA) // whatever it is, it isn't this file: recovery says so
-        return BR_OK;
-    BR_TRY(status);
-    bool same = stored != NULL && stored->lateness_set && strcmp(stored->text, own->text) == 0 &&
-                stored->descriptor_set_count == own->descriptor_set_count;
-    for (uint32_t i = 0; same && i < own->descriptor_set_count; i++)
-        same = br_slice_equal(stored->descriptor_sets[i], own->descriptor_sets[i]);
-    if (!same) {
-        br_pipeline_destroy(&stored);
-        return BR_OK;
-    }
-    worker->pipeline = worker->loaded = stored;
-    br_log_line(BR_LEVEL_WARN, "a promoted replay has given the views with windows another lateness than the file says",
-                BR_STR("pipeline", own->name), BR_STR("lineage", worker->lineage),
-                BR_INT("lateness_ms", stored->lateness_us / 1000));
-    return BR_OK;
-}
-
 // A new pipeline has no output stream yet: its first lineage is "live".
 static enum br_status find_first_owner(struct worker *worker, struct br_error *error) {
     uint64_t plan_hash = 0;
@@ -244,8 +222,7 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
         br_log_wait(worker->options->log, IDLE_WAIT_US);
     if (status == BR_FATAL)
         return BR_OK;
-    BR_TRY(find_owner(worker, &plan_hash, error));
-    return keep_lateness(worker, plan_hash, error);
+    return find_owner(worker, &plan_hash, error);
 }
 
 enum br_status br_worker_run(const struct br_worker_options *options, struct br_error *error) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// See job.h: J1 to J6.
+// See job.h: J1 to J8.
 #include "replay/job.h"
 #include "base/logging.h"
+#include "processor/semantics.h"
 #include "processor/task.h"
 #include "replay/unpack.h"
 
@@ -289,7 +290,8 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
     made.pipeline = jobs->pipeline;
     made.created_us = now.us;
     made.phase = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PLANNED;
-    made.wish = BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN;
+    made.wish = made.rebuild ? BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD : BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN;
+    made.semantics = BR_SEMANTICS;
     if (made.worker[0] != '\0') {
         made.lease_until_us = now.us + BR_JOB_LEASE_US;
         made.started_us = now.us;
@@ -360,7 +362,13 @@ static const struct wish_rule {
     [WISH(ROLL_BACK)] = {BIT(PROMOTED) | BIT(ROLLING_BACK), true, "a job that is promoted", "rolled back"},
     [WISH(DROP)] = {BIT(DONE) | BIT(PROMOTED) | BIT(ROLLED_BACK) | BIT(FAILED) | BIT(CANCELLED), false,
                     "a job that has ended", "dropped"},
+    [WISH(REBUILD)] = {BIT(PLANNED) | BIT(RUNNING) | BIT(PAUSED) | BIT(DONE) | BIT(PROMOTING), true,
+                       "a job that hasn't been promoted", "gone on with"},
 };
+
+static bool is_of_later_build(const Braid__V1__ReplayJob *record) {
+    return record->semantics > BR_SEMANTICS;
+}
 
 static bool allows(const struct wish_rule *rule, Braid__V1__ReplayPhase phase) {
     return (unsigned)phase <= PHASE(DROPPED) && (rule->phases >> phase & 1) != 0;
@@ -369,6 +377,11 @@ static bool allows(const struct wish_rule *rule, Braid__V1__ReplayPhase phase) {
 static enum br_status check_wish(const Braid__V1__ReplayJob *record, Braid__V1__ReplayWish wish,
                                  struct br_error *error) {
     const struct wish_rule *rule = &rules[wish];
+    if (is_of_later_build(record))
+        return br_error_set(error, BR_DATA,
+                            "%s was made by a later build than this one (semantics %u; this one knows those up to %u): "
+                            "that one, or a later one, can work with it",
+                            record->id, record->semantics, BR_SEMANTICS);
     if (!allows(rule, record->phase))
         return br_error_set(error, BR_DATA, "%s is %s; only %s can be %s", record->id, br_job_phase_name(record->phase),
                             rule->what, rule->done);
@@ -424,12 +437,14 @@ static enum br_status make_wish(void *context, struct br_job *job, bool *ret_wri
 enum br_status br_jobs_wish(struct br_jobs *jobs, const char *id, Braid__V1__ReplayWish wish,
                             const struct br_job_gates *gates, struct br_wall_time now, struct br_job *ret_job,
                             struct br_error *error) {
-    BR_CHECK(wish > WISH(UNSPECIFIED) && wish <= WISH(DROP));
+    BR_CHECK(wish > WISH(UNSPECIFIED) && wish <= WISH(REBUILD));
     struct wishing wishing = {wish, gates, now};
     return br_jobs_change(jobs, id, make_wish, &wishing, ret_job, error);
 }
 
 bool br_job_has_work(const Braid__V1__ReplayJob *record) {
+    if (is_of_later_build(record))
+        return false;
     switch (record->wish) {
     case WISH(PAUSE): // to be said so
         return record->phase == PHASE(PLANNED) || record->phase == PHASE(RUNNING);
@@ -439,6 +454,7 @@ bool br_job_has_work(const Braid__V1__ReplayJob *record) {
     case WISH(PROMOTE):
     case WISH(ROLL_BACK):
     case WISH(DROP):
+    case WISH(REBUILD):
         return allows(&rules[record->wish], record->phase);
     default:
         return false;
@@ -497,7 +513,7 @@ enum br_status br_jobs_claim_any(struct br_jobs *jobs, const char *worker, struc
     *ret_claimed = false;
     for (size_t i = 0; i < list.count && status == BR_OK && !*ret_claimed; i++) {
         const Braid__V1__ReplayJob *record = list.jobs[i].record;
-        if (br_job_has_work(record) && !br_job_leased(record, now))
+        if (br_job_has_work(record) && record->wish != WISH(REBUILD) && !br_job_leased(record, now)) // J7
             status = br_jobs_claim(jobs, record->id, worker, now, ret_job, ret_claimed, error);
     }
     br_job_list_free(&list);

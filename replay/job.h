@@ -10,13 +10,16 @@
 // J4. An id is never given twice: numbers go up, and a dropped job's record stays, without what it was to run.
 // J5. Progress never goes back, whatever a worker that took over reports.
 // J6. A fulfilled wish is taken back by the worker (wish UNSPECIFIED); while it stands, the job has work.
+// J7. The wish to rebuild is its command's alone to fulfil: a worker of another build may run beside it, and knows
+//     nothing of such a wish.
+// J8. A record that a later build has made (its semantics number is larger) is shown, and otherwise left alone.
 //
 //   phase          wishes that may be made of it
-//   planned        run, pause, cancel
-//   running        run, pause, cancel
-//   paused         run, pause, cancel
-//   done           compare, promote (both: recompute only), drop
-//   promoting      cancel
+//   planned        run, pause, cancel, rebuild (of phases up to promoting: recompute only)
+//   running        run, pause, cancel, rebuild
+//   paused         run, pause, cancel, rebuild
+//   done           compare, promote (both: recompute only), drop, rebuild
+//   promoting      cancel, rebuild
 //   promoted       roll back, drop
 //   rolling back   -
 //   rolled back, failed, cancelled   drop

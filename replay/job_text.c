@@ -15,7 +15,8 @@ const char *br_job_phase_name(Braid__V1__ReplayPhase phase) {
 }
 
 const char *br_job_wish_name(Braid__V1__ReplayWish wish) {
-    static const char *const names[] = {"", "run", "pause", "cancel", "compare", "promote", "roll back", "drop"};
+    static const char *const names[] = {"",        "run",       "pause", "cancel", "compare",
+                                        "promote", "roll back", "drop",  "rebuild"};
     return (size_t)wish < sizeof names / sizeof names[0] ? names[wish] : names[0];
 }
 

@@ -318,12 +318,10 @@ static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *e
 }
 
 static enum br_status find_base(struct run *run, struct br_error *error) {
-    static const char live[] = "live";
-    char lineage[64];
-    uint64_t plan_hash;
-    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, lineage, sizeof lineage, &plan_hash, error));
-    run->base_lineage = strcmp(lineage, live) == 0 ? live : br_arena_strdup(run->own_arena, lineage);
-    return run_load_base(run, plan_hash, &run->base, error);
+    struct br_owner owner;
+    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, &owner, error));
+    run->base_lineage = br_arena_strdup(run->own_arena, owner.lineage);
+    return run_load_base(run, owner.plan_hash, &run->base, error);
 }
 
 static enum br_status check_base(const struct run *run, struct br_error *error) {
@@ -472,10 +470,10 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
 
 // A worker died between the takeover and the record: the log knows better.
 static enum br_status note_promoted(struct run *run, bool rollback, bool *ret_noted, struct br_error *error) {
-    char lineage[64];
-    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, lineage, sizeof lineage, NULL, error));
-    bool promoted = strcmp(lineage, run->id) == 0;
-    *ret_noted = !rollback ? promoted : !promoted && strcmp(lineage, run->job.record->former_lineage) == 0;
+    struct br_owner owner;
+    BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, &owner, error));
+    bool promoted = strcmp(owner.lineage, run->id) == 0;
+    *ret_noted = !rollback ? promoted : !promoted && strcmp(owner.lineage, run->job.record->former_lineage) == 0;
     if (!*ret_noted)
         return BR_OK;
     return set_phase(run,
@@ -515,18 +513,19 @@ static enum br_status is_stood_on(struct run *run, const char *gone, const char 
 // A promoted job's lineage is the live one: what is dropped then is the way back.
 static enum br_status drop(struct run *run, struct br_error *error) {
     const struct br_runner_options *options = run->options;
-    char owner[64], stream[256], subject[320];
-    BR_TRY(br_task_find_owner(run->log, options->pipeline_name, owner, sizeof owner, NULL, error));
-    bool owns = strcmp(owner, run->id) == 0;
+    struct br_owner owner;
+    char stream[256], subject[320];
+    BR_TRY(br_task_find_owner(run->log, options->pipeline_name, &owner, error));
+    bool owns = strcmp(owner.lineage, run->id) == 0;
     const char *gone = owns ? run->job.record->former_lineage : run->id;
-    if (gone[0] != '\0' && strcmp(gone, owner) != 0) {
+    if (gone[0] != '\0' && strcmp(gone, owner.lineage) != 0) {
         BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, gone, run->state_path,
                                     sizeof run->state_path, error));
         BR_TRY(br_store_remove(run->state_path, error));
         br_task_output_stream(options->pipeline_name, stream, sizeof stream);
         br_task_lineage_subject(options->pipeline_name, gone, subject, sizeof subject);
         bool stood_on;
-        BR_TRY(is_stood_on(run, gone, owner, &stood_on, error));
+        BR_TRY(is_stood_on(run, gone, owner.lineage, &stood_on, error));
         if (!stood_on)
             BR_TRY(br_log_purge(run->log, stream, subject, error));
     }

@@ -50,11 +50,19 @@ enum br_status br_selection_check(struct br_log *log, const char *pipeline_name,
 
 enum br_status br_selection_load(const Braid__V1__ReplayJob *job, struct br_pipeline **ret_pipeline,
                                  struct br_error *error) {
+    if (job->binding_rules > BR_BINDING_RULES)
+        return br_error_set(error, BR_FATAL,
+                            "replay %s of pipeline %s was made by a later build than this one (binding rules %u; this "
+                            "one knows those up to %u): that one, or a later one, can work with it",
+                            job->id, job->pipeline, job->binding_rules, BR_BINDING_RULES);
     struct br_slice *sets = br_calloc(job->n_descriptors + 1, sizeof *sets);
     for (size_t i = 0; i < job->n_descriptors; i++)
         sets[i] = (struct br_slice){job->descriptors[i].data, job->descriptors[i].len};
-    struct br_pipeline_options options = {
-        .name = job->pipeline, .descriptor_sets = sets, .descriptor_set_count = job->n_descriptors, .stored = true};
+    struct br_pipeline_options options = {.name = job->pipeline,
+                                          .descriptor_sets = sets,
+                                          .descriptor_set_count = job->n_descriptors,
+                                          .stored = true,
+                                          .rules = &job->binding_rules};
     struct br_diagnostics *diagnostics = br_diagnostics_create(job->sql_name, job->sql);
     enum br_status status = br_pipeline_load(job->sql_name, job->sql, &options, diagnostics, ret_pipeline, error);
     if (status != BR_OK && diagnostics->count != 0)

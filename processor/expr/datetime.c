@@ -132,6 +132,11 @@ bool br_interval_divide(struct br_interval a, double divisor, struct br_interval
     return divisor != 0 && from_parts(a.months / divisor, a.days / divisor, (double)a.us / divisor, ret);
 }
 
+bool br_interval_average(int64_t months, int64_t days, __int128 us, int64_t count, struct br_interval *ret) {
+    double divisor = (double)count;
+    return from_parts((double)months / divisor, (double)days / divisor, (double)us / divisor, ret);
+}
+
 int br_interval_compare(struct br_interval a, struct br_interval b) {
     __int128 left = ((__int128)a.months * 30 + a.days) * BR_US_PER_DAY + a.us;
     __int128 right = ((__int128)b.months * 30 + b.days) * BR_US_PER_DAY + b.us;

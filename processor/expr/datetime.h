@@ -39,6 +39,8 @@ bool br_interval_add(struct br_interval a, struct br_interval b, struct br_inter
 bool br_interval_scale(struct br_interval a, double factor, struct br_interval *ret); // interval * double precision
 bool br_interval_divide(struct br_interval a, double divisor,
                         struct br_interval *ret); // interval / double precision; false also for a zero divisor
+// An average from sums, which may be larger than an interval's fields: as interval / double precision gives it.
+bool br_interval_average(int64_t months, int64_t days, __int128 us, int64_t count, struct br_interval *ret);
 int br_interval_compare(struct br_interval a, struct br_interval b); // a month is 30 days, a day 24 hours
 // An interval without months as microseconds (window sizes, delays); false when it has months or overflows.
 bool br_interval_to_us(struct br_interval interval, int64_t *ret_us);

@@ -2,21 +2,13 @@
 // Accumulators of fixed size: count, sums, averages, booleans. One loop over the rows of a batch per aggregate.
 //
 // Sums of integers are 128 bits wide inside; a result that doesn't fit its type fails the group's row until it fits
-// again. Sums of doubles are compensated (double-double): after retraction they are within about 1e-12 of the sum of
-// what is left, relative to the largest value that was ever in, and exactly zero when nothing is left. NaN and the
-// infinities are counted aside. A sum of finite values that has overflowed stays so until the group has no finite
-// value.
+// again. Doubles are in doubles.c.
+#include "processor/expr/datetime.h"
 #include "processor/operators/aggregate_internal.h"
-
-#include <math.h>
 
 struct __attribute__((packed)) integer_sum {
     int64_t count;
     __int128 sum;
-};
-struct __attribute__((packed)) double_sum {
-    int64_t finite, nan, positive, negative;
-    double hi, lo;
 };
 struct __attribute__((packed)) interval_sum {
     int64_t count, months, days;
@@ -79,7 +71,7 @@ static uint32_t fixed_size(enum br_accumulator_form form) {
     case BR_FORM_INTEGER:
         return sizeof(struct integer_sum);
     case BR_FORM_DOUBLE:
-        return sizeof(struct double_sum);
+        return BR_DOUBLE_SUM_SIZE;
     case BR_FORM_INTERVAL:
         return sizeof(struct interval_sum);
     case BR_FORM_BOOLEANS:
@@ -144,34 +136,6 @@ static void take_integers(const struct br_accumulator *accumulator, const struct
     }
 }
 
-static void take_double(struct double_sum *block, double value, int32_t weight) {
-    if (isnan(value)) {
-        block->nan += weight;
-    } else if (isinf(value)) {
-        if (value > 0)
-            block->positive += weight;
-        else
-            block->negative += weight;
-    } else {
-        double hi = block->hi, lo = block->lo, product = value * weight;
-        br_compensated_add(&hi, &lo, product);
-        if (weight != 1 && weight != -1)
-            br_compensated_add(&hi, &lo, fma(value, weight, -product));
-        block->finite += weight;
-        block->hi = block->finite == 0 ? 0 : hi;
-        block->lo = block->finite == 0 ? 0 : lo;
-    }
-}
-
-static void take_doubles(const struct br_accumulator *accumulator, const struct br_intake *intake,
-                         const struct br_column *column) {
-    const double *values = column->values;
-    for (uint32_t i = 0; i < intake->count; i++) {
-        uint32_t r = intake->rows[i];
-        take_double(BLOCK(double_sum, r), values[r], intake->weights[r]);
-    }
-}
-
 static void take_intervals(const struct br_accumulator *accumulator, const struct br_intake *intake,
                            const struct br_column *column) {
     const struct br_interval *values = column->values;
@@ -232,7 +196,8 @@ void br_accumulator_take(struct br_aggregator *aggregator, const struct br_accum
         take_numerics(aggregator, accumulator, intake, column);
         break;
     case BR_FORM_DOUBLE:
-        take_doubles(accumulator, intake, column);
+    case BR_FORM_DOUBLE_VARIANCE:
+        br_doubles_take(aggregator, accumulator, intake);
         break;
     case BR_FORM_INTERVAL:
         take_intervals(accumulator, intake, column);
@@ -245,8 +210,7 @@ void br_accumulator_take(struct br_aggregator *aggregator, const struct br_accum
         br_extreme_take(aggregator, accumulator, intake);
         break;
     case BR_FORM_INTEGER_VARIANCE:
-    case BR_FORM_DOUBLE_VARIANCE:
-        br_variance_take(aggregator, accumulator, intake);
+        br_variance_take(accumulator, intake);
         break;
     }
 }
@@ -342,44 +306,12 @@ static void finish_numerics(const struct br_aggregator *aggregator, const struct
     }
 }
 
-static void finish_doubles(const struct br_accumulator *accumulator, struct br_results *results,
-                           struct br_column *column) {
-    for (uint32_t r = 0; r < results->count; r++) {
-        struct double_sum block = *RESULT(double_sum, r);
-        int64_t count = block.finite + block.nan + block.positive + block.negative;
-        if (count == 0)
-            continue;
-        double sum = block.hi + block.lo;
-        bool special = block.nan != 0 || block.positive != 0 || block.negative != 0;
-        if (block.nan != 0 || (block.positive != 0 && block.negative != 0))
-            sum = NAN;
-        else if (special)
-            sum = block.positive != 0 ? INFINITY : -INFINITY;
-        if (accumulator->aggregate->kind == BR_AGG_AVG)
-            sum /= (double)count;
-        if (!special && !isfinite(sum)) {
-            br_results_fail(results, r, "value out of range: overflow");
-            continue;
-        }
-        ((double *)column->values)[r] = sum;
-        br_bit_set(column->validity, r);
-    }
-}
-
-// avg spills the fraction of a month into days and that of a day into time, a month being 30 days, as interval / n
-// does.
 static bool interval_result(const struct interval_sum *block, bool average, struct br_interval *ret) {
-    int64_t count = average ? block->count : 1;
-    int64_t months = block->months / count;
-    int64_t days_sum = block->days + block->months % count * 30;
-    int64_t days = days_sum / count;
-    __int128 us_sum = block->us + (__int128)(days_sum % count) * 24 * 3600 * BR_US_PER_SECOND;
-    __int128 half = us_sum < 0 ? -(count / 2) : count / 2;
-    __int128 us = (us_sum + half) / count;
-    if (months != (int32_t)months || days != (int32_t)days || us != (int64_t)us)
-        return false;
-    *ret = (struct br_interval){.us = (int64_t)us, .days = (int32_t)days, .months = (int32_t)months};
-    return true;
+    if (average)
+        return br_interval_average(block->months, block->days, block->us, block->count, ret);
+    *ret =
+        (struct br_interval){.us = (int64_t)block->us, .days = (int32_t)block->days, .months = (int32_t)block->months};
+    return ret->months == block->months && ret->days == block->days && ret->us == block->us;
 }
 
 static void finish_intervals(const struct br_accumulator *accumulator, struct br_results *results,
@@ -421,7 +353,8 @@ void br_accumulator_finish(const struct br_aggregator *aggregator, const struct 
         finish_numerics(aggregator, accumulator, results, column);
         break;
     case BR_FORM_DOUBLE:
-        finish_doubles(accumulator, results, column);
+    case BR_FORM_DOUBLE_VARIANCE:
+        br_doubles_finish(aggregator, accumulator, results, column);
         break;
     case BR_FORM_INTERVAL:
         finish_intervals(accumulator, results, column);
@@ -435,7 +368,6 @@ void br_accumulator_finish(const struct br_aggregator *aggregator, const struct 
         break;
     case BR_FORM_INTEGER_VARIANCE:
     case BR_FORM_NUMERIC_VARIANCE:
-    case BR_FORM_DOUBLE_VARIANCE:
         br_variance_finish(aggregator, accumulator, results, column);
         break;
     }

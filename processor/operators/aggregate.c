@@ -320,6 +320,17 @@ static enum br_status refresh_extremes(struct br_aggregator *aggregator, struct 
     return BR_OK;
 }
 
+static void settle_doubles(struct br_aggregator *aggregator) {
+    for (uint32_t a = 0; a < aggregator->accumulator_count && aggregator->has_wide_sums; a++) {
+        const struct br_accumulator *accumulator = &aggregator->accumulators[a];
+        if (accumulator->form != BR_FORM_DOUBLE && accumulator->form != BR_FORM_DOUBLE_VARIANCE)
+            continue;
+        for (size_t t = 0; t < aggregator->touched_count; t++)
+            br_doubles_settle(aggregator, accumulator, aggregator->touched[t].entry);
+    }
+    aggregator->has_wide_sums = false;
+}
+
 // The one row of an aggregate without groups is there from the first epoch on.
 static enum br_status make_global(struct br_aggregator *aggregator, struct br_error *error) {
     if (!aggregator->global || aggregator->global_made)
@@ -332,6 +343,18 @@ static enum br_status make_global(struct br_aggregator *aggregator, struct br_er
     if (is_new)
         note_touched(aggregator, entry, true);
     aggregator->global_made = true;
+    return BR_OK;
+}
+
+enum br_status br_aggregate_lacks_row(struct br_operator *op, bool *ret_lacks, struct br_error *error) {
+    struct br_aggregator *aggregator = (struct br_aggregator *)op;
+    struct br_slice key = {global_key, sizeof global_key};
+    struct br_entry *entry;
+    *ret_lacks = false;
+    if (!aggregator->global || aggregator->global_made)
+        return BR_OK;
+    BR_TRY(br_state_find(aggregator->groups, key, br_state_hash(key), &entry, error));
+    *ret_lacks = entry == NULL;
     return BR_OK;
 }
 
@@ -360,6 +383,7 @@ static enum br_status end_epoch(struct br_operator *op, struct br_error *error) 
     BR_TRY(make_global(aggregator, error));
     if (aggregator->touched_count != 0) {
         BR_TRY(refresh_extremes(aggregator, error));
+        settle_doubles(aggregator);
         BR_TRY(give_touched(aggregator, error));
         aggregator->touched_count = 0;
     }
@@ -421,6 +445,7 @@ static enum br_status scan(struct br_operator *op, br_graph_each each, void *con
 static void destroy(struct br_operator *op) {
     struct br_aggregator *aggregator = (struct br_aggregator *)op;
     free(aggregator->accumulators);
+    free(aggregator->in_tail);
     free(aggregator->group_scales);
     free(aggregator->key_columns);
     free(aggregator->key_fields);
@@ -471,6 +496,18 @@ static void plan_groups(struct br_aggregator *aggregator) {
     }
 }
 
+static void plan_tail(struct br_aggregator *aggregator) {
+    aggregator->in_tail = br_calloc(aggregator->accumulator_count + 1, sizeof *aggregator->in_tail);
+    for (int texts = 0; texts <= 1; texts++)
+        for (uint32_t a = 0; a < aggregator->accumulator_count; a++) {
+            enum br_accumulator_form form = aggregator->accumulators[a].form;
+            bool has_part =
+                texts != 0 ? form == BR_FORM_TEXT_EXTREME : form == BR_FORM_DOUBLE || form == BR_FORM_DOUBLE_VARIANCE;
+            if (has_part)
+                aggregator->in_tail[aggregator->in_tail_count++] = a;
+        }
+}
+
 static enum br_status plan(struct br_aggregator *aggregator, struct br_error *error) {
     const struct br_node *node = aggregator->op.node;
     plan_groups(aggregator);
@@ -485,6 +522,7 @@ static enum br_status plan(struct br_aggregator *aggregator, struct br_error *er
     for (uint32_t a = 0; a < aggregator->accumulator_count; a++)
         BR_TRY(br_accumulator_plan(aggregator, &aggregator->accumulators[a], &node->aggregate.aggregates[a],
                                    !node->inputs[0]->append_only, error));
+    plan_tail(aggregator);
     return BR_OK;
 }
 

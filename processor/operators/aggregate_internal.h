@@ -5,9 +5,9 @@
 //   header        rows of the group (weighted), slot capacity, length of the tail
 //   accumulators  fixed size, one per aggregate, at accumulator->offset
 //   slots         per tracker `capacity` slots, one for each scale of the numerics in the group (scaled.c)
-//   tail          bytes of text extremes
+//   tail          wide sums of doubles (doubles.c), then bytes of text extremes
 // G1. A group is there while its row count is positive (a global one always). G2. Everything shown is a function of the
-//     multiset of rows, not of the order in which they came and went; but for sums of doubles (accumulators.c).
+//     multiset of rows, not of the order in which they came and went.
 // G3. The value of `group` columns is read back from the key; numerics are shown with the largest scale among the
 //     group's rows (a tracker counts scales), intervals in the form that their key gives.
 // G4. In state, group keys begin with the window bound when windows close, so that closing is a range of keys.
@@ -60,12 +60,15 @@ struct br_aggregator {
     struct br_state_table *groups, *closed;
     struct br_accumulator *accumulators;
     uint32_t accumulator_count;
+    uint32_t *in_tail; // accumulators with a part in the tail, in its order: aligned ones first
+    uint32_t in_tail_count;
     struct br_tracker *group_scales; // by group column; size 0: no numeric
     uint32_t fixed_size, slots_size; // of one set of slots
     uint32_t *key_columns;           // input columns in key order
     uint32_t *key_fields;            // group column of each key component
     bool global;                     // no group columns: one row always
     bool global_made;
+    bool has_wide_sums; // of doubles, among what the epoch has touched
     // windows
     int32_t window_field; // group column with the bound; -1: never closes
     struct br_window_mark mark;
@@ -132,10 +135,14 @@ struct br_int1280 br_scaled_squares(const struct br_aggregator *aggregator, stru
 // The sum when it stands in one slot and fits a numeric.
 bool br_scaled_quick_sum(const struct br_aggregator *aggregator, struct br_tracker tracker, const uint8_t *value,
                          struct br_numeric *ret);
-// Writes the value anew with room for `capacity` slots per tracker and `text` as the accumulator's tail (NULL: as it
-// was).
+// Writes the value anew with room for `capacity` slots per tracker and `part` as what the accumulator has in the tail
+// (NULL: as it was).
 void br_group_relay(struct br_aggregator *aggregator, struct br_entry *entry, uint32_t capacity,
-                    const struct br_accumulator *changed, struct br_slice text);
+                    const struct br_accumulator *changed, struct br_slice part);
+static inline uint8_t *br_group_tail(const struct br_aggregator *aggregator, const uint8_t *value) {
+    const struct br_group *group = (const struct br_group *)value;
+    return (uint8_t *)(uintptr_t)(value + aggregator->fixed_size + group->slot_capacity * aggregator->slots_size);
+}
 
 // --- extremes.c
 void br_extreme_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
@@ -158,10 +165,23 @@ enum br_status br_multiset_take(struct br_aggregator *aggregator, const struct b
 enum br_status br_distinct_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                                 struct br_intake *intake, struct br_error *error);
 
-// --- variance.c
-enum { BR_INTEGER_VARIANCE_SIZE = 48, BR_DOUBLE_VARIANCE_SIZE = 56 };
-void br_variance_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
-                      struct br_intake *intake);
+// --- doubles.c
+enum { BR_DOUBLE_SUM_SIZE = 40, BR_DOUBLE_VARIANCE_SIZE = 56 };
+void br_doubles_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
+                     struct br_intake *intake);
+void br_doubles_finish(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
+                       struct br_results *results, struct br_column *column);
+// At the end of an epoch: a sum that fits the block again goes back there.
+void br_doubles_settle(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
+                       struct br_entry *entry);
+// What the accumulator has in the tail.
+struct br_slice br_double_part(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
+                               const uint8_t *value);
+void br_double_set_place(const struct br_accumulator *accumulator, uint8_t *value, uint32_t offset, uint32_t len);
+
+// --- variance.c: of integers and numerics
+enum { BR_INTEGER_VARIANCE_SIZE = 48 };
+void br_variance_take(const struct br_accumulator *accumulator, struct br_intake *intake);
 void br_variance_finish(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                         struct br_results *results, struct br_column *column);
 
@@ -179,21 +199,5 @@ enum br_status br_windows_scan_closed(struct br_aggregator *aggregator, br_graph
 // Results of groups given by key and value, as a batch of the node's fields in the aggregator's arena.
 struct br_batch *br_aggregate_results(struct br_aggregator *aggregator, const struct br_slice *keys,
                                       struct br_results *results);
-
-// Double-double sums: hi + lo, with hi the sum rounded to a double.
-static inline void br_compensated_add(double *hi, double *lo, double x) {
-    double sum = *hi + x;
-    double back = sum - *hi;
-    double error = (*hi - (sum - back)) + (x - back);
-    double low = *lo + error;
-    double rounded = sum + low;
-    if (__builtin_isinf(sum)) {
-        *hi = sum;
-        *lo = 0;
-        return;
-    }
-    *lo = low - (rounded - sum);
-    *hi = rounded;
-}
 
 #endif

@@ -118,15 +118,10 @@ static struct extreme *extreme_of(const struct br_accumulator *accumulator, uint
     return (struct extreme *)(value + accumulator->offset);
 }
 
-static const uint8_t *tail_of(const struct br_aggregator *aggregator, const uint8_t *value) {
-    const struct br_group *group = (const struct br_group *)value;
-    return value + aggregator->fixed_size + group->slot_capacity * aggregator->slots_size;
-}
-
 struct br_slice br_extreme_text(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                                 const uint8_t *value) {
     const struct extreme *extreme = (const struct extreme *)(value + accumulator->offset);
-    return (struct br_slice){tail_of(aggregator, value) + extreme->text.offset, extreme->text.len};
+    return (struct br_slice){br_group_tail(aggregator, value) + extreme->text.offset, extreme->text.len};
 }
 
 void br_extreme_set_place(const struct br_accumulator *accumulator, uint8_t *value, uint32_t offset, uint32_t len) {

@@ -238,6 +238,14 @@ enum br_status br_graph_end_epoch(struct br_graph *graph, const struct br_epoch 
     return status;
 }
 
+enum br_status br_graph_lacks_rows(struct br_graph *graph, bool *ret_lacks, struct br_error *error) {
+    *ret_lacks = false;
+    for (uint32_t n = 0; n < graph->node_count && !*ret_lacks; n++)
+        if (graph->nodes[n]->kind == BR_NODE_AGGREGATE && !graph->operators[n]->asleep)
+            BR_TRY(br_aggregate_lacks_row(graph->operators[n], ret_lacks, error));
+    return BR_OK;
+}
+
 // Errors of the callback are its own; those of the scan say which view it was.
 struct scanning {
     br_graph_each each;

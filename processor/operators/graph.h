@@ -84,6 +84,9 @@ enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struc
 enum br_status br_graph_end_epoch(struct br_graph *graph, const struct br_epoch *epoch, struct br_error *error)
     BR_MUST_CHECK;
 
+// Does an aggregate without groups lack its row, which it has from the end of its first epoch on? Between epochs.
+enum br_status br_graph_lacks_rows(struct br_graph *graph, bool *ret_lacks, struct br_error *error) BR_MUST_CHECK;
+
 // The rows of a view as of now (between epochs), all weights positive, in no promised order (callers that care sort).
 // BR_DATA when the view keeps no rows (append-only over an unstored stream): the message says so and names what to do
 // instead.

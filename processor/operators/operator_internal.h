@@ -82,6 +82,7 @@ enum br_status br_window_create(struct br_graph *graph, const struct br_node *no
                                 struct br_error *error);
 enum br_status br_aggregate_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                                    struct br_error *error);
+enum br_status br_aggregate_lacks_row(struct br_operator *op, bool *ret_lacks, struct br_error *error);
 enum br_status br_join_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                               struct br_error *error);
 enum br_status br_sink_create(struct br_graph *graph, const struct br_view *view, struct br_operator **ret,

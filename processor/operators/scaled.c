@@ -215,37 +215,43 @@ static void relay_slots(const struct br_aggregator *aggregator, const uint8_t *f
            from + aggregator->fixed_size + old_capacity * tracker.offset, old_capacity * tracker.size);
 }
 
-// The tail has the texts of the accumulators one after the other.
+static struct br_slice tail_part(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
+                                 const uint8_t *value) {
+    return accumulator->form == BR_FORM_TEXT_EXTREME ? br_extreme_text(aggregator, accumulator, value)
+                                                     : br_double_part(aggregator, accumulator, value);
+}
+
+// The tail has the parts of the accumulators one after the other.
 static void relay_tail(struct br_aggregator *aggregator, const uint8_t *from, const struct br_accumulator *changed,
-                       struct br_slice text) {
-    for (uint32_t a = 0; a < aggregator->accumulator_count; a++) {
-        const struct br_accumulator *accumulator = &aggregator->accumulators[a];
-        if (accumulator->form == BR_FORM_TEXT_EXTREME)
-            br_buffer_append_slice(&aggregator->other_buffer,
-                                   accumulator == changed ? text : br_extreme_text(aggregator, accumulator, from));
+                       struct br_slice part) {
+    for (uint32_t t = 0; t < aggregator->in_tail_count; t++) {
+        const struct br_accumulator *accumulator = &aggregator->accumulators[aggregator->in_tail[t]];
+        br_buffer_append_slice(&aggregator->other_buffer,
+                               accumulator == changed ? part : tail_part(aggregator, accumulator, from));
     }
 }
 
 static void set_places(struct br_aggregator *aggregator, const uint8_t *from, uint8_t *to,
-                       const struct br_accumulator *changed, struct br_slice text) {
+                       const struct br_accumulator *changed, struct br_slice part) {
     uint32_t offset = 0;
-    for (uint32_t a = 0; a < aggregator->accumulator_count; a++) {
-        const struct br_accumulator *accumulator = &aggregator->accumulators[a];
-        if (accumulator->form != BR_FORM_TEXT_EXTREME)
-            continue;
-        size_t len = accumulator == changed ? text.len : br_extreme_text(aggregator, accumulator, from).len;
-        br_extreme_set_place(accumulator, to, offset, (uint32_t)len);
-        offset += (uint32_t)len;
+    for (uint32_t t = 0; t < aggregator->in_tail_count; t++) {
+        const struct br_accumulator *accumulator = &aggregator->accumulators[aggregator->in_tail[t]];
+        uint32_t len = (uint32_t)(accumulator == changed ? part : tail_part(aggregator, accumulator, from)).len;
+        if (accumulator->form == BR_FORM_TEXT_EXTREME)
+            br_extreme_set_place(accumulator, to, offset, len);
+        else
+            br_double_set_place(accumulator, to, offset, len);
+        offset += len;
     }
 }
 
 void br_group_relay(struct br_aggregator *aggregator, struct br_entry *entry, uint32_t capacity,
-                    const struct br_accumulator *changed, struct br_slice text) {
+                    const struct br_accumulator *changed, struct br_slice part) {
     br_buffer_clear(&aggregator->buffer);
     br_buffer_append(&aggregator->buffer, entry->value, entry->value_len);
     const uint8_t *from = aggregator->buffer.ptr;
     br_buffer_clear(&aggregator->other_buffer);
-    relay_tail(aggregator, from, changed, text);
+    relay_tail(aggregator, from, changed, part);
     uint32_t tail_at = aggregator->fixed_size + capacity * aggregator->slots_size;
     uint32_t tail_len = (uint32_t)aggregator->other_buffer.len;
     br_entry_resize(aggregator->groups, entry, tail_at + tail_len);
@@ -256,7 +262,7 @@ void br_group_relay(struct br_aggregator *aggregator, struct br_entry *entry, ui
         relay_slots(aggregator, from, to, capacity, aggregator->accumulators[a].tracker);
     for (uint32_t g = 0; g < aggregator->op.node->aggregate.group_count; g++)
         relay_slots(aggregator, from, to, capacity, aggregator->group_scales[g]);
-    set_places(aggregator, from, to, changed, text);
+    set_places(aggregator, from, to, changed, part);
     if (tail_len != 0)
         memcpy(to + tail_at, aggregator->other_buffer.ptr, tail_len);
     struct br_group *group = (struct br_group *)to;

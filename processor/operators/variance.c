@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Variance and standard deviation.
+// Variance and standard deviation of integers and numerics; those of doubles are in doubles.c.
 //
-// Over integers and numerics exact: N * sum(x^2) - sum(x)^2 in wide integers, divided once with PostgreSQL's scale
-// (numeric_stddev_internal of its numeric.c), the root taken with the same scale. Scales past 63 are cut to 63. Over
-// doubles: sums of x and x^2 in double-double, combined in quadruple precision; under retraction the result is within
-// 1e-12 relative as long as the mean is less than about 1e8 standard deviations from zero, and what has left the group
-// was no more than 1e10 times as large as what is in it.
+// N * sum(x^2) - sum(x)^2 is exact, in wide integers, divided once with PostgreSQL's scale (numeric_stddev_internal of
+// its numeric.c), the root taken with the same scale. Scales past 63 are cut to 63.
 #include "processor/operators/aggregate_internal.h"
-
-#include <math.h>
 
 struct __attribute__((packed)) integer_variance {
     int64_t count;
     __int128 sum;
     uint64_t squares[3];
 };
-struct __attribute__((packed)) double_variance {
-    int64_t finite, special; // special: NaN and infinities
-    double hi, lo, squares_hi, squares_lo;
-    uint64_t unused;
-};
 _Static_assert(sizeof(struct integer_variance) == BR_INTEGER_VARIANCE_SIZE, "laid out as planned");
-_Static_assert(sizeof(struct double_variance) == BR_DOUBLE_VARIANCE_SIZE, "laid out as planned");
 
 // squares += square * weight, in 192 bits.
 static void add_squares(struct integer_variance *block, int64_t value, int32_t weight) {
@@ -39,8 +28,8 @@ static void add_squares(struct integer_variance *block, int64_t value, int32_t w
     }
 }
 
-static void take_integers(const struct br_accumulator *accumulator, const struct br_intake *intake,
-                          const struct br_column *column) {
+void br_variance_take(const struct br_accumulator *accumulator, struct br_intake *intake) {
+    const struct br_column *column = &intake->batch->columns[accumulator->aggregate->argument];
     const int32_t *small = column->values;
     const int64_t *large = column->values;
     bool is_small = column->type == BR_INTEGER;
@@ -51,42 +40,6 @@ static void take_integers(const struct br_accumulator *accumulator, const struct
         block->count += intake->weights[r];
         block->sum += (__int128)value * intake->weights[r];
         add_squares(block, value, intake->weights[r]);
-    }
-}
-
-static void take_double(struct double_variance *block, double value, int32_t weight) {
-    if (!isfinite(value)) {
-        block->special += weight;
-        return;
-    }
-    double hi = block->hi, lo = block->lo, squares_hi = block->squares_hi, squares_lo = block->squares_lo;
-    double square = value * value, square_error = fma(value, value, -square);
-    double product = value * weight, squares = square * weight;
-    br_compensated_add(&hi, &lo, product);
-    br_compensated_add(&hi, &lo, fma(value, weight, -product));
-    br_compensated_add(&squares_hi, &squares_lo, squares);
-    br_compensated_add(&squares_hi, &squares_lo, fma(square, weight, -squares));
-    br_compensated_add(&squares_hi, &squares_lo, square_error * weight);
-    block->finite += weight;
-    bool empty = block->finite == 0;
-    block->hi = empty ? 0 : hi;
-    block->lo = empty ? 0 : lo;
-    block->squares_hi = empty ? 0 : squares_hi;
-    block->squares_lo = empty ? 0 : squares_lo;
-}
-
-void br_variance_take(struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
-                      struct br_intake *intake) {
-    (void)aggregator;
-    const struct br_column *column = &intake->batch->columns[accumulator->aggregate->argument];
-    if (accumulator->form == BR_FORM_INTEGER_VARIANCE) {
-        take_integers(accumulator, intake, column);
-        return;
-    }
-    const double *values = column->values;
-    for (uint32_t i = 0; i < intake->count; i++) {
-        uint32_t r = intake->rows[i];
-        take_double((struct double_variance *)(intake->values[r] + accumulator->offset), values[r], intake->weights[r]);
     }
 }
 
@@ -165,40 +118,12 @@ static void finish_numeric(const struct br_aggregator *aggregator, const struct 
     set_exact(accumulator, results, column, row, count, &sum, &squares, scale);
 }
 
-static void finish_double(const struct br_accumulator *accumulator, struct br_results *results,
-                          struct br_column *column, uint32_t row) {
-    struct double_variance block = *(const struct double_variance *)(results->values[row] + accumulator->offset);
-    enum br_aggregate_kind kind = accumulator->aggregate->kind;
-    int64_t count = block.finite + block.special;
-    if (count < (is_sample(kind) ? 2 : 1))
-        return;
-    double result = NAN;
-    if (block.special == 0) {
-        __float128 sum = (__float128)block.hi + block.lo;
-        __float128 squares = (__float128)block.squares_hi + block.squares_lo;
-        __float128 spread = squares - sum * sum / (__float128)count;
-        result = (double)(spread / (__float128)(is_sample(kind) ? count - 1 : count));
-        if (result < 0)
-            result = 0;
-        if (is_deviation(kind))
-            result = sqrt(result);
-        if (!isfinite(result)) {
-            br_results_fail(results, row, "value out of range: overflow");
-            return;
-        }
-    }
-    ((double *)column->values)[row] = result;
-    br_bit_set(column->validity, row);
-}
-
 void br_variance_finish(const struct br_aggregator *aggregator, const struct br_accumulator *accumulator,
                         struct br_results *results, struct br_column *column) {
     for (uint32_t r = 0; r < results->count; r++) {
         if (accumulator->form == BR_FORM_INTEGER_VARIANCE)
             finish_integer(accumulator, results, column, r);
-        else if (accumulator->form == BR_FORM_NUMERIC_VARIANCE)
-            finish_numeric(aggregator, accumulator, results, column, r);
         else
-            finish_double(accumulator, results, column, r);
+            finish_numeric(aggregator, accumulator, results, column, r);
     }
 }

@@ -223,6 +223,9 @@ struct br_pipeline {
     struct br_descriptors *descriptors; // owned: derived messages and those of the files
     bool lateness_set;                  // all views with windows have lateness_us, whatever the text says
     int64_t lateness_us;
+    // Bound from a text that the log holds with another hash, which plan_hash is: this build binds the text otherwise
+    // than the one that planned it (a constant is folded to other bits). It tells what was published, and can't run.
+    bool bound_otherwise;
     uint32_t rules;          // that it was bound by (sql.h, BR_BINDING_RULES). Not part of the plan hash
     struct br_query *select; // the SELECT over the tables that it was loaded with: order, limit; NULL: none
     uint64_t plan_hash;      // over everything that decides results: equal hashes give equal digests

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The epoch loop under faults, from seeds: production task code on the simulated log and an in-memory store.
 //
-// Method. A feeder publishes random events (some bad) into two streams while a task works. The task's connection loses
-// acks, loses batches, lands batches late, delays, refuses and crashes at any call. After a crash a successor starts
-// with the store as it was flushed, with an empty one (lost disk), or beside its predecessor, which then goes on as a
-// zombie. Safety is checked as it goes: every step either works, crashes, or is fenced. Then faults stop, and progress
-// is required: all input must be consumed. At the end
+// Method. A feeder publishes random events (some bad) into two streams while a task works, at once or after a while.
+// The task's connection loses acks, loses batches, lands batches late, delays, refuses and crashes at any call. After a
+// crash a successor starts with the store as it was flushed, with an empty one (lost disk), or beside its predecessor,
+// which then goes on as a zombie. Safety is checked as it goes: every step either works, crashes, or is fenced. Then
+// faults stop, and progress is required: all input must be consumed. At the end
 //   - what subscribers saw folds to what a naive C fold of the input gives, for every view (X1, X2, X5, X6);
 //   - commits are consecutive, parts are whole and in order, positions cover the input exactly once (X3, X6);
 //   - a fresh task on an empty store follows the commits undisturbed: every digest agrees (X7, X11).
@@ -73,6 +73,7 @@ struct world {
     unsigned starts, crashes, fences, cut_epochs;
     struct order *orders;
     size_t order_count, order_target;
+    int quiet_steps;        // in which nothing is published yet
     int regions[CUSTOMERS]; // -1: no row
     struct br_row_writer *order_writer, *customer_writer;
     struct br_sim_faults faults;
@@ -258,10 +259,10 @@ static void succeed(struct world *world) {
 
 static void live(struct world *world) {
     bool worked;
-    for (int steps = 0; world->order_count < world->order_target; steps++) {
+    for (int steps = 0; steps < world->quiet_steps || world->order_count < world->order_target; steps++) {
         if (steps == STEPS_MAX)
             die(world, "no progress under faults", "");
-        if (draw(world, 3) == 0)
+        if (steps >= world->quiet_steps && draw(world, 3) == 0)
             feed(world, 1 + draw(world, 20));
         if (world->task == NULL || draw(world, 60) == 0)
             succeed(world);
@@ -526,6 +527,9 @@ static void open_world(struct world *world, const struct br_pipeline *const *loa
     world->random = world->seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
     bool large = world->seed % 25 == 7; // epochs of several parts, and many deaths between them
     world->order_target = large ? 2500 : 40 + draw(world, 200);
+    bool quiet = world->seed % 10 == 4; // workers come and go before the first event; in some of these none ever comes
+    world->quiet_steps = quiet ? 100 : 0;
+    world->order_target = world->seed % 30 == 4 ? 0 : world->order_target;
     world->epoch_messages = large ? 3000 : draw(world, 2) == 0 ? 0 : 1 + (uint32_t)draw(world, 40);
     world->orders = br_calloc(EVENTS_MAX, sizeof *world->orders);
     for (int c = 0; c < CUSTOMERS; c++)

@@ -188,6 +188,34 @@ static void input_stream_made_anew(void) {
     refuses(world, "ORDERS", "made anew");
 }
 
+// Nothing was read of it, so nothing is lost; the task had an epoch for the row that is there before any input.
+static void unread_stream_made_anew(bool keep_state) {
+    struct br_error error;
+    struct world *world = br_calloc(1, sizeof *world);
+    current = keep_state ? "unread_stream_made_anew, state kept" : "unread_stream_made_anew, state lost";
+    world->pipeline = load("CREATE TABLE orders (id bigint NOT NULL, customer text) WITH (subject = 'h.orders');\n"
+                           "CREATE MATERIALIZED VIEW whole AS SELECT count(*) AS n FROM orders;\n",
+                           "h");
+    world->sim = br_sim_create(NULL);
+    world->feeder = br_sim_connect(world->sim, false);
+    world->store = br_store_create_memory();
+    must(br_sim_add_stream(world->sim, "ORDERS", &(const char *){"h.orders"}, 1, &error), &error);
+    must(start(world, &error), &error);
+    work(world);
+    expect(br_task_epoch(world->task) == 1, "one epoch without input", "");
+    stop(world, keep_state);
+    br_sim_recreate(world->sim, "ORDERS");
+    must(start(world, &error), &error);
+    work(world);
+    expect(br_task_epoch(world->task) == 1, "which isn't made again", "");
+    feed(world, 3);
+    work(world);
+    expect(br_task_epoch(world->task) == 2, "and what comes then is read", "");
+    stop(world, keep_state);
+    br_sim_recreate(world->sim, "ORDERS");
+    refuses(world, "ORDERS", "made anew");
+}
+
 static void commits_missing(void) {
     struct world *world = open_world("commits_missing", false);
     struct br_stream_info info;
@@ -283,6 +311,8 @@ int main(void) {
     input_purged_past_the_position();
     input_message_deleted();
     input_stream_made_anew();
+    unread_stream_made_anew(true);
+    unread_stream_made_anew(false);
     commits_missing();
     state_ahead_of_the_log_is_set_aside();
     state_of_the_log_is_used();

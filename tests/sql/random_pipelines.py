@@ -83,6 +83,9 @@ WILD = {
     "date": ["1970-01-01", "2024-02-29", "1999-12-31", "0001-01-01", "9999-12-31", "2021-01-03", "2026-08-31"],
     "interval": ["1 day", "1 mon", "-1 mons +2 days", "00:00:00.000001", "1 year 2 mons 3 days 04:05:06.789", "-00:00:01", "100:00:00",
                  "30 days", "-1 year", "00:00:00", "2 days -03:00:00", "14 mons 40 days 30:00:00"]}
+# Outliers of doubles: rows have them for a while, never in the end, where PostgreSQL would lose digits over them.
+SPIKES = ["3.333333333333333e+35", "-6.666666666666666e+35", "1e300", "-1e300", "1.7e308", "1.7976931348623157e308", "-1.7e308", "1e-300",
+          "5e-324", "1e154", "-0"]
 # Over a numeric these give a numeric in PostgreSQL, a double here.
 DOUBLE_HERE = ("exp", "ln", "log", "log10", "power", "pow", "^")
 # Arguments that only make sense as constants.
@@ -324,6 +327,7 @@ class Table(Relation):
             if column != event_time and rng.random() < 0.12:
                 self.not_null.add(column)
         self.keys = rng.choice([4, 8, 20])
+        self.spikes, self.spiked = None, set()  # its own dice when rows have outliers for a while, and which rows do
 
     def ddl(self):
         columns = [f"{n} {t}{' PRIMARY KEY' if n == 'id' and self.upsert else ''}{' NOT NULL' if n in self.not_null else ''}"
@@ -346,6 +350,9 @@ class Table(Relation):
                 continue
             null = rng.random() < (0 if column == self.event_time else 0.15)
             row[column] = None if null else rng.choice(pool[type_])
+            if self.spikes and type_ == "double precision":
+                row[column] = self.spikes.choice(SPIKES if self.spikes.random() < 0.5 else ["0.5", "-2.25", "20.1", "0.3"])
+                self.spiked.add(row["id"])
         gated = {n: self.defaults.get(n) if v is None else v for n, v in row.items()}
         if any(gated[n] is None for n in self.not_null):
             pass
@@ -355,6 +362,13 @@ class Table(Relation):
             self.rows.append(gated)
         # Columns without a value are left out of the event now and then.
         return {"table": self.name, "row": {n: json_value(self.columns[n], v) for n, v in row.items() if v is not None or rng.random() < 0.5}}
+
+    def corrections(self):
+        """Events that take the outliers back."""
+        for key in sorted(self.spiked & set(self.rows)):
+            row = {n: "0.5" if self.columns[n] == "double precision" and v in SPIKES else v for n, v in self.rows[key].items()}
+            self.rows[key] = row
+            yield {"table": self.name, "row": {n: json_value(self.columns[n], v) for n, v in row.items()}}
 
     def sql(self):
         """The final contents, for PostgreSQL."""
@@ -404,6 +418,8 @@ class Pipeline:
             events.append(rng.choice(self.tables).event(rng, WILD if self.wild else TAME))
             if rng.random() < 0.1 / self.scale:
                 events.append({"epoch": True})
+        for table in self.tables:
+            events += table.corrections() if table.spikes else []
         if any("emit_interval" in statement for statement in self.statements):
             events += [{"epoch": True}, {"clock": "2099-01-01T00:00:00Z"}]
         if any(t.event_time for t in self.tables):
@@ -531,6 +547,8 @@ class Pipeline:
             upsert = i > 0 or rng.random() < 0.5
             timed = not upsert and rng.random() < 0.6
             relations.append(self.table(f"t{i}", upsert, {"k": "integer", **({"at": "timestamptz"} if timed else {})}, "at" if timed else None))
+            spikes = random.Random(self.seed * 10 + i)
+            self.tables[-1].spikes = spikes if upsert and spikes.random() < 0.5 else None
         for v in range(rng.randint(1, 4)):
             shape = rng.choice([self.projection, self.grouping, self.grouping, self.join, self.join, self.distinct, self.windowed])
             made = shape(relations)

@@ -6,6 +6,8 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 
 #define SEEDS 12
@@ -199,6 +201,141 @@ static void run_groups(uint64_t seed) {
 Test(random, grouped_aggregates_equal_a_recomputation) {
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         run_groups(seed);
+}
+
+// --- sums of doubles of any size, with infinities, NaN, and what overflows
+#define EXPONENTS 2100
+#define DOUBLES_MAX 400
+
+// The exact sum by mantissas, one for each exponent; see test_exact.c.
+static double round_bits(const int64_t *mantissas, int sign) {
+    static unsigned char bits[EXPONENTS + 100];
+    int64_t carry = 0;
+    for (int i = 0; i < EXPONENTS + 100; i++) {
+        carry += i < EXPONENTS ? sign * mantissas[i] : 0;
+        bits[i] = (unsigned char)(carry & 1);
+        carry = (carry - bits[i]) / 2;
+    }
+    if (carry != 0)
+        return -round_bits(mantissas, -sign);
+    int top = EXPONENTS + 99;
+    while (top >= 0 && bits[top] == 0)
+        top--;
+    int unit = top < 52 ? 0 : top - 52;
+    double result = 0;
+    bool more = false;
+    for (int i = top; i >= unit; i--)
+        result = 2 * result + bits[i];
+    for (int i = 0; i < unit - 1; i++)
+        more |= bits[i] != 0;
+    if (unit > 0 && bits[unit - 1] != 0 && (more || fmod(result, 2) != 0))
+        result += 1;
+    return ldexp(result, unit - 1074);
+}
+
+static double sum_exactly(const double *values, size_t count) {
+    static int64_t mantissas[EXPONENTS];
+    int nan = 0, positive = 0, negative = 0;
+    size_t negative_zeros = 0;
+    memset(mantissas, 0, sizeof mantissas);
+    for (size_t i = 0; i < count; i++) {
+        int exponent;
+        double fraction = frexp(values[i], &exponent);
+        nan += isnan(values[i]);
+        positive += isinf(values[i]) && values[i] > 0;
+        negative += isinf(values[i]) && values[i] < 0;
+        negative_zeros += values[i] == 0 && signbit(values[i]);
+        if (!isfinite(values[i]) || values[i] == 0)
+            continue;
+        int64_t mantissa = (int64_t)ldexp(fraction, 53);
+        for (exponent += 1074 - 53; exponent < 0; exponent++)
+            mantissa /= 2; // subnormal: the low bits are zero
+        mantissas[exponent] += mantissa;
+    }
+    if (nan != 0 || (positive != 0 && negative != 0))
+        return (double)NAN;
+    if (positive != 0 || negative != 0)
+        return positive != 0 ? (double)INFINITY : -(double)INFINITY;
+    double sum = round_bits(mantissas, 1);
+    return sum != 0 ? sum : count != 0 && negative_zeros == count ? -0.0 : 0.0;
+}
+
+static double roll_double(struct dice *dice, int kind) {
+    static const double specials[] = {NAN, INFINITY, -INFINITY, -0.0, 0.0, DBL_MAX, -DBL_MAX, 1e308, -1e308, 5e-324};
+    double fraction = (double)dice_roll(dice, 1u << 31) / 0x1p31 + (double)dice_roll(dice, 1u << 22) / 0x1p53;
+    double sign = dice_roll(dice, 2) == 0 ? 1 : -1;
+    if (kind > 0 && dice_roll(dice, 8) == 0)
+        return kind == 1 ? sign * ldexp(fraction, 120) : specials[dice_roll(dice, kind == 2 ? 3 : 10)];
+    return sign * ldexp(fraction, kind == 3 ? (int)dice_roll(dice, 2090) - 1060 : 10);
+}
+
+struct double_row {
+    int group;
+    double value;
+};
+
+static const char *expect_sums(const struct double_row *rows, size_t count, struct br_arena *arena) {
+    struct relation relation = {0};
+    for (int group = 0; group < 3; group++) {
+        double values[DOUBLES_MAX];
+        size_t members = 0, finite = 0;
+        char line[100];
+        for (size_t i = 0; i < count; i++)
+            if (rows[i].group == group)
+                values[members++] = rows[i].value;
+        for (size_t i = 0; i < members; i++)
+            finite += isfinite(values[i]);
+        double sum = sum_exactly(values, members);
+        if (members == 0 || (isinf(sum) && finite == members))
+            continue;
+        struct br_value value = {.type = BR_DOUBLE, .real = sum};
+        struct br_buffer text = {0};
+        br_value_print(&value, &text);
+        snprintf(line, sizeof line, "%d|%zu|%.*s", group, members, (int)text.len, (const char *)text.ptr);
+        br_buffer_free(&text);
+        relation_add(&relation, line, 1);
+    }
+    const char *text = relation_text(&relation, arena);
+    relation_free(&relation);
+    return text;
+}
+
+static void run_doubles(uint64_t seed) {
+    struct dice dice = {seed};
+    struct world *world = world_create();
+    static struct double_row rows[DOUBLES_MAX];
+    size_t count = 0;
+    world->budget = 5000;
+    uint32_t t = world_table(world, "t", "id", NULL);
+    struct br_node *source = retracting(world, t);
+    struct br_aggregate aggregates[] = {world_agg(source, BR_AGG_COUNT, -1), world_agg(source, BR_AGG_SUM, 1)};
+    uint32_t view = world_view(world, "v", world_aggregate(world, source, "0", aggregates, 2));
+    world_start(world);
+    for (int e = 0; e < EPOCHS; e++) {
+        bool shrink = dice_roll(&dice, 4) == 0;
+        for (uint32_t r = dice_roll(&dice, 20); r > 0; r--) {
+            bool goes = count == DOUBLES_MAX || (count != 0 && dice_roll(&dice, 10) < (shrink ? 8 : 4));
+            size_t at = goes ? dice_roll(&dice, (uint32_t)count) : count++;
+            if (!goes)
+                rows[at] = (struct double_row){(int)dice_roll(&dice, 3), roll_double(&dice, (int)(seed % 4))};
+            char text[60];
+            snprintf(text, sizeof text, "%d|%.17g", rows[at].group, rows[at].value);
+            world_push(world, t, goes ? -1 : 1, text);
+            if (goes)
+                rows[at] = rows[--count];
+        }
+        world_end_epoch(world);
+        const char *expected = expect_sums(rows, count, world->epoch_arena);
+        cr_assert_str_eq(world_seen(world, view), expected, "seed %lu epoch %d: changes", (unsigned long)seed, e);
+        cr_assert_str_eq(world_scan(world, view), expected, "seed %lu epoch %d: scan", (unsigned long)seed, e);
+        maybe_restart(world, &dice);
+    }
+    world_destroy(&world);
+}
+
+Test(random, sums_of_doubles_equal_exact_ones_rounded_once) {
+    for (uint64_t seed = 1; seed <= 4 * SEEDS; seed++)
+        run_doubles(seed);
 }
 
 // --- joins of (a, b, c, t) and (a, b, c, t) on a, with or without residual l.b > r.b

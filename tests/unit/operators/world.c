@@ -64,9 +64,6 @@ static void print_value(const struct br_value *value, struct br_buffer *out) {
     case BR_TIMESTAMPTZ:
         br_buffer_printf(out, "%lld", (long long)value->bigint);
         break;
-    case BR_DOUBLE:
-        br_buffer_printf(out, "%.9g", value->real == 0 ? 0.0 : value->real);
-        break;
     default:
         br_value_print(value, out);
     }
