@@ -112,6 +112,11 @@ static bool interval_averages(const struct br_pipeline *pipeline, const struct b
     return node_aggregates(node, averages_intervals);
 }
 
+static bool refuses_pattern(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_has(node, br_expr_regex_is_refused);
+}
+
 static bool matches_otherwise(const struct br_pipeline *pipeline, const struct br_node *node) {
     (void)pipeline;
     return node_has(node, br_expr_regex_differs);
@@ -121,6 +126,9 @@ static const struct change changes[] = {
     {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
     {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
     {0, nothing, ""},
+    {1, refuses_pattern,
+     "its regular expression is one that is not taken any more: write it otherwise (docs/expressions.md) and roll the "
+     "change out by braid replay start"},
     {1, matches_otherwise,
      "what a regular expression matches is PostgreSQL's now, no longer PCRE2's (docs/expressions.md)"},
 };

@@ -65,7 +65,9 @@ enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_
 // whose constant pattern this build doesn't take. It isn't folded; rows fail. false: it isn't such a call.
 bool br_expr_call_as_planned(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
                              int location, struct br_expr **ret_expr);
-// Is it a call of a function over a regular expression that may give other than it gave in version 0.1.0?
+// Is it such a call? Is it a call of a function over a regular expression that may give other than it gave in version
+// 0.1.0?
+bool br_expr_regex_is_refused(const struct br_expr *expr);
 bool br_expr_regex_differs(const struct br_expr *expr);
 // A cast. explicit_cast false: only what PostgreSQL casts implicitly (or by assignment when assignment is true).
 enum br_cast_context { BR_CAST_IMPLICIT, BR_CAST_ASSIGNMENT, BR_CAST_EXPLICIT };

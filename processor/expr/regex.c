@@ -429,8 +429,16 @@ static const struct br_function FUNCTIONS[] = {
 const struct br_function_table br_regex_table = {FUNCTIONS, sizeof FUNCTIONS / sizeof FUNCTIONS[0]};
 
 // --- what is as it was
+static bool is_regex_call(const struct br_expr *expr) {
+    return expr->kind == BR_EXPR_CALL && expr->function->prepare == br_regex_prepare;
+}
+
+bool br_expr_regex_is_refused(const struct br_expr *expr) {
+    return is_regex_call(expr) && expr->prepared == NULL;
+}
+
 bool br_expr_regex_differs(const struct br_expr *expr) {
-    if (expr->kind != BR_EXPR_CALL || expr->function->prepare != br_regex_prepare)
+    if (!is_regex_call(expr))
         return false;
     const struct prepared *prepared = expr->prepared;
     if (prepared == NULL || !prepared->is_constant)

@@ -11,14 +11,53 @@
 #define TABLE_BITS_MAX ((size_t)8 << 20) // of sets × colours
 
 // --- colours
-struct boundary { // at `code`, the set begins or ends
+// The places where sets begin and end, in ascending order: a heap with the next one of each set.
+struct boundary {
     uint32_t code;
-    uint32_t set;
+    uint32_t set, index; // even: where range index / 2 begins, odd: past its end
+};
+struct boundaries {
+    const struct br_regex_set *sets;
+    struct boundary *heap;
+    uint32_t count;
 };
 
-static int by_code(const void *a, const void *b) {
-    const struct boundary *x = a, *y = b;
-    return x->code != y->code ? (x->code > y->code) - (x->code < y->code) : (x->set > y->set) - (x->set < y->set);
+static void sift_down(struct boundaries *boundaries, uint32_t at) {
+    struct boundary moved = boundaries->heap[at];
+    for (uint32_t child; (child = 2 * at + 1) < boundaries->count; at = child) {
+        if (child + 1 < boundaries->count && boundaries->heap[child + 1].code < boundaries->heap[child].code)
+            child++;
+        if (boundaries->heap[child].code >= moved.code)
+            break;
+        boundaries->heap[at] = boundaries->heap[child];
+    }
+    boundaries->heap[at] = moved;
+}
+
+static struct boundaries begin_boundaries(struct br_arena *temporary, const struct br_regex_set *sets,
+                                          uint32_t set_count) {
+    struct boundaries boundaries = {.sets = sets, .heap = br_arena_array(temporary, struct boundary, set_count + 1)};
+    for (uint32_t s = 0; s < set_count; s++)
+        if (sets[s].count > 0)
+            boundaries.heap[boundaries.count++] = (struct boundary){sets[s].ranges[0].first, s, 0};
+    for (uint32_t at = boundaries.count / 2; at-- > 0;)
+        sift_down(&boundaries, at);
+    return boundaries;
+}
+
+// Moves the foremost set to its next boundary.
+static void pass_boundary(struct boundaries *boundaries) {
+    struct boundary *top = &boundaries->heap[0];
+    const struct br_regex_set *set = &boundaries->sets[top->set];
+    top->index++;
+    if (top->index % 2 != 0)
+        top->code = set->ranges[top->index / 2].last + 1;
+    else if (top->index / 2 < set->count)
+        top->code = set->ranges[top->index / 2].first;
+    else
+        *top = boundaries->heap[--boundaries->count];
+    if (boundaries->count > 0)
+        sift_down(boundaries, 0);
 }
 
 struct colours {
@@ -101,32 +140,23 @@ static void paint(struct br_regex *regex, struct br_arena *temporary, uint32_t *
 // Sets and what assertions tell apart, to colours. false: too many.
 static bool make_colours(struct br_arena *arena, struct br_arena *temporary, const struct br_regex_set *sets,
                          uint32_t set_count, struct br_regex *regex, struct colours *colours) {
-    size_t boundary_count = 0;
-    for (uint32_t s = 0; s < set_count; s++)
-        boundary_count += 2 * (size_t)sets[s].count;
-    struct boundary *boundaries = br_arena_array(temporary, struct boundary, boundary_count + 1);
-    size_t at = 0;
-    for (uint32_t s = 0; s < set_count; s++)
-        for (uint32_t r = 0; r < sets[s].count; r++) {
-            boundaries[at++] = (struct boundary){sets[s].ranges[r].first, s};
-            boundaries[at++] = (struct boundary){sets[s].ranges[r].last + 1, s};
-        }
-    qsort(boundaries, boundary_count, sizeof *boundaries, by_code);
+    struct boundaries boundaries = begin_boundaries(temporary, sets, set_count);
     *colours = (struct colours){.arena = temporary, .set_words = (set_count + 63) / 64};
     uint64_t *members = br_arena_array(temporary, uint64_t, colours->set_words + 1), hash = 0;
     uint32_t room = 0, first = 0;
-    for (size_t b = 0;;) {
-        uint32_t end = b < boundary_count ? boundaries[b].code : BR_CODE_POINT_MAX + 1;
+    for (;;) {
+        uint32_t end = boundaries.count > 0 ? boundaries.heap[0].code : BR_CODE_POINT_MAX + 1;
         if (end > first)
             paint(regex, temporary, &room, first, end, colour_of(colours, members, hash));
         if (colours->count > COLOURS_MAX || (size_t)colours->count * set_count > TABLE_BITS_MAX)
             return false;
-        if (b == boundary_count)
+        if (boundaries.count == 0)
             break;
         first = end;
-        for (; b < boundary_count && boundaries[b].code == end; b++) {
-            members[boundaries[b].set / 64] ^= UINT64_C(1) << (boundaries[b].set % 64);
-            hash ^= hash_of_set(boundaries[b].set);
+        for (; boundaries.count > 0 && boundaries.heap[0].code == end; pass_boundary(&boundaries)) {
+            uint32_t set = boundaries.heap[0].set;
+            members[set / 64] ^= UINT64_C(1) << (set % 64);
+            hash ^= hash_of_set(set);
         }
     }
     struct br_regex_colour_range *ranges =

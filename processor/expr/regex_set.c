@@ -65,7 +65,10 @@ static int by_first(const void *a, const void *b) {
 
 void br_regex_set_close(struct br_regex_set *set) {
     uint32_t kept = 0;
-    if (set->count > 1)
+    bool sorted = true;
+    for (uint32_t i = 1; i < set->count && sorted; i++)
+        sorted = set->ranges[i - 1].first <= set->ranges[i].first;
+    if (!sorted)
         qsort(set->ranges, set->count, sizeof *set->ranges, by_first);
     for (uint32_t i = 0; i < set->count; i++) {
         struct br_character_range range = set->ranges[i];
