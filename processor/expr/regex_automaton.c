@@ -91,7 +91,7 @@ static bool is_state(const struct br_regex_automaton *automaton, uint32_t row, u
                      uint32_t count) {
     const uint32_t *state = automaton->table + row;
     return state[BR_ROW_VALUE] == value && state[BR_ROW_NODES] == count &&
-           (count == 0 || memcmp(automaton->pool + state[BR_ROW_POOL], nodes, count * sizeof *nodes) == 0);
+           memcmp(automaton->pool + state[BR_ROW_POOL], nodes, count * sizeof *nodes) == 0;
 }
 
 static uint64_t hash_row(const struct br_regex_automaton *automaton, uint32_t row) {
@@ -135,7 +135,7 @@ static bool make_room(struct br_regex_matcher *matcher, struct br_regex_automato
         automaton->room = room;
         automaton->table = br_realloc(automaton->table, room * sizeof *automaton->table);
     }
-    if (pool_used > automaton->pool_room) {
+    if (pool_used > automaton->pool_room || automaton->pool == NULL) {
         size_t room = 2 * automaton->pool_room > pool_used ? 2 * automaton->pool_room : 4 * pool_used + 16;
         if (!may_grow(matcher, automaton, (room - automaton->pool_room) * sizeof *automaton->pool))
             return false;
@@ -182,8 +182,7 @@ static uint32_t find_state(struct closure *closure, struct br_regex_automaton *a
     state[BR_ROW_POOL] = (uint32_t)automaton->pool_used;
     state[BR_ROW_NODES] = count;
     memset(state + BR_ROW_HEAD, 0xff, (matcher->stride - BR_ROW_HEAD) * sizeof *state); // BR_ENTRY_UNKNOWN
-    if (count != 0)
-        memcpy(automaton->pool + automaton->pool_used, nodes, count * sizeof *nodes);
+    memcpy(automaton->pool + automaton->pool_used, nodes, count * sizeof *nodes);
     automaton->used += matcher->stride;
     automaton->pool_used += count;
     automaton->state_count++;

@@ -150,6 +150,10 @@ static void answer(char *line) {
         return;
     }
     same &= both_ways("regexp_count", text, pattern, NULL, &count);
+    if (count[0] == '!') { // wrong without the options
+        printf("%s%s\n", same ? "" : "!", count);
+        return;
+    }
     same &= both_ways("regexp_replace", text, pattern, (struct br_slice[]){br_slice_of(REPLACEMENT), all, {NULL, 0}},
                       &every);
     same &= both_ways("regexp_replace", text, pattern,
