@@ -95,7 +95,8 @@ EXTRACTED = FIELDS + ["dow", "isodow", "doy", "isoyear", "epoch", "julian"]
 OF_DATES = [field for field in EXTRACTED if field not in ("hour", "minute", "second", "milliseconds", "microseconds")]
 OF_INTERVALS = [field for field in FIELDS if field != "week"] + ["epoch"]
 PATTERNS = ["a", "^a", "b$", "[a-c]+", "(a)(b)?", "\\d+", "\\s", ".", "a|b", "[^a]", "\\w{2,}", "x*", "^$", "(?i)ABC", "[[:alpha:]]",
-            "\\mfoo", "é", "a.c", "(.)\\1", "l+?", "[äÄ]", "\\."]
+            "\\mfoo", "é", "a.c", "l+?", "[äÄ]", "\\.", "a|ab|abc", "(a|ab)(c|bc)*", "(\\w+?)(\\s|$)", "((a)|b)+", "(?n)^.", "\\y\\w",
+            "[[:upper:][:punct:]]+", "^(.*?)([[:digit:]]*)$", "***=a.c"]
 LIKES = ["a%", "%b", "_b%", "%", "", "100\\%", "%\\_%", "A%", "ä_", "a\\\\b", "%a%b%", "__", "%é%"]
 ENCODINGS = ["hex", "base64", "escape"]
 NOT_DRAWN = {  # what reads a clock, is a form of its own below, or is no function of PostgreSQL's
