@@ -34,8 +34,8 @@ uint32_t br_regex_group_count(const struct br_regex *regex);
 bool br_regex_matches_as_before(const struct br_regex *regex);
 bool br_regex_finds_as_before(const struct br_regex *regex);
 
-// A matcher holds what has been built of the automata, in memory of its own (malloc): about size_max bytes at most, and
-// 4 for each byte of the longest text that was cut into groups. One thread at a time.
+// A matcher holds what has been built of the automata, in memory of its own (malloc): about size_max bytes at most,
+// and, for the current text, up to 4 for each byte of a match that is cut into groups. One thread at a time.
 struct br_regex_matcher;
 struct br_regex_matcher *br_regex_matcher_create(const struct br_regex *regex, size_t size_max);
 void br_regex_matcher_destroy(struct br_regex_matcher **matcher);

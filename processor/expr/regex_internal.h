@@ -2,9 +2,10 @@
 // What the files of the regular expression engine share (regex.h).
 //
 //   regex_set.c        sets of characters: ranges, classes, case
-//   regex_parse.c      a pattern to groups of branches of items; regex_bracket.c its bracket expressions
+//   regex_parse.c      a pattern to groups of branches of items; regex_escape.c, regex_bracket.c parts of its syntax
 //   regex_plan.c       items to a nondeterministic automaton, and the tree by which groups are found
-//   regex_compile.c    colours of characters, and all of it together
+//   regex_colours.c    which characters a pattern tells apart
+//   regex_compile.c    all of it together
 //   regex_automaton.c  deterministic automata, built state by state as they are needed
 //   regex_skip.c       passing over what can't begin a match
 //   regex_pass.c       one automaton over a text, forward or backward
@@ -54,6 +55,7 @@ void br_regex_set_close(struct br_regex_set *set);
 // Of closed sets, to a closed one: what isn't in the set; what isn't in the other.
 void br_regex_set_negate(struct br_arena *arena, struct br_regex_set *set);
 void br_regex_set_subtract(struct br_arena *arena, struct br_regex_set *set, const struct br_regex_set *other);
+bool br_regex_is_space(uint32_t code);
 bool br_regex_set_has(const struct br_regex_set *set, uint32_t code); // closed
 
 // --- what a pattern says
@@ -275,6 +277,10 @@ struct br_regex {
     // What version 0.1.0's engine (PCRE2) would have given: the same, as far as can be known?
     bool matches_as_before, finds_as_before;
 };
+
+// Fills in colours and kinds. false: there are too many.
+bool br_regex_colour(struct br_arena *arena, struct br_arena *temporary, const struct br_regex_parsed *parsed,
+                     struct br_regex *regex);
 
 // --- deterministic automata
 // A state is a row of the table: its value, its nodes in the pool, then one entry for each symbol. Rows are multiples

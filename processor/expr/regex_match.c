@@ -16,6 +16,7 @@
 #define STEPS_MAX (UINT64_C(1) << 29)
 #define PASSES_MAX 4 // of the text, that are always allowed
 #define TRIES_MIN 64 // bytes
+#define VALUES_KEPT_MAX ((size_t)64 << 10)
 
 void br_regex_begin(struct br_regex_matcher *matcher, struct br_slice text) {
     if (text.ptr == NULL)
@@ -24,6 +25,11 @@ void br_regex_begin(struct br_regex_matcher *matcher, struct br_slice text) {
     matcher->steps = 0;
     matcher->steps_max = STEPS_MAX + PASSES_MAX * (uint64_t)matcher->regex->step_cost * text.len;
     matcher->has_starts = false;
+    if (matcher->values_room > VALUES_KEPT_MAX) {
+        free(matcher->values);
+        matcher->values = NULL;
+        matcher->values_room = 0;
+    }
 }
 
 static bool take_steps(struct br_regex_matcher *matcher, size_t bytes) {
@@ -120,7 +126,7 @@ static bool cut(struct br_regex_matcher *matcher, const struct br_regex_tree *tr
 
 static uint32_t *reserve_values(struct br_regex_matcher *matcher, size_t count) {
     if (count > matcher->values_room) {
-        matcher->values_room = 2 * count;
+        matcher->values_room = count < VALUES_KEPT_MAX / 2 ? 2 * count : count;
         free(matcher->values);
         matcher->values = br_alloc(matcher->values_room * sizeof *matcher->values);
     }

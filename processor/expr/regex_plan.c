@@ -20,7 +20,6 @@
 
 struct planner {
     struct br_arena *arena;
-    const struct br_regex_parsed *parsed;
     struct br_regex_planned *out;
     uint32_t edge_count, edge_room;
     uint32_t emitted; // atoms: empty ones make no nodes
@@ -477,7 +476,7 @@ static struct br_regex_tree *plan_branch(struct planner *planner, const struct b
 }
 
 bool br_regex_plan(struct br_arena *arena, const struct br_regex_parsed *parsed, struct br_regex_planned *ret) {
-    struct planner planner = {.arena = arena, .parsed = parsed, .out = ret};
+    struct planner planner = {.arena = arena, .out = ret};
     *ret = (struct br_regex_planned){0};
     analyse_group(&planner, parsed->root);
     ret->start = new_node(&planner);

@@ -132,17 +132,22 @@ static void add_stepped(struct br_arena *arena, struct br_regex_set *set, const 
     }
 }
 
+static const struct br_character_range SPACES[] = {{0x9, 0xd},       {0x20, 0x20},     {0x1680, 0x1680},
+                                                   {0x2000, 0x2006}, {0x2008, 0x200a}, {0x2028, 0x2029},
+                                                   {0x205f, 0x205f}, {0x3000, 0x3000}};
+#define SPACE_COUNT (sizeof SPACES / sizeof SPACES[0])
+
+bool br_regex_is_space(uint32_t code) {
+    for (size_t i = 0; i < SPACE_COUNT; i++)
+        if (code >= SPACES[i].first && code <= SPACES[i].last)
+            return true;
+    return false;
+}
+
 static void add_letters(struct br_arena *arena, struct br_regex_set *set) {
     br_regex_set_add(arena, set, 'A', 'Z');
     br_regex_set_add(arena, set, 'a', 'z');
     add_ranges(arena, set, br_alphanumeric_ranges, br_alphanumeric_range_count);
-}
-
-static void add_spaces(struct br_arena *arena, struct br_regex_set *set) {
-    static const struct br_character_range SPACES[] = {{0x9, 0xd},       {0x20, 0x20},     {0x1680, 0x1680},
-                                                       {0x2000, 0x2006}, {0x2008, 0x200a}, {0x2028, 0x2029},
-                                                       {0x205f, 0x205f}, {0x3000, 0x3000}};
-    add_ranges(arena, set, SPACES, sizeof SPACES / sizeof SPACES[0]);
 }
 
 // Printable characters without those of the classes.
@@ -192,7 +197,7 @@ void br_regex_set_add_class(struct br_arena *arena, struct br_regex_set *set, en
         br_regex_set_add(arena, set, 'a', 'f');
         break;
     case BR_CLASS_SPACE:
-        add_spaces(arena, set);
+        add_ranges(arena, set, SPACES, SPACE_COUNT);
         break;
     case BR_CLASS_LOWER:
         br_regex_set_add(arena, set, 'a', 'z');
