@@ -468,9 +468,6 @@ static int for_all(each_function *each, void *context) {
     int sum = 0;
     for (size_t t = 0; t < br_function_table_count; t++)
         for (size_t f = 0; f < br_function_tables[t]->count; f++) {
-            // PCRE2's, until they are our own: a matter of the library's version.
-            if (br_function_tables[t] == &br_regex_table)
-                continue;
             sign(&br_function_tables[t]->functions[f], signature);
             sum += each(&br_function_tables[t]->functions[f], signature, context);
         }
