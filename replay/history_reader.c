@@ -12,6 +12,7 @@
 #include "processor/log/trail.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 // Beyond this no block is decoded before something is consumed. An epoch takes less, or one more message (fetch.c).
 #define SHOWN_BYTES_MAX ((size_t)4 << 20)
@@ -303,13 +304,24 @@ static enum br_status read_segment(struct history_reader *reader, struct br_erro
     return status == BR_DATA ? damage_is_fatal(error) : status;
 }
 
+// Who computes all anew reads the archive again, and finds the change again.
+static void tell_archive(const struct history_reader *reader, struct br_error *error) {
+    size_t len = strlen(error->message);
+    if (reader->archive->count != 0)
+        snprintf(error->message + len, sizeof error->message - len,
+                 "; the archive %.300s is of the stream as it was: without that, move it away",
+                 reader->archive->folder);
+}
+
 static enum br_status read_stream(struct history_reader *reader, bool *ret_more, struct br_error *error) {
     const struct br_log_message *messages;
     struct br_reader *stream = reader->reader->stream;
     size_t count;
     *ret_more = false;
     enum br_status status = br_reader_peek(stream, &messages, &count, error);
-    if (status == BR_FATAL && error->native != BR_LOG_CHANGED) { // H4
+    if (status == BR_FATAL && error->native == BR_LOG_CHANGED) {
+        tell_archive(reader, error);
+    } else if (status == BR_FATAL) { // H4
         struct br_error again;
         uint64_t sequence = reader->next - reader->prehistory;
         if (list_again(reader, &again) == BR_OK &&

@@ -30,6 +30,9 @@
 //     gets no processor asks for nothing. All of the rest is the same. What was asked for and has not come is `asked`;
 //     heartbeats come only while that isn't 0.
 //
+// R6. Each consumer is a new look at the stream. To a reader that proves (log.h, L6) what it gives isn't shown before
+//     the stream has been found to be the one that was read: `doubted` from the making of the consumer on.
+//
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
 #include "processor/log/jetstream_internal.h"

@@ -164,6 +164,24 @@ def test_the_way_out_of_a_stream_that_is_shorter(world):
     worker.stopped()
 
 
+def test_an_archive_has_the_other_past(world):
+    archive = os.path.join(world.folder, "archive")
+    world.pipeline = world.write("faults.sql", harness.PIPELINE.replace("subject = 'faults.in'", f"subject = 'faults.in', archive = 'file://{archive}'"))
+    worker, copy = read_then_lost(world)
+    before = world.fed - 20
+    worker.stopped()  # seals what was read
+    copy.comes_back(lambda: world.feed(200))
+    worker = Worker(world)
+    worker.failed(*CHANGED, "move it away", archive)
+    shutil.move(archive, archive + ".old")
+    code, said = way_out(world, worker)
+    check(code == 0 and "owns the outputs" in said, said)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    check_rebuilt(world, [*range(before), *range(before + 20, world.fed)])
+    worker.stopped()
+
+
 def test_the_way_out_is_gone_on_with_when_it_was_cut(world):
     """Between two parts of its takeover. What the former owner had can't be computed any more; what it had published is there."""
     world.pipeline = world.write("faults.sql", harness.PIPELINE + "CREATE MATERIALIZED VIEW each AS SELECT id, count(*) AS n FROM events GROUP BY id;\n")
