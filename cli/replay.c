@@ -36,6 +36,7 @@ enum {
     OPTION_TOLERANCE,
     OPTION_SAMPLES,
     OPTION_LAST,
+    OPTION_ALLOW_INCOMPATIBLE,
     OPTIONS
 };
 #define KEY_FIRST 256 // argp key of option 0
@@ -46,7 +47,7 @@ enum {
 #define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_WAIT) | LOCAL_OPTIONS)
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
-     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
+     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS) | OPTION(OPTION_ALLOW_INCOMPATIBLE))
 #define COMPARE_OPTIONS (OPTION(OPTION_TOLERANCE) | OPTION(OPTION_SAMPLES))
 #define WISH_OPTIONS (OPTION(OPTION_JSON) | OPTION(OPTION_WAIT))
 
@@ -71,13 +72,15 @@ static const struct verb {
                      true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
     [REPLAY_PROMOTE] = {"promote",
                         WISH_OPTIONS | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS | LOCAL_OPTIONS,
+                            OPTION(OPTION_REQUIRE_VERIFIED) | OPTION(OPTION_ALLOW_INCOMPATIBLE) | COMPARE_OPTIONS |
+                            LOCAL_OPTIONS,
                         true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE},
     [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
     [REPLAY_DROP] = {"drop", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
     [REPLAY_REBUILD] = {"rebuild",
                         OPTION(OPTION_JSON) | OPTION(OPTION_PIPELINE) | OPTION(OPTION_REASON) | OPTION(OPTION_RATE) |
-                            OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) | COMPARE_OPTIONS,
+                            OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
+                            OPTION(OPTION_EPOCHS) | COMPARE_OPTIONS,
                         false, BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD},
 };
 
@@ -114,6 +117,9 @@ static const struct argp_option options[] = {
     {"samples", KEY_FIRST + OPTION_SAMPLES, "N", 0,
      "diff, promote, rebuild: show at most N rows of a view and a kind of difference", 0},
     {"last", KEY_FIRST + OPTION_LAST, NULL, 0, "diff: show the last report, and don't compare again", 0},
+    {"allow-incompatible", KEY_FIRST + OPTION_ALLOW_INCOMPATIBLE, NULL, 0,
+     "plan, start, promote: although field numbers move, so that who has the former schema reads one column as another",
+     0},
     {0},
 };
 
@@ -243,6 +249,9 @@ static void take_option(struct replay_arguments *arguments, int option, char *ar
     case OPTION_SAMPLES:
         arguments->gates.samples = (uint32_t)parse_count(argument, "samples", SAMPLES_MAX, state);
         break;
+    case OPTION_ALLOW_INCOMPATIBLE:
+        arguments->gates.allow_incompatible = true;
+        break;
     default:
         arguments->last = true;
         break;
@@ -325,7 +334,8 @@ static int show_plan(const struct replay_arguments *arguments, struct br_log *lo
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK) {
         replay_show_plan(arguments, draft.plan);
-        code = br_replay_plan_check(draft.plan, NULL) == BR_OK ? BR_EXIT_OK : BR_EXIT_NO;
+        bool good = br_replay_plan_check(draft.plan, NULL) == BR_OK;
+        code = !good ? BR_EXIT_NO : replay_check_moves(arguments, &draft);
     }
     replay_draft_free(&draft);
     return code;
@@ -369,6 +379,8 @@ static int start(const struct replay_arguments *arguments, struct br_log *log) {
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK && br_replay_plan_check(draft.plan, &error) != BR_OK)
         code = fail(BR_DATA, &error);
+    if (code == BR_EXIT_OK)
+        code = replay_check_moves(arguments, &draft);
     if (code == BR_EXIT_OK) {
         br_worker_name(worker, sizeof worker);
         draft.record.worker = arguments->local ? worker : draft.record.worker;
@@ -519,7 +531,9 @@ static const char doc[] =
     "list, status and watch show them; pause, resume and cancel command them; diff compares its rows with the live "
     "ones; promote lets it take the outputs over, rollback gives them back; drop clears it away.\n\nrebuild is for a "
     "pipeline that this build of braid computes otherwise than the one that wrote its log: it computes its history "
-    "again in this process, and takes the outputs over with what differs from what was published.";
+    "again in this process, and takes the outputs over with what differs from what was published. With --epochs fresh "
+    "it does so for a pipeline of whose input streams one isn't any more what was read of it (a server lost messages, "
+    "and others came in their place): all is computed from what the streams hold now.";
 
 int br_command_replay(int argc, char **argv) {
     static const struct argp_child children[] = {

@@ -62,6 +62,8 @@ struct replay_draft {
 int replay_pipeline_name(const struct replay_arguments *arguments, struct br_log *log, char *name, size_t size,
                          struct br_pipeline **ret_pipeline); // *ret_pipeline NULL: a name was given
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
+// Refuses field numbers that move, unless they may.
+int replay_check_moves(const struct replay_arguments *arguments, const struct replay_draft *draft);
 void replay_draft_free(struct replay_draft *draft);
 char *replay_maker(struct br_arena *arena); // who commands
 

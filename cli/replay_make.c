@@ -43,6 +43,7 @@ static int load_changed(const struct replay_arguments *arguments, struct br_log 
         struct br_slice set = draft->after->descriptor_sets[i];
         record->descriptors[i] = (ProtobufCBinaryData){set.len, (uint8_t *)set.ptr};
     }
+    record->fields = (ProtobufCBinaryData){draft->after->fields.len, (uint8_t *)draft->after->fields.ptr};
     return BR_EXIT_OK;
 }
 
@@ -215,6 +216,15 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
     if (code == BR_EXIT_OK)
         code = check_selection(log, draft);
     return code;
+}
+
+int replay_check_moves(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+    struct br_error error;
+    if (draft->upgrade == NULL || draft->after == NULL || arguments->gates.allow_incompatible ||
+        br_upgrade_check_moves(draft->upgrade, arguments->new_path, false, &error) == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return BR_EXIT_NO;
 }
 
 void replay_draft_free(struct replay_draft *draft) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// braid replay rebuild: for a pipeline whose owner this build computes otherwise than the one that wrote its log. A
+// braid replay rebuild: for a pipeline whose owner this build computes otherwise than the one that wrote its log, and,
+// with --epochs fresh, for one of whose input streams isn't what was read of it any more. A
 // replay in this process, run and promoted in one go; what differs is found from what was published. Cut at any point,
 // it is gone on with by the same command. The worker of the former build may run meanwhile: its results are repeated up
 // to the takeover.
@@ -32,7 +33,9 @@ static bool is_needed(const struct replay_draft *draft, struct br_log *log, stru
         *ret_code = BR_EXIT_NO;
         return false;
     }
-    if (br_semantics_differ(draft->before, owner.semantics, words))
+    if (draft->record.fresh_epochs)
+        br_buffer_append_text(words, "all is computed anew from what the streams hold now");
+    if (draft->record.fresh_epochs || br_semantics_differ(draft->before, owner.semantics, words))
         return true;
     printf("pipeline %s needs no rebuild: this build computes it as lineage %s of its log was computed\n", draft->name,
            owner.lineage);
@@ -41,8 +44,9 @@ static bool is_needed(const struct replay_draft *draft, struct br_log *log, stru
 
 // One that was begun before, for the same thing, by a build that computes alike.
 static bool is_the_same(const Braid__V1__ReplayJob *record, const Braid__V1__ReplayJob *wanted) {
-    return record->rebuild && record->phase <= PHASE(PROMOTING) && record->semantics == br_semantics() &&
-           record->plan_hash == wanted->plan_hash && strcmp(record->base_lineage, wanted->base_lineage) == 0;
+    return record->rebuild && record->fresh_epochs == wanted->fresh_epochs && record->phase <= PHASE(PROMOTING) &&
+           record->semantics == br_semantics() && record->plan_hash == wanted->plan_hash &&
+           strcmp(record->base_lineage, wanted->base_lineage) == 0;
 }
 
 static enum br_status find_begun(struct br_jobs *jobs, const Braid__V1__ReplayJob *wanted, char id[BR_JOB_ID_SIZE],
@@ -154,7 +158,8 @@ int replay_rebuild(struct replay_arguments *arguments, struct br_log *log) {
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK && is_needed(&draft, log, &words, &code)) {
         if (!arguments->json)
-            printf("computed otherwise by this build: %.*s\n", (int)words.len, (const char *)words.ptr);
+            printf("%s%.*s\n", draft.record.fresh_epochs ? "" : "computed otherwise by this build: ", (int)words.len,
+                   (const char *)words.ptr);
         code = rebuild(arguments, log, &draft);
     }
     replay_draft_free(&draft);

@@ -2,12 +2,15 @@
 // See commit_reader.h.
 #include "processor/commit_reader.h"
 
+#include "processor/log/log.h"
 #include "processor/semantics.h"
 
 #include <inttypes.h>
 
 // What the commit says of one input: positions and counts that can be true together.
 static const char *wrong_with_input(const Braid__V1__InputPosition *input) {
+    if (input->n_trail > BR_TRAIL_MAX)
+        return "it has more fingerprints of an input than any build records";
     if (input->messages == 0)
         return input->first_sequence == 0 ? NULL : "an input has a first message without having any";
     if (input->first_sequence == 0 || input->last_sequence < input->first_sequence ||

@@ -79,9 +79,17 @@ struct change {
     const char *what;
 };
 
-static bool nothing(const struct br_pipeline *pipeline, const struct br_node *node) {
+// Their last bit depended on the processor and the C library.
+static bool computes_elementary(const struct br_pipeline *pipeline, const struct br_node *node) {
     (void)pipeline;
-    return node_has(node, NULL) && false;
+    return node_has(node, br_expr_is_elementary);
+}
+
+// Of lookups nothing is kept that could differ: epochs say by which rules they were computed.
+static bool on_may_fail(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node->kind == BR_NODE_JOIN && node->join.left_outer && !node->join.lookup && node->join.residual != NULL &&
+           br_expr_may_fail(node->join.residual);
 }
 
 static bool sums_doubles(const struct br_aggregate *aggregate) {
@@ -112,10 +120,27 @@ static bool interval_averages(const struct br_pipeline *pipeline, const struct b
     return node_aggregates(node, averages_intervals);
 }
 
+static bool refuses_pattern(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_has(node, br_expr_regex_is_refused);
+}
+
+static bool matches_otherwise(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node_has(node, br_expr_regex_differs);
+}
+
 static const struct change changes[] = {
     {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
     {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
-    {0, nothing, ""},
+    {1, computes_elementary,
+     "exp, ln, log, power, cbrt and the functions of angles are rounded correctly now, the same on every processor"},
+    {1, on_may_fail, "a LEFT JOIN leaves out the rows on which its ON fails"},
+    {1, refuses_pattern,
+     "its regular expression is one that is not taken any more: write it otherwise (docs/expressions.md) and roll the "
+     "change out by braid replay start"},
+    {1, matches_otherwise,
+     "what a regular expression matches is PostgreSQL's now, no longer PCRE2's (docs/expressions.md)"},
 };
 
 static void name_node(const struct br_node *node, struct br_buffer *words) {

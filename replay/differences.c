@@ -6,6 +6,7 @@
 //   multiset   key bytes of all columns + row bytes → zigzag varint of how many more the other side has, row bytes
 #include "replay/differences.h"
 
+#include "processor/codec/descriptors.h"
 #include "processor/expr/row.h"
 #include "processor/sql/sql.h"
 #include "replay/compare.h"
@@ -50,6 +51,10 @@ static struct br_epoch epoch_of(const struct br_lineage_state *side, struct br_a
                              .arena = arena};
 }
 
+static uint32_t number_of(const struct br_row_type *type, uint32_t column) {
+    return br_message_find_field(type->message, type->columns[column].path)->number;
+}
+
 bool br_published_alike(const struct br_view *a, const struct br_view *b) {
     const struct br_row_type *at = &a->row_type, *bt = &b->row_type;
     if (strcmp(a->subject, b->subject) != 0 || a->format != b->format || a->layout != b->layout ||
@@ -60,7 +65,7 @@ bool br_published_alike(const struct br_view *a, const struct br_view *b) {
         return false; // blocks name the view by its index
     for (uint32_t c = 0; c < at->column_count; c++)
         if (strcmp(at->columns[c].name, bt->columns[c].name) != 0 || at->columns[c].type != bt->columns[c].type ||
-            strcmp(at->columns[c].path, bt->columns[c].path) != 0)
+            strcmp(at->columns[c].path, bt->columns[c].path) != 0 || number_of(at, c) != number_of(bt, c))
             return false;
     for (uint32_t k = 0; a->root->has_key && k < a->root->key_count; k++)
         if (a->root->key[k] != b->root->key[k])

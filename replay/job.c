@@ -397,6 +397,7 @@ void br_job_drop(Braid__V1__ReplayJob *record, struct br_wall_time now) {
     record->wish = WISH(UNSPECIFIED);
     record->sql = record->worker = (char *)protobuf_c_empty_string;
     record->n_descriptors = 0;
+    record->fields = (ProtobufCBinaryData){0};
     record->report = NULL;
     record->lease_until_us = 0;
     record->ended_us = now.us;
@@ -418,6 +419,7 @@ static enum br_status make_wish(void *context, struct br_job *job, bool *ret_wri
         record->max_changed = wishing->gates->max_changed;
         record->require_verified = wishing->gates->require_verified;
         record->dry_run = wishing->gates->dry_run;
+        record->allow_incompatible = wishing->gates->allow_incompatible;
         record->samples = wishing->gates->samples;
         record->tolerances = wishing->gates->tolerances;
         record->n_tolerances = wishing->gates->tolerance_count;

@@ -81,7 +81,7 @@ enum br_status br_jobs_change(struct br_jobs *jobs, const char *id, br_job_chang
 // they point to is borrowed until ret_job is freed.
 struct br_job_gates {
     uint64_t max_changed;
-    bool require_verified, dry_run;
+    bool require_verified, dry_run, allow_incompatible;
     uint32_t samples; // rows shown per view and kind; 0: as many as is usual
     Braid__V1__Tolerance **tolerances;
     size_t tolerance_count;

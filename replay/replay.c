@@ -9,6 +9,7 @@
 //               it begins, or was in OWN                  epochs of its own up to where the oldest commit of the base
 //                                                         begins (imported events, expired commits), or, with
 //                                                         fresh_epochs, to where its newest one ends    OWN
+//                                                         (with `anew` that one isn't repeated)
 //   OWN       an epoch of its own choice, up to a bound; at the bound                                   REPEAT
 //   REPEAT    the next epoch of the base, by the lineage and by the shadow
 //
@@ -158,6 +159,16 @@ static enum br_status open_commits(struct br_replay *replay, struct br_error *er
     return BR_OK;
 }
 
+// A stream that went back may end before what was read of it.
+static enum br_status end_within(struct br_replay *replay, const Braid__V1__InputPosition *position, uint64_t *last,
+                                 struct br_error *error) {
+    struct br_stream_info info;
+    BR_TRY(br_log_stream_info(replay->options.log, position->stream, &info, error));
+    uint64_t end = position->prehistory + info.last_sequence;
+    *last = *last > end ? end : *last;
+    return BR_OK;
+}
+
 // Where each input stood when the base's epoch began, in the lineage's own numbers.
 static enum br_status bound_at(struct br_replay *replay, const Braid__V1__Commit *base, bool at_end,
                                struct br_error *error) {
@@ -172,18 +183,19 @@ static enum br_status bound_at(struct br_replay *replay, const Braid__V1__Commit
             if (strcmp(position->table, pipeline->tables[t].name) != 0)
                 continue;
             uint64_t last = at_end || position->messages == 0 ? position->last_sequence : position->first_sequence - 1;
+            if (replay->options.anew)
+                status = end_within(replay, position, &last, error);
             stops[t] = prehistory + (last < position->prehistory ? 0 : last - position->prehistory);
         }
     }
     br_task_bound(replay->task, stops, INT64_MAX);
     free(stops);
-    (void)error;
     return status;
 }
 
 // A lineage that begins: how far its own epochs go before it repeats.
-static enum br_status begin(struct br_replay *replay, const Braid__V1__Commit *first, struct br_error *error) {
-    replay->stage = STAGE_OWN;
+static enum br_status bound_own_epochs(struct br_replay *replay, const Braid__V1__Commit *first,
+                                       struct br_error *error) {
     if (!replay->options.fresh_epochs)
         return bound_at(replay, first, false, error);
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
@@ -197,7 +209,7 @@ static enum br_status begin(struct br_replay *replay, const Braid__V1__Commit *f
     if (!found)
         return br_error_set(error, BR_FATAL, "stream %s has no commits any more", stream);
     BR_TRY(br_commit_unpack(replay->options.pipeline->name, message.payload, &last, error));
-    replay->skip_below = last->epoch;
+    replay->skip_below = last->epoch + (replay->options.anew ? 1 : 0);
     return bound_at(replay, last, true, error);
 }
 
@@ -231,7 +243,9 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
         br_commits_done(replay->commits);
         return BR_OK;
     }
-    return begin(replay, commit, error);
+    BR_TRY(bound_own_epochs(replay, commit, error));
+    replay->stage = STAGE_OWN;
+    return BR_OK;
 }
 
 // --- stepping
@@ -268,17 +282,26 @@ static void note_takeover(struct br_replay *replay, const Braid__V1__Commit *com
         snprintf(replay->superseded_by, sizeof replay->superseded_by, "%s", commit->lineage);
 }
 
+// Before anything was read, an epoch may have given the rows that are there without input.
+static bool is_first_without_input(const Braid__V1__Commit *base) {
+    uint64_t messages = 0;
+    for (size_t b = 0; b < base->n_inputs; b++)
+        messages += base->inputs[b]->messages;
+    return base->epoch == 1 && messages == 0;
+}
+
 // Epochs that end before the lineage's beginning have nothing for it, nor have those whose input it has read already.
 static bool lies_before(const struct br_replay *replay, const Braid__V1__Commit *base) {
     if (base->epoch < replay->skip_below)
         return true;
-    if (br_task_epoch(replay->task) != 0)
+    if (replay->options.begin == NULL || is_first_without_input(base))
         return false;
     const struct br_pipeline *pipeline = replay->options.pipeline;
-    bool before = replay->options.begin != NULL;
+    bool before = true;
     for (uint32_t t = 0; t < pipeline->table_count && before; t++) {
-        uint64_t prehistory;
+        uint64_t prehistory, begin = replay->options.begin[t] > 1 ? replay->options.begin[t] : 1;
         uint64_t position = br_task_position(replay->task, t, &prehistory);
+        before = position < begin; // it has read nothing itself
         for (size_t b = 0; b < base->n_inputs; b++)
             if (strcmp(base->inputs[b]->table, pipeline->tables[t].name) == 0 &&
                 base->inputs[b]->last_sequence - base->inputs[b]->prehistory + prehistory > position)

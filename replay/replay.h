@@ -41,6 +41,9 @@ struct br_replay_options {
     enum br_status (*graft)(void *context, struct br_task *task, struct br_error *error);
     void *graft_context;
     bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
+    // With fresh epochs: a stream isn't what the base read of it any more. Nothing that it did is repeated; what the
+    // streams hold is read, no further than the base was, and taken over from where that one stands.
+    bool anew;
     const char *publish_as;
     // Up to the base's epoch include_until, the end of the slice (0: of none), and in the epochs of its own before the
     // base's: late events are taken in (watermarks stand still, and move at that epoch's end: then windows close, and

@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/selection.h"
+#include "replay/upgrade.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
 #define HOLD_US INT64_C(300000)
+#define REBUILDS_MAX 1 // of state that was found damaged while a wish was fulfilled
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -230,7 +232,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .include_late = record->include_late,
                                        .include_quarantine = record->include_quarantine,
                                        .include_until = rolls_back ? 0 : record->base_last_epoch,
-                                       .as_chosen = record->rebuild && record->sql[0] == '\0' && !rolls_back,
+                                       .anew = run_is_anew(run),
+                                       .as_chosen = record->rebuild && !record->fresh_epochs &&
+                                                    record->sql[0] == '\0' && !rolls_back,
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop,
                                        .tick = run_tick_comparing,
@@ -388,6 +392,14 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
                         run->base_lineage, (uint64_t)run->job.record->base_last_epoch, run->options->pipeline_name);
 }
 
+// The base's messages, and events that are there, bear the base's field numbers.
+static enum br_status check_moves(const struct run *run, struct br_error *error) {
+    struct br_upgrade *upgrade = br_upgrade_compare(run->base.pipeline, run->own.pipeline);
+    enum br_status status = br_upgrade_check_moves(upgrade, run->job.record->sql_name, true, error);
+    br_upgrade_destroy(&upgrade);
+    return status;
+}
+
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
     struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
@@ -477,6 +489,8 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
                 error, BR_DATA,
                 "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
                 run->job.record->from);
+        if (!run->job.record->allow_incompatible)
+            BR_TRY(check_moves(run, error));
         if (run->job.record->require_verified)
             BR_TRY(check_verified(run, error));
     }
@@ -500,6 +514,7 @@ static enum br_status rebuild(struct run *run, bool *ret_taken, struct br_error 
     BR_TRY(run_to_the_end(run, &go_on, error));
     if (!go_on)
         return interrupted(run, error);
+    br_replay_set_target(run->replay, UINT64_MAX);
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(PROMOTING)}, error));
     return take_over(run, false, ret_taken, error);
 }
@@ -653,30 +668,45 @@ static void release_run(void *owned) {
     free_run(owned);
 }
 
-// One wish. *ret_more: the job goes on by itself with another one, and the lease is kept for it.
-static enum br_status run_wish(const struct br_runner_options *options, const char *id, bool *ret_more,
-                               struct br_error *error) {
+// Damage that shows while state is used ends what is under way. Its folder says so: when it is opened again it is set
+// aside, and rebuilt from the log.
+static bool may_begin_anew(const struct run *run, enum br_status status, unsigned *rebuilds,
+                           const struct br_error *error) {
+    if (status != BR_FATAL || error->native != BR_STORE_DAMAGED || !run->held || (*rebuilds)++ >= REBUILDS_MAX)
+        return false;
+    br_log_line(BR_LEVEL_WARN, "a replay begins anew: its local state is damaged", BR_STR("replay", run->id),
+                BR_STR("why", error->message));
+    return true;
+}
+
+// One wish. *ret_more: the job goes on by itself with another one, or with this one again, and the lease is kept for
+// it.
+static enum br_status run_wish(const struct br_runner_options *options, const char *id, unsigned *rebuilds,
+                               bool *ret_more, struct br_error *error) {
     struct run *run = br_calloc(1, sizeof *run);
     run->options = options;
     run->own_arena = br_arena_create();
     run->id = run->lineage = br_arena_strdup(run->own_arena, id);
     run->held = true;
     run->former = (struct br_former_options){options, run_tick_comparing, run};
-    bool taken = false;
+    bool taken = false, again = false;
     enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
     if (status == BR_OK)
         status = run_connect(run, error);
     if (status == BR_OK) {
         run->base_lineage = br_arena_strdup(run->own_arena, run->job.record->base_lineage);
         status = fulfil(run, &taken, error);
+        again = may_begin_anew(run, status, rebuilds, error);
+        if (again)
+            status = BR_OK;
         if ((status == BR_FATAL || status == BR_DATA) && run->held) {
             struct br_error why = *error;
             status = note_failure(run, &why, error);
         }
     }
     struct br_error ignored;
-    *ret_more = status == BR_OK && run->held && !run_stopped(run) && run->job.record->reconcile &&
-                br_job_has_work(run->job.record);
+    *ret_more = status == BR_OK && run->held && !run_stopped(run) &&
+                (again || (run->job.record->reconcile && br_job_has_work(run->job.record)));
     if (run->held && !*ret_more && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a lease runs out by itself", BR_STR("replay", run->id),
                     BR_STR("why", ignored.message));
@@ -687,8 +717,9 @@ static enum br_status run_wish(const struct br_runner_options *options, const ch
 
 enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
     bool more = true;
+    unsigned rebuilds = 0;
     enum br_status status = BR_OK;
     while (status == BR_OK && more)
-        status = run_wish(options, id, &more, error);
+        status = run_wish(options, id, &rebuilds, &more, error);
     return status;
 }

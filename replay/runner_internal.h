@@ -92,6 +92,8 @@ enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **
 
 // --- runner_published.c
 // The base's side of the comparison.
+// Is it to compute anew what an owner had read of streams that aren't the same any more?
+bool run_is_anew(const struct run *run);
 enum br_status run_add_base_side(struct run *run, struct br_error *error) BR_MUST_CHECK;
 void runner_close_published(struct runner_plans *plans); // removes the folder, once what was read into it is destroyed
 

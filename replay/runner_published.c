@@ -69,10 +69,15 @@ static enum br_status add_published(struct run *run, struct br_error *error) {
     return BR_OK;
 }
 
-// The base's side of the comparison: its state, or, where this build computes it otherwise, what it has published.
+bool run_is_anew(const struct run *run) {
+    return run->job.record->rebuild && run->job.record->fresh_epochs && strcmp(run->lineage, run->id) == 0;
+}
+
+// The base's side of the comparison: its state, or, where this build computes it otherwise or a stream isn't what it
+// read any more, what it has published.
 enum br_status run_add_base_side(struct run *run, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) words = {0};
-    if (br_semantics_differ(run->base.pipeline, run->base_semantics, &words))
+    if (run_is_anew(run) || br_semantics_differ(run->base.pipeline, run->base_semantics, &words))
         return add_published(run, error);
     BR_TRY(run_fetch_checkpoint(run, error));
     return br_replay_add_shadow(run->replay, run_open_shadow, run, error);
@@ -137,6 +142,8 @@ enum br_status br_runner_finish_takeover(void *context, struct br_task *task, co
     if (status == BR_OK)
         status = otherwise ? finish_by_published(&plans, task, pipeline, base, error)
                            : finish_by_state(options, task, pipeline, error);
+    if (status == BR_FATAL && !otherwise && error->native == BR_LOG_CHANGED) // its input is another one by now
+        status = finish_by_published(&plans, task, pipeline, base, error);
     br_pipeline_destroy(&owned);
     br_log_close(&plans.log);
     return status;

@@ -86,17 +86,24 @@ const struct br_value *br_constant_argument(const struct br_expr *expr, uint32_t
     return argument->kind == BR_EXPR_CONST && !argument->value.is_null ? &argument->value : NULL;
 }
 
-enum br_status br_expr_make_call(struct br_arena *arena, const struct br_function *function, struct br_expr **arguments,
-                                 uint32_t count, int location, struct br_expr **ret_expr, struct br_error *error) {
+struct br_expr *br_expr_unprepared_call(struct br_arena *arena, const struct br_function *function,
+                                        struct br_expr **arguments, uint32_t count, int location) {
     struct br_expr *expr = new_expr(arena, BR_EXPR_CALL, function->result, location);
     expr->function = function;
     expr->argument_count = count;
     expr->arguments = br_arena_array(arena, struct br_expr *, count);
+    if (count != 0)
+        memcpy(expr->arguments, arguments, count * sizeof(struct br_expr *));
+    return expr;
+}
+
+enum br_status br_expr_make_call(struct br_arena *arena, const struct br_function *function, struct br_expr **arguments,
+                                 uint32_t count, int location, struct br_expr **ret_expr, struct br_error *error) {
+    struct br_expr *expr = br_expr_unprepared_call(arena, function, arguments, count, location);
     bool constant = true, has_null = false;
     for (uint32_t i = 0; i < count; i++) {
         enum br_type wanted = function->arguments[i < function->argument_count ? i : function->argument_count - 1u];
         BR_CHECK(arguments[i]->type == wanted);
-        expr->arguments[i] = arguments[i];
         constant &= arguments[i]->kind == BR_EXPR_CONST;
         has_null |= arguments[i]->kind == BR_EXPR_CONST && arguments[i]->value.is_null;
     }
@@ -116,6 +123,10 @@ enum br_status br_expr_make_call(struct br_arena *arena, const struct br_functio
 }
 
 // --- questions about trees
+bool br_expr_is_elementary(const struct br_expr *expr) {
+    return expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_ELEMENTARY) != 0;
+}
+
 bool br_expr_reads_clock(const struct br_expr *expr) {
     if (expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_READS_CLOCK) != 0)
         return true;

@@ -61,6 +61,14 @@ struct br_expr *br_expr_of(struct br_arena *arena, enum br_expr_kind kind, enum 
 // + integer") and the nearest name or a cast as a hint after "\nhint: ". A constant that fails (1/0) is BR_DATA too.
 enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
                             int location, struct br_expr **ret_expr, struct br_error *error) BR_MUST_CHECK;
+// A call for a plan that an older build made, where br_expr_call has failed: of a function over a regular expression
+// whose constant pattern this build doesn't take. It isn't folded; rows fail. false: it isn't such a call.
+bool br_expr_call_as_planned(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                             int location, struct br_expr **ret_expr);
+// Is it such a call? Is it a call of a function over a regular expression that may give other than it gave in version
+// 0.1.0?
+bool br_expr_regex_is_refused(const struct br_expr *expr);
+bool br_expr_regex_differs(const struct br_expr *expr);
 // A cast. explicit_cast false: only what PostgreSQL casts implicitly (or by assignment when assignment is true).
 enum br_cast_context { BR_CAST_IMPLICIT, BR_CAST_ASSIGNMENT, BR_CAST_EXPLICIT };
 enum br_status br_expr_cast(struct br_arena *arena, struct br_expr *expr, enum br_type type,
@@ -75,7 +83,12 @@ bool br_expr_reads_clock(const struct br_expr *expr);
 // Does it only compare its arguments (=, <>, <, …, IS [NOT] NULL, IS DISTINCT)? It then takes equal values for one,
 // however they are written (1.0 and 1.00).
 bool br_expr_compares(const struct br_expr *expr);
+// Is there a row that it could fail on? True when that isn't known.
+bool br_expr_may_fail(const struct br_expr *expr);
 bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
+// Is it a call of a function of doubles that is correctly rounded now and was not before semantics 1 (exp, ln, power,
+// sin …)? Not of what stands in its arguments.
+bool br_expr_is_elementary(const struct br_expr *expr);
 // A copy with columns renumbered: column c becomes map[c].
 struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);
 // Columns read: sets used[c].

@@ -46,6 +46,7 @@ enum br_function_flags {
     BR_READS_CLOCK = 2,
     BR_HIDDEN = 4, // made by casts and special forms; not to be called by name
     BR_VARIADIC = 8,
+    BR_ELEMENTARY = 16, // came from the C library before semantics 1 (processor/semantics.c)
 };
 struct br_function {
     const char *name;
@@ -74,11 +75,17 @@ const struct br_function *br_function_find(const char *name, const enum br_type 
 // The nearest function name within a small edit distance, or NULL.
 const char *br_function_nearest(const char *name);
 
+// Of functions over regular expressions (regex.c).
+enum br_status br_regex_prepare(struct br_arena *arena, struct br_expr *expr, struct br_error *error) BR_MUST_CHECK;
+
 // --- making
 // A call of a resolved function with arguments of its types: prepares it and folds constants.
 enum br_status br_expr_make_call(struct br_arena *arena, const struct br_function *function, struct br_expr **arguments,
                                  uint32_t count, int location, struct br_expr **ret_expr, struct br_error *error)
     BR_MUST_CHECK;
+// The same, neither prepared nor folded.
+struct br_expr *br_expr_unprepared_call(struct br_arena *arena, const struct br_function *function,
+                                        struct br_expr **arguments, uint32_t count, int location);
 bool br_can_cast(enum br_type from, enum br_type to, enum br_cast_context context); // unknown goes to everything
 char br_type_category(enum br_type type);                                           // as in pg_type
 bool br_type_is_preferred(enum br_type type);

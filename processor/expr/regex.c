@@ -1,191 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regular expressions: ~ ~* !~ !~*, regexp_replace, regexp_like, regexp_count, regexp_substr, substring(x FROM p), by
-// PCRE2 with JIT.
+// Regular expressions in SQL: ~ ~* !~ !~*, regexp_replace, regexp_like, regexp_count, regexp_substr, substring(x FROM
+// p). The engine is behind regex.h.
 //
-// Constant patterns are compiled once, while binding, and freed with the arena of the expression. Others are compiled
-// as they come, without JIT, keeping the last. PostgreSQL's escapes are translated (\m \M \y \Y \A \Z, \b as
-// backspace), `.` matches a newline and `$` only the very end, \w and [[:alpha:]] know Unicode. What stays different,
-// and is documented: PCRE2 takes the first alternative that matches, not the longest; each quantifier is greedy or lazy
-// by itself; \d matches the digits of all scripts; ***-prefixes and [[.x.]] don't exist.
-// A match may take MATCH_LIMIT steps and HEAP_LIMIT_KIB of memory: beyond, the row fails. Thread: what is prepared is
-// read-only; match data is per call.
+// A constant pattern is compiled once, while binding; of patterns that are computed the last few are kept, from batch
+// to batch. What has been built of a pattern's automata is kept too: a call takes it out of the expression and puts it
+// back. Thread: any number may evaluate an expression at once; a second one builds its own and one of the two is kept.
+#include "processor/expr/regex.h"
 #include "processor/expr/expr_internal.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <stdatomic.h>
 
-#define MATCH_LIMIT 1000000
-#define HEAP_LIMIT_KIB 16384
 #define PATTERN_SIZE_MAX ((size_t)32 << 10)
+#define CONSTANT_SIZE_MAX ((size_t)8 << 20) // of a constant pattern's automata
+#define COMPUTED_SIZE_MAX ((size_t)1 << 20)
+#define COMPUTED_KEPT 8
+#define GROUPS_MAX 9 // that a replacement can name
 
-struct regex {
-    pcre2_code *code;
-    pcre2_match_context *match_context;
-    uint32_t capture_count;
+// --- patterns
+struct pattern {
+    const struct br_regex *regex; // NULL: not taken, for the fault's reason
+    struct br_regex_fault fault;
     bool global; // the option g, for regexp_replace
 };
 
-static void free_regex(void *ptr) {
-    struct regex *regex = ptr;
-    pcre2_code_free(regex->code);
-    pcre2_match_context_free(regex->match_context);
-    *regex = (struct regex){0};
-}
-
-// --- patterns
-// PostgreSQL's escapes in PCRE2's words. Room: 10 bytes for each of the pattern's.
-static size_t translate(struct br_slice pattern, uint8_t *to) {
-    static const struct {
-        char escape;
-        const char *words;
-    } WORDS[] = {{'m', "\\b(?=\\w)"}, {'M', "\\b(?<=\\w)"}, {'y', "\\b"},  {'Y', "\\B"},
-                 {'Z', "\\z"},        {'b', "\\x08"},       {'B', "\\\\"}, {'v', "\\x0b"}};
-    size_t len = 0;
-    bool in_class = false;
-    for (size_t i = 0; i < pattern.len; i++) {
-        uint8_t byte = pattern.ptr[i];
-        if (byte != '\\' || i + 1 == pattern.len) {
-            // A class's end may be its first member: []a] and [^]a].
-            if (!in_class && byte == '[') {
-                in_class = true;
-                to[len++] = byte;
-                if (i + 1 < pattern.len && pattern.ptr[i + 1] == '^')
-                    to[len++] = pattern.ptr[++i];
-                if (i + 1 < pattern.len && pattern.ptr[i + 1] == ']')
-                    to[len++] = pattern.ptr[++i];
-                continue;
-            }
-            if (in_class && byte == '[' && i + 1 < pattern.len && strchr(":.=", pattern.ptr[i + 1]) != NULL) {
-                // [:alpha:] within: up to its own end
-                do
-                    to[len++] = pattern.ptr[i++];
-                while (i < pattern.len && pattern.ptr[i] != ']');
-                i--;
-                if (i + 1 < pattern.len)
-                    to[len++] = pattern.ptr[++i];
-                continue;
-            }
-            in_class = in_class && byte != ']';
-            to[len++] = byte;
-            continue;
-        }
-        uint8_t escape = pattern.ptr[++i];
-        size_t w = 0;
-        while (w < sizeof WORDS / sizeof WORDS[0] && (uint8_t)WORDS[w].escape != escape)
-            w++;
-        if (w < sizeof WORDS / sizeof WORDS[0]) {
-            size_t size = strlen(WORDS[w].words);
-            memcpy(to + len, WORDS[w].words, size);
-            len += size;
-        } else if ((escape == 'u' && pattern.len - i > 4) || (escape == 'U' && pattern.len - i > 8)) {
-            size_t digits = escape == 'u' ? 4 : 8;
-            memcpy(to + len, "\\x{", 3);
-            memcpy(to + len + 3, pattern.ptr + i + 1, digits);
-            to[len + 3 + digits] = '}';
-            len += digits + 4;
-            i += digits;
-        } else {
-            to[len++] = '\\';
-            to[len++] = escape;
-        }
-    }
-    return len;
-}
-
-// The options of regexp_replace and others: PostgreSQL's letters.
-static bool read_options(struct br_slice letters, bool may_be_global, uint32_t *options, bool *ret_global,
-                         uint8_t *ret_bad) {
-    for (size_t i = 0; i < letters.len; i++) {
-        switch (letters.ptr[i]) {
-        case 'g':
-            if (!may_be_global) {
-                *ret_bad = 'g';
-                return false;
-            }
-            *ret_global = true;
-            break;
-        case 'i':
-            *options |= PCRE2_CASELESS;
-            break;
-        case 'c':
-            *options &= ~(uint32_t)PCRE2_CASELESS;
-            break;
-        case 'n':
-        case 'm':
-            *options = (*options & ~(uint32_t)PCRE2_DOTALL) | PCRE2_MULTILINE;
-            break;
-        case 'p':
-            *options &= ~(uint32_t)(PCRE2_DOTALL | PCRE2_MULTILINE);
-            break;
-        case 'w':
-            *options |= PCRE2_DOTALL | PCRE2_MULTILINE;
-            break;
-        case 's':
-            *options = (*options & ~(uint32_t)PCRE2_MULTILINE) | PCRE2_DOTALL;
-            break;
-        case 'x':
-            *options |= PCRE2_EXTENDED;
-            break;
-        case 't':
-            break;
-        case 'q':
-            *options |= PCRE2_LITERAL;
-            break;
-        default:
-            *ret_bad = letters.ptr[i];
-            return false;
-        }
-    }
-    return true;
-}
-
-struct regex_source {
-    struct br_slice pattern, letters;
+struct pattern_source {
+    struct br_slice text, letters;
     bool ignore_case, may_be_global;
 };
 
-// Compiles; false with the words why not, in the arena.
-static bool compile(struct br_arena *arena, const struct regex_source *source, bool with_jit, struct regex *ret,
-                    const char **ret_reason) {
-    uint32_t options =
-        PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
-    uint8_t bad = 0;
-    struct regex regex = {0};
-    if (source->ignore_case)
-        options |= PCRE2_CASELESS;
-    if (!read_options(source->letters, source->may_be_global, &options, &regex.global, &bad)) {
-        *ret_reason = br_arena_printf(arena, "invalid regular expression option: \"%c\"", bad);
-        return false;
+// The options of regexp_replace and others: PostgreSQL's letters. 0: good, else the bad one.
+static uint8_t read_options(const struct pattern_source *source, unsigned *flags, bool *ret_global) {
+    const unsigned lines = BR_REGEX_LINES_STOP | BR_REGEX_LINES_ANCHOR;
+    for (size_t i = 0; i < source->letters.len; i++) {
+        switch (source->letters.ptr[i]) {
+        case 'g':
+            if (!source->may_be_global)
+                return 'g';
+            *ret_global = true;
+            break;
+        case 'i':
+            *flags |= BR_REGEX_IGNORE_CASE;
+            break;
+        case 'c':
+            *flags &= ~(unsigned)BR_REGEX_IGNORE_CASE;
+            break;
+        case 'n':
+        case 'm':
+            *flags |= lines;
+            break;
+        case 'p':
+            *flags = (*flags & ~lines) | BR_REGEX_LINES_STOP;
+            break;
+        case 'w':
+            *flags = (*flags & ~lines) | BR_REGEX_LINES_ANCHOR;
+            break;
+        case 's':
+            *flags &= ~lines;
+            break;
+        case 'x':
+            *flags |= BR_REGEX_EXPANDED;
+            break;
+        case 't':
+            *flags &= ~(unsigned)BR_REGEX_EXPANDED;
+            break;
+        case 'q':
+            *flags |= BR_REGEX_LITERAL;
+            break;
+        default:
+            return source->letters.ptr[i];
+        }
     }
-    if (source->pattern.len > PATTERN_SIZE_MAX) {
-        *ret_reason = "invalid regular expression: regular expression is too complex";
-        return false;
+    return 0;
+}
+
+static struct pattern refused(struct br_arena *arena, const char *reason, const char *hint) {
+    reason = br_arena_printf(arena, "invalid regular expression: %s", reason);
+    return (struct pattern){.fault = {reason, hint}};
+}
+
+static struct pattern compile(struct br_arena *arena, const struct pattern_source *source) {
+    struct pattern pattern = {0};
+    unsigned flags = source->ignore_case ? BR_REGEX_IGNORE_CASE : 0;
+    uint8_t bad = read_options(source, &flags, &pattern.global);
+    if (bad != 0) {
+        pattern.fault.reason = br_arena_printf(arena, "invalid regular expression option: \"%c\"", bad);
+        return pattern;
     }
-    struct br_slice text = source->pattern;
-    if ((options & PCRE2_LITERAL) != 0) {
-        options &= PCRE2_LITERAL | PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_CASELESS;
-    } else {
-        uint8_t *translated = br_arena_alloc(arena, 10 * text.len);
-        text = (struct br_slice){translated, translate(text, translated)};
-    }
-    int code;
-    PCRE2_SIZE offset;
-    regex.code = pcre2_compile(text.ptr == NULL ? (PCRE2_SPTR) "" : text.ptr, text.len, options, &code, &offset, NULL);
-    if (regex.code == NULL) {
-        PCRE2_UCHAR words[256];
-        pcre2_get_error_message(code, words, sizeof words);
-        *ret_reason = br_arena_printf(arena, "invalid regular expression: %s", (const char *)words);
-        return false;
-    }
-    if (with_jit)
-        pcre2_jit_compile(regex.code, PCRE2_JIT_COMPLETE); // where it can't, the interpreter serves
-    pcre2_pattern_info(regex.code, PCRE2_INFO_CAPTURECOUNT, &regex.capture_count);
-    regex.match_context = pcre2_match_context_create(NULL);
-    BR_CHECK(regex.match_context != NULL);
-    pcre2_set_match_limit(regex.match_context, MATCH_LIMIT);
-    pcre2_set_heap_limit(regex.match_context, HEAP_LIMIT_KIB);
-    *ret = regex;
-    return true;
+    if ((flags & BR_REGEX_LITERAL) != 0 && (flags & ~(unsigned)(BR_REGEX_LITERAL | BR_REGEX_IGNORE_CASE)) != 0)
+        return refused(arena, "invalid argument to regex function", "the option q goes with i, c and g only");
+    if (source->text.len > PATTERN_SIZE_MAX)
+        return refused(arena, "regular expression is too complex", "a pattern may have 32 KiB");
+    struct br_regex_fault fault;
+    pattern.regex = br_regex_compile(arena, source->text, flags, &fault);
+    return pattern.regex != NULL ? pattern : refused(arena, fault.reason, fault.hint);
 }
 
 static bool is_case_insensitive(const struct br_expr *expr) {
@@ -193,117 +100,159 @@ static bool is_case_insensitive(const struct br_expr *expr) {
     return expr->function->name[len - 1] == '*';
 }
 
+static bool is_replace(const struct br_expr *expr) {
+    return strcmp(expr->function->name, "regexp_replace") == 0;
+}
+
 // Pattern and options are arguments 1 and, by the function's shape, 2 or 3.
 static uint32_t letters_index(const struct br_expr *expr) {
-    return strcmp(expr->function->name, "regexp_replace") == 0 ? 3 : 2;
+    return is_replace(expr) ? 3 : 2;
 }
 
-static struct regex_source source_of(const struct br_expr *expr) {
-    return (struct regex_source){.ignore_case = is_case_insensitive(expr),
-                                 .may_be_global = strcmp(expr->function->name, "regexp_replace") == 0};
+static struct pattern_source source_of(const struct br_expr *expr) {
+    return (struct pattern_source){.ignore_case = is_case_insensitive(expr), .may_be_global = is_replace(expr)};
 }
 
-static enum br_status prepare(struct br_arena *arena, struct br_expr *expr, struct br_error *error) {
-    const struct br_value *pattern = br_constant_argument(expr, 1);
+// --- what an expression keeps
+// A pattern with its matcher; of computed patterns also what they were made of.
+struct kept {
+    struct pattern pattern;
+    struct br_regex_matcher *matcher;
+    struct br_arena *arena; // of a computed pattern; NULL: not used yet
+    struct br_slice text, letters;
+    uint64_t used; // when, as a count
+};
+// What one call at a time works with.
+struct workshop {
+    struct kept kept[COMPUTED_KEPT]; // of a constant pattern the first only
+    uint64_t used;
+};
+struct prepared {
+    bool is_constant;
+    struct pattern pattern; // constant
+    _Atomic(struct workshop *) workshop;
+};
+
+static void free_workshop(struct workshop *workshop) {
+    for (size_t k = 0; workshop != NULL && k < COMPUTED_KEPT; k++) {
+        br_regex_matcher_destroy(&workshop->kept[k].matcher);
+        br_arena_destroy(&workshop->kept[k].arena);
+    }
+    free(workshop);
+}
+
+static void free_prepared(void *ptr) {
+    struct prepared *prepared = ptr;
+    free_workshop(atomic_exchange(&prepared->workshop, NULL));
+}
+
+enum br_status br_regex_prepare(struct br_arena *arena, struct br_expr *expr, struct br_error *error) {
+    const struct br_value *text = br_constant_argument(expr, 1);
     uint32_t letters_at = letters_index(expr);
     const struct br_value *letters = expr->argument_count > letters_at ? br_constant_argument(expr, letters_at) : NULL;
-    if (pattern == NULL || (letters == NULL && expr->argument_count > letters_at))
-        return BR_OK;
-    struct regex_source source = source_of(expr);
-    source.pattern = pattern->bytes;
-    if (letters != NULL)
-        source.letters = letters->bytes;
-    struct regex *regex = br_arena_new(arena, struct regex);
-    const char *reason;
-    if (!compile(arena, &source, true, regex, &reason))
-        return br_error_set(error, BR_DATA, "%s", reason);
-    br_arena_defer(arena, free_regex, regex);
-    expr->prepared = regex;
+    struct prepared *prepared = br_arena_new(arena, struct prepared);
+    prepared->is_constant = text != NULL && (letters != NULL || expr->argument_count <= letters_at);
+    if (prepared->is_constant) {
+        struct pattern_source source = source_of(expr);
+        source.text = text->bytes;
+        if (letters != NULL)
+            source.letters = letters->bytes;
+        prepared->pattern = compile(arena, &source);
+        const struct br_regex_fault *fault = &prepared->pattern.fault;
+        if (prepared->pattern.regex == NULL)
+            return br_error_set(error, BR_DATA, "%s%s%s", fault->reason,
+                                fault->hint == NULL ? "" : "\nhint: ", fault->hint == NULL ? "" : fault->hint);
+    }
+    br_arena_defer(arena, free_prepared, prepared);
+    expr->prepared = prepared;
     return BR_OK;
 }
 
 // --- matching
 struct matcher {
     struct br_call *call;
-    const struct regex *regex; // of the current row
-    struct regex own;          // compiled for it; the last is kept
-    struct regex_source own_source;
-    pcre2_general_context *memory;
-    pcre2_match_data *data;
+    struct prepared *prepared; // NULL: the pattern is one that this build doesn't take
+    struct workshop *workshop;
+    struct kept *kept; // of the current row
 };
 
-static void *allocate(PCRE2_SIZE size, void *arena) {
-    return br_arena_alloc(arena, size);
-}
-static void release(void *ptr, void *arena) {
-    (void)ptr;
-    (void)arena;
-}
-
 static struct matcher matcher_of(struct br_call *call) {
-    struct matcher matcher = {.call = call};
-    matcher.memory = pcre2_general_context_create(allocate, release, call->eval->arena);
-    if (call->expr->prepared != NULL) {
-        matcher.regex = call->expr->prepared;
-        matcher.data = pcre2_match_data_create_from_pattern(matcher.regex->code, matcher.memory);
+    struct matcher matcher = {.call = call, .prepared = call->expr->prepared};
+    if (matcher.prepared != NULL)
+        matcher.workshop = atomic_exchange(&matcher.prepared->workshop, NULL);
+    if (matcher.workshop == NULL)
+        matcher.workshop = br_calloc(1, sizeof *matcher.workshop);
+    if (matcher.prepared != NULL && matcher.prepared->is_constant) {
+        matcher.kept = &matcher.workshop->kept[0];
+        matcher.kept->pattern = matcher.prepared->pattern;
+        if (matcher.kept->matcher == NULL)
+            matcher.kept->matcher = br_regex_matcher_create(matcher.kept->pattern.regex, CONSTANT_SIZE_MAX);
     }
     return matcher;
 }
 
 static void end_matcher(struct matcher *matcher) {
-    if (matcher->own.code != NULL)
-        free_regex(&matcher->own);
+    if (matcher->prepared != NULL)
+        matcher->workshop = atomic_exchange(&matcher->prepared->workshop, matcher->workshop);
+    free_workshop(matcher->workshop);
 }
 
-// Makes matcher->regex ready for a row; false: the pattern is bad and the row has failed.
+// The pattern's place among those kept, the least recently used one if it isn't there.
+static struct kept *find_kept(struct workshop *workshop, const struct pattern_source *source) {
+    struct kept *oldest = &workshop->kept[0];
+    for (size_t k = 0; k < COMPUTED_KEPT; k++) {
+        struct kept *kept = &workshop->kept[k];
+        if (kept->arena != NULL && br_slice_equal(kept->text, source->text) &&
+            br_slice_equal(kept->letters, source->letters))
+            return kept;
+        if (kept->used < oldest->used)
+            oldest = kept;
+    }
+    br_regex_matcher_destroy(&oldest->matcher);
+    br_arena_destroy(&oldest->arena);
+    return oldest;
+}
+
+static void keep_computed(struct kept *kept, const struct pattern_source *source) {
+    kept->arena = br_arena_create();
+    kept->text = br_arena_copy(kept->arena, source->text);
+    kept->letters = br_arena_copy(kept->arena, source->letters);
+    kept->pattern = compile(kept->arena, source);
+    if (kept->pattern.regex != NULL)
+        kept->matcher = br_regex_matcher_create(kept->pattern.regex, COMPUTED_SIZE_MAX);
+}
+
+// Makes matcher->kept ready for a row; false: the pattern is bad and the row has failed.
 static bool ready(struct matcher *matcher, uint32_t row) {
     struct br_call *call = matcher->call;
-    if (call->expr->prepared != NULL)
+    if (matcher->prepared != NULL && matcher->prepared->is_constant)
         return true;
-    struct regex_source source = source_of(call->expr);
+    struct pattern_source source = source_of(call->expr);
     uint32_t letters_at = letters_index(call->expr);
-    source.pattern = BR_ARGUMENT(call, 1, struct br_slice, row);
+    source.text = BR_ARGUMENT(call, 1, struct br_slice, row);
     if (call->argument_count > letters_at)
         source.letters = BR_ARGUMENT(call, letters_at, struct br_slice, row);
-    if (matcher->regex != NULL && br_slice_equal(source.pattern, matcher->own_source.pattern) &&
-        br_slice_equal(source.letters, matcher->own_source.letters))
-        return true;
-    end_matcher(matcher);
-    matcher->regex = NULL;
-    const char *reason;
-    if (!compile(call->eval->arena, &source, false, &matcher->own, &reason)) {
-        br_call_fail(call, row, reason);
-        return false;
+    struct kept *kept = matcher->kept;
+    if (kept == NULL || !br_slice_equal(kept->text, source.text) || !br_slice_equal(kept->letters, source.letters)) {
+        kept = matcher->kept = find_kept(matcher->workshop, &source);
+        kept->used = ++matcher->workshop->used;
+        if (kept->arena == NULL)
+            keep_computed(kept, &source);
     }
-    matcher->own_source = source;
-    matcher->regex = &matcher->own;
-    matcher->data = pcre2_match_data_create_from_pattern(matcher->own.code, matcher->memory);
-    return true;
+    if (kept->pattern.regex == NULL)
+        br_call_fail(call, row, br_arena_strdup(call->eval->arena, kept->pattern.fault.reason));
+    return kept->pattern.regex != NULL;
 }
 
-enum found { NOT_FOUND, FOUND, FAILED };
-// Searches from a byte offset; ret_groups: begin and end of the match, then of each group.
-static enum found search(struct matcher *matcher, uint32_t row, struct br_slice text, size_t from,
-                         const PCRE2_SIZE **ret_groups) {
-    PCRE2_SPTR subject = text.ptr == NULL ? (PCRE2_SPTR) "" : text.ptr;
-    const struct regex *regex = matcher->regex;
-    int code =
-        pcre2_match(regex->code, subject, text.len, from, PCRE2_NO_UTF_CHECK, matcher->data, regex->match_context);
-    // The JIT's small stack is not the limit that we mean.
-    if (code == PCRE2_ERROR_JIT_STACKLIMIT)
-        code = pcre2_match(regex->code, subject, text.len, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, matcher->data,
-                           regex->match_context);
-    if (code >= 0) {
-        if (ret_groups != NULL)
-            *ret_groups = pcre2_get_ovector_pointer(matcher->data);
-        return FOUND;
-    }
-    if (code == PCRE2_ERROR_NOMATCH)
-        return NOT_FOUND;
-    PCRE2_UCHAR words[256];
-    pcre2_get_error_message(code, words, sizeof words);
-    br_call_fail_printf(matcher->call, row, "regular expression failed: %s", (const char *)words);
-    return FAILED;
+static enum br_regex_found fail_if_long(struct matcher *matcher, uint32_t row, enum br_regex_found found) {
+    if (found == BR_REGEX_TOO_MANY_STEPS)
+        br_call_fail(matcher->call, row, "regular expression takes too many steps on this text");
+    return found;
+}
+
+static enum br_regex_found find(struct matcher *matcher, uint32_t row, size_t from, struct br_regex_span *spans,
+                                uint32_t group_count) {
+    return fail_if_long(matcher, row, br_regex_find(matcher->kept->matcher, from, spans, group_count));
 }
 
 static void match_rows(struct br_call *call, bool wanted) {
@@ -311,8 +260,8 @@ static void match_rows(struct br_call *call, bool wanted) {
     BR_EACH_LIVE(call, row, {
         if (!ready(&matcher, row))
             continue;
-        enum found found = search(&matcher, row, BR_ARGUMENT(call, 0, struct br_slice, row), 0, NULL);
-        BR_RESULT(call, bool)[row] = (found == FOUND) == wanted;
+        br_regex_begin(matcher.kept->matcher, BR_ARGUMENT(call, 0, struct br_slice, row));
+        BR_RESULT(call, bool)[row] = (br_regex_matches(matcher.kept->matcher) == BR_REGEX_FOUND) == wanted;
     });
     end_matcher(&matcher);
 }
@@ -328,20 +277,20 @@ static void substr_rows(struct br_call *call, bool first_group) {
     struct matcher matcher = matcher_of(call);
     BR_EACH_LIVE(call, row, {
         struct br_slice text = BR_ARGUMENT(call, 0, struct br_slice, row);
-        const PCRE2_SIZE *groups = NULL;
+        struct br_regex_span spans[2];
         if (!ready(&matcher, row))
             continue;
-        enum found found = search(&matcher, row, text, 0, &groups);
-        if (found == FAILED)
+        uint32_t group = first_group && br_regex_group_count(matcher.kept->pattern.regex) > 0 ? 1 : 0;
+        br_regex_begin(matcher.kept->matcher, text);
+        enum br_regex_found found = find(&matcher, row, 0, spans, group);
+        if (found == BR_REGEX_TOO_MANY_STEPS)
             continue;
-        size_t at = first_group && matcher.regex->capture_count > 0 ? 2 : 0;
-        // A match may set its begin past its end with a look-behind \K: nothing is there then.
-        if (found == NOT_FOUND || groups[at] == PCRE2_UNSET || groups[at] > groups[at + 1]) {
+        if (found == BR_REGEX_NOT_FOUND || spans[group].begin == BR_REGEX_NOWHERE) {
             br_call_set_null(call, row);
             continue;
         }
         BR_RESULT(call, struct br_slice)
-        [row] = (struct br_slice){text.ptr + groups[at], groups[at + 1] - groups[at]};
+        [row] = (struct br_slice){text.ptr + spans[group].begin, spans[group].end - spans[group].begin};
     });
     end_matcher(&matcher);
 }
@@ -352,38 +301,51 @@ static void regexp_substr(struct br_call *call) {
     substr_rows(call, false);
 }
 
-// Where to look on after a match: an empty one is passed by a character; SIZE_MAX at the end.
-static size_t after_match(struct br_slice text, size_t begin, size_t end) {
-    if (end > begin)
-        return end;
-    return end >= text.len ? SIZE_MAX : end + br_char_size(text.ptr[end]);
+// Where to look on after a match: an empty one is passed by a character; NOWHERE at the end.
+static size_t after_match(struct br_slice text, const struct br_regex_span *span) {
+    if (span->end > span->begin)
+        return span->end;
+    return span->end >= text.len ? BR_REGEX_NOWHERE : span->end + br_char_size(text.ptr[span->end]);
 }
 
 static void regexp_count(struct br_call *call) {
     struct matcher matcher = matcher_of(call);
     BR_EACH_LIVE(call, row, {
         struct br_slice text = BR_ARGUMENT(call, 0, struct br_slice, row);
+        struct br_regex_span span;
         int32_t count = 0;
         if (!ready(&matcher, row))
             continue;
-        const PCRE2_SIZE *groups;
-        for (size_t from = 0; from != SIZE_MAX && search(&matcher, row, text, from, &groups) == FOUND; count++)
-            from = after_match(text, groups[0], groups[1]);
+        br_regex_begin(matcher.kept->matcher, text);
+        for (size_t from = 0; from != BR_REGEX_NOWHERE && find(&matcher, row, from, &span, 0) == BR_REGEX_FOUND;
+             count++)
+            from = after_match(text, &span);
         BR_RESULT(call, int32_t)[row] = count;
     });
     end_matcher(&matcher);
 }
 
 // --- replace
-static void append_part(struct br_buffer *out, struct br_slice text, const PCRE2_SIZE *groups, size_t group) {
-    PCRE2_SIZE begin = groups[2 * group], end = groups[2 * group + 1];
-    if (begin != PCRE2_UNSET && begin < end)
-        br_buffer_append(out, text.ptr + begin, end - begin);
+static void append_part(struct br_buffer *out, struct br_slice text, struct br_regex_span span) {
+    if (span.begin != BR_REGEX_NOWHERE)
+        br_buffer_append(out, text.ptr + span.begin, span.end - span.begin);
+}
+
+// The highest group that a replacement names.
+static uint32_t groups_named(struct br_slice with) {
+    uint32_t highest = 0;
+    for (size_t i = 0; i + 1 < with.len; i++)
+        if (with.ptr[i] == '\\') {
+            uint8_t next = with.ptr[++i];
+            if (next >= '1' && next <= '9' && next - (uint32_t)'0' > highest)
+                highest = next - (uint32_t)'0';
+        }
+    return highest;
 }
 
 // \1 … \9 are the groups, \& the match, \\ a backslash.
 static void append_replacement(struct br_buffer *out, struct br_slice with, struct br_slice text,
-                               const PCRE2_SIZE *groups, uint32_t group_count) {
+                               const struct br_regex_span *spans, uint32_t group_count) {
     for (size_t i = 0; i < with.len; i++) {
         uint8_t byte = with.ptr[i];
         if (byte != '\\' || i + 1 == with.len) {
@@ -392,10 +354,10 @@ static void append_replacement(struct br_buffer *out, struct br_slice with, stru
         }
         uint8_t next = with.ptr[++i];
         if (next == '&') {
-            append_part(out, text, groups, 0);
+            append_part(out, text, spans[0]);
         } else if (next >= '1' && next <= '9') {
-            if ((uint32_t)(next - '0') <= group_count)
-                append_part(out, text, groups, (size_t)(next - '0'));
+            if (next - (uint32_t)'0' <= group_count)
+                append_part(out, text, spans[next - '0']);
         } else {
             br_buffer_append_byte(out, '\\');
             if (next != '\\')
@@ -406,25 +368,29 @@ static void append_replacement(struct br_buffer *out, struct br_slice with, stru
 
 static bool replace_row(struct matcher *matcher, uint32_t row, struct br_slice text, struct br_slice with,
                         struct br_buffer *out) {
+    struct br_regex_span spans[1 + GROUPS_MAX];
+    uint32_t group_count = br_regex_group_count(matcher->kept->pattern.regex), named = groups_named(with);
+    if (named < group_count)
+        group_count = named;
     size_t done = 0;
     br_buffer_clear(out);
-    for (size_t from = 0; from != SIZE_MAX;) {
-        const PCRE2_SIZE *groups;
-        enum found found = search(matcher, row, text, from, &groups);
-        if (found == FAILED)
+    br_regex_begin(matcher->kept->matcher, text);
+    for (size_t from = 0; from != BR_REGEX_NOWHERE;) {
+        enum br_regex_found found = find(matcher, row, from, spans, group_count);
+        if (found == BR_REGEX_TOO_MANY_STEPS)
             return false;
-        if (found == NOT_FOUND || groups[0] > groups[1] || groups[0] < done)
+        if (found == BR_REGEX_NOT_FOUND)
             break;
-        br_buffer_append(out, text.ptr + done, groups[0] - done);
-        append_replacement(out, with, text, groups, matcher->regex->capture_count);
-        done = groups[1];
+        br_buffer_append(out, text.ptr + done, spans[0].begin - done);
+        append_replacement(out, with, text, spans, group_count);
+        done = spans[0].end;
         if (out->len > br_text_result_max(text.len)) {
             br_call_fail(matcher->call, row, "requested length too large");
             return false;
         }
-        if (!matcher->regex->global)
+        if (!matcher->kept->pattern.global)
             break;
-        from = after_match(text, groups[0], groups[1]);
+        from = after_match(text, spans);
     }
     br_buffer_append(out, text.ptr + done, text.len - done);
     return true;
@@ -448,16 +414,36 @@ static void regexp_replace(struct br_call *call) {
 #define THREE                                                                                                          \
     { BR_TEXT, BR_TEXT, BR_TEXT }
 static const struct br_function FUNCTIONS[] = {
-    {"~", BR_BOOLEAN, 2, TWO, matches, prepare, 0},
-    {"~*", BR_BOOLEAN, 2, TWO, matches, prepare, 0},
-    {"!~", BR_BOOLEAN, 2, TWO, matches_not, prepare, 0},
-    {"!~*", BR_BOOLEAN, 2, TWO, matches_not, prepare, 0},
-    {"regexp_like", BR_BOOLEAN, 2, TWO, matches, prepare, 0},
-    {"regexp_like", BR_BOOLEAN, 3, THREE, matches, prepare, 0},
-    {"regexp_count", BR_INTEGER, 2, TWO, regexp_count, prepare, 0},
-    {"regexp_substr", BR_TEXT, 2, TWO, regexp_substr, prepare, 0},
-    {"substring", BR_TEXT, 2, TWO, substring_from, prepare, 0},
-    {"regexp_replace", BR_TEXT, 3, THREE, regexp_replace, prepare, 0},
-    {"regexp_replace", BR_TEXT, 4, {BR_TEXT, BR_TEXT, BR_TEXT, BR_TEXT}, regexp_replace, prepare, 0},
+    {"~", BR_BOOLEAN, 2, TWO, matches, br_regex_prepare, 0},
+    {"~*", BR_BOOLEAN, 2, TWO, matches, br_regex_prepare, 0},
+    {"!~", BR_BOOLEAN, 2, TWO, matches_not, br_regex_prepare, 0},
+    {"!~*", BR_BOOLEAN, 2, TWO, matches_not, br_regex_prepare, 0},
+    {"regexp_like", BR_BOOLEAN, 2, TWO, matches, br_regex_prepare, 0},
+    {"regexp_like", BR_BOOLEAN, 3, THREE, matches, br_regex_prepare, 0},
+    {"regexp_count", BR_INTEGER, 2, TWO, regexp_count, br_regex_prepare, 0},
+    {"regexp_substr", BR_TEXT, 2, TWO, regexp_substr, br_regex_prepare, 0},
+    {"substring", BR_TEXT, 2, TWO, substring_from, br_regex_prepare, 0},
+    {"regexp_replace", BR_TEXT, 3, THREE, regexp_replace, br_regex_prepare, 0},
+    {"regexp_replace", BR_TEXT, 4, {BR_TEXT, BR_TEXT, BR_TEXT, BR_TEXT}, regexp_replace, br_regex_prepare, 0},
 };
 const struct br_function_table br_regex_table = {FUNCTIONS, sizeof FUNCTIONS / sizeof FUNCTIONS[0]};
+
+// --- what is as it was
+static bool is_regex_call(const struct br_expr *expr) {
+    return expr->kind == BR_EXPR_CALL && expr->function->prepare == br_regex_prepare;
+}
+
+bool br_expr_regex_is_refused(const struct br_expr *expr) {
+    return is_regex_call(expr) && expr->prepared == NULL;
+}
+
+bool br_expr_regex_differs(const struct br_expr *expr) {
+    if (!is_regex_call(expr))
+        return false;
+    const struct prepared *prepared = expr->prepared;
+    if (prepared == NULL || !prepared->is_constant)
+        return true;
+    if (expr->function->result == BR_BOOLEAN)
+        return !br_regex_matches_as_before(prepared->pattern.regex);
+    return !br_regex_finds_as_before(prepared->pattern.regex);
+}

@@ -336,14 +336,11 @@ static enum br_status make_special(struct br_arena *arena, const char *name, str
 }
 
 // --- the entrance
-enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
-                            int location, struct br_expr **ret_expr, struct br_error *error) {
-    if (strcmp(name, "!=") == 0)
-        name = "<>";
-    if (is_special(name, count))
-        return make_special(arena, name, arguments, count, location, ret_expr, error);
+// The function that a name and arguments mean, and the arguments cast to its types.
+static enum br_status resolve(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                              const struct br_function **ret_function, struct br_expr **ret_cast,
+                              struct br_error *error) {
     enum br_type types[BR_ARGUMENTS_MAX];
-    struct br_expr *cast[BR_ARGUMENTS_MAX];
     struct candidates candidates;
     find_candidates(name, count, &candidates);
     if (count > BR_ARGUMENTS_MAX) {
@@ -372,8 +369,32 @@ enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_
     }
     enum br_cast_context context = is_text_concatenation(name, arguments, count) ? BR_CAST_EXPLICIT : BR_CAST_IMPLICIT;
     for (uint32_t i = 0; i < count; i++)
-        BR_TRY(br_expr_cast(arena, arguments[i], function->arguments[i], context, &cast[i], error));
+        BR_TRY(br_expr_cast(arena, arguments[i], function->arguments[i], context, &ret_cast[i], error));
+    *ret_function = function;
+    return BR_OK;
+}
+
+enum br_status br_expr_call(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                            int location, struct br_expr **ret_expr, struct br_error *error) {
+    const struct br_function *function;
+    struct br_expr *cast[BR_ARGUMENTS_MAX];
+    if (strcmp(name, "!=") == 0)
+        name = "<>";
+    if (is_special(name, count))
+        return make_special(arena, name, arguments, count, location, ret_expr, error);
+    BR_TRY(resolve(arena, name, arguments, count, &function, cast, error));
     return br_expr_make_call(arena, function, cast, count, location, ret_expr, error);
+}
+
+bool br_expr_call_as_planned(struct br_arena *arena, const char *name, struct br_expr **arguments, uint32_t count,
+                             int location, struct br_expr **ret_expr) {
+    const struct br_function *function;
+    struct br_expr *cast[BR_ARGUMENTS_MAX];
+    if (is_special(name, count) || resolve(arena, name, arguments, count, &function, cast, NULL) != BR_OK ||
+        function->prepare != br_regex_prepare)
+        return false;
+    *ret_expr = br_expr_unprepared_call(arena, function, cast, count, location);
+    return true;
 }
 
 enum br_status br_expr_unify(struct br_arena *arena, struct br_expr **exprs, uint32_t count, const char *what,

@@ -219,7 +219,7 @@ def test_killed_at_any_time_it_is_gone_on_with(world):
     for attempt in range(60):
         rebuild = subprocess.Popen([LATER, *line.split()[1:]], cwd=world.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            rebuild.wait(0.1 + world.random.random() * (0.2 + attempt * 0.05))
+            rebuild.wait(0.02 + world.random.random() * attempt * 0.03)
             check(rebuild.returncode == 0, rebuild.stdout.read())
             break
         except subprocess.TimeoutExpired:

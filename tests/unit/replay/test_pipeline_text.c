@@ -7,6 +7,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/semantics.h"
 #include "processor/sql/sql.h"
+#include "replay/selection.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -93,6 +94,41 @@ Test(pipeline_text, descriptors_come_with_it_and_no_file_is_read_again) {
     cr_expect_eq(again->plan_hash, pipeline->plan_hash);
     cr_expect_eq(again->descriptor_set_count, 1);
     br_pipeline_destroy(&again);
+    br_pipeline_destroy(&pipeline);
+    close_stored(&stored);
+}
+
+Test(pipeline_text, field_numbers_come_with_it_and_no_file_is_read_again) {
+    struct stored stored = open_stored();
+    static const char lock[] = "braid fields 1\nmessage t\n7 string a\nreserved 9 b\nmessage v\n3 string a\n";
+    char path[] = "/tmp/braid-fields-XXXXXX", sql[300];
+    int file = mkstemp(path);
+    cr_assert(file >= 0 && write(file, lock, sizeof lock - 1) == (ssize_t)sizeof lock - 1);
+    close(file);
+    snprintf(sql, sizeof sql,
+             "SET braid.fields = '%s'; CREATE TABLE t (a text); CREATE MATERIALIZED VIEW v AS SELECT a FROM t;", path);
+    struct br_error error;
+    struct br_pipeline *pipeline = load(sql, NULL), *again = NULL;
+    cr_assert_eq(br_pipeline_text_store(stored.log, pipeline, &error), BR_OK, "%s", error.message);
+    unlink(path);
+    cr_assert_eq(br_pipeline_text_load(stored.log, "shop", pipeline->plan_hash, &again, &error), BR_OK, "%s",
+                 error.message);
+    cr_assert(again != NULL);
+    cr_expect_eq(again->plan_hash, pipeline->plan_hash);
+    cr_expect(br_slice_is(again->fields, lock));
+    br_pipeline_destroy(&again);
+    // A replay's record carries them too.
+    Braid__V1__ReplayJob job;
+    braid__v1__replay_job__init(&job);
+    job.pipeline = job.sql_name = "shop";
+    job.sql = sql;
+    job.fields = (ProtobufCBinaryData){sizeof lock - 1, (uint8_t *)(uintptr_t)lock};
+    cr_assert_eq(br_selection_load(&job, &again, &error), BR_OK, "%s", error.message);
+    cr_expect_eq(again->plan_hash, pipeline->plan_hash);
+    br_pipeline_destroy(&again);
+    job.fields = (ProtobufCBinaryData){0};
+    cr_expect_eq(br_selection_load(&job, &again, &error), BR_DATA);
+    cr_expect(strstr(error.message, "were not stored with this text") != NULL, "%s", error.message);
     br_pipeline_destroy(&pipeline);
     close_stored(&stored);
 }
