@@ -63,10 +63,11 @@ struct br_published {
     char lineage[64];
     uint64_t epoch;
     bool whole, corrects; // it had all its parts; the epoch that is read is a takeover
-    const char *lost;     // why nothing is known of the plan in force
+    const char *lost;     // why nothing is known of the plan in force, which is
+    uint64_t lost_hash;
     // messages since the owner's last commit
     struct br_log_message *held;
-    size_t held_count, held_capacity;
+    size_t held_count;
 };
 
 static void note_gap(struct br_published *published, struct folded *folded, const char *why) {
@@ -142,6 +143,9 @@ static enum br_status put_in_force(struct br_published *published, uint64_t plan
     const struct br_pipeline *before = published->pipeline;
     struct folded *views = published->views;
     struct br_published plan = {.options = published->options};
+    if (published->reports)
+        return br_error_set(error, BR_FATAL, "the outputs of pipeline %s were taken over with another plan meanwhile",
+                            published->options.pipeline->name);
     if (published->options.pipeline->plan_hash == plan_hash)
         plan.pipeline = published->options.pipeline;
     else
@@ -149,6 +153,7 @@ static enum br_status put_in_force(struct br_published *published, uint64_t plan
     if (plan.pipeline == NULL) {
         free_plan(published);
         published->lost = br_arena_printf(published->own, "the text of plan %016" PRIx64 " is gone", plan_hash);
+        published->lost_hash = plan_hash;
         return BR_OK;
     }
     enum br_status status = br_outputs_create(plan.pipeline, &plan.outputs, error);
@@ -385,6 +390,11 @@ static bool follows_on(const struct br_published *published, const Braid__V1__Co
     return same ? commit->epoch == published->epoch + 1 : commit->takeover != NULL;
 }
 
+static bool is_in_force(const struct br_published *published, uint64_t plan_hash) {
+    return published->pipeline != NULL ? published->pipeline->plan_hash == plan_hash
+                                       : published->lost != NULL && published->lost_hash == plan_hash;
+}
+
 static enum br_status take_commit(struct br_published *published, const struct br_log_message *message,
                                   struct br_error *error) {
     Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
@@ -392,7 +402,7 @@ static enum br_status take_commit(struct br_published *published, const struct b
     bool first_part = published->epoch == 0 || published->whole;
     const char *missing = follows_on(published, commit) ? NULL : "commits before it are gone";
     published->corrects = commit->takeover != NULL;
-    if (first_part && (published->pipeline == NULL || published->pipeline->plan_hash != commit->plan_hash))
+    if (first_part && !is_in_force(published, commit->plan_hash))
         BR_TRY(put_in_force(published, commit->plan_hash, error));
     if (published->pipeline != NULL && commit->n_views != published->pipeline->view_count)
         return br_error_set(error, BR_FATAL, "commit of epoch %" PRIu64 " of pipeline %s isn't of its plan",
