@@ -11,12 +11,12 @@
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
-    const char *path, *former; // former: explain's --upgrade
+    const char *path, *former; // former: explain's --upgrade, check's --against
     bool json, streams;
     struct br_connect_options connect;
 };
 
-enum { KEY_UPGRADE = 256, KEY_STREAMS };
+enum { KEY_UPGRADE = 256, KEY_STREAMS, KEY_AGAINST };
 
 static const struct argp_option options[] = {
     {"json", 'j', NULL, 0, "JSON instead of text", 0},
@@ -24,6 +24,8 @@ static const struct argp_option options[] = {
      "Look at the server too: is there a stream for every table, and will its limits delete what the pipeline or a "
      "replay of it still needs?",
      0},
+    {"against", KEY_AGAINST, "OLD.sql", 0,
+     "Name every field number that means something else in PIPELINE.sql than in OLD.sql", 0},
     {0},
 };
 
@@ -48,6 +50,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         arguments->json = true;
         return 0;
     case KEY_UPGRADE:
+    case KEY_AGAINST:
         arguments->former = argument;
         return 0;
     case ARGP_KEY_ARG:
@@ -135,6 +138,40 @@ static int check_streams(const struct arguments *arguments, const struct br_pipe
     return BR_EXIT_NO;
 }
 
+static void print_move(const struct arguments *arguments, const struct br_field_move *move) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
+    if (!arguments->json) {
+        printf("%s: %s\n", arguments->path, move->text);
+        return;
+    }
+    br_buffer_append_text(&line, "{\"message\":");
+    br_json_append_string(br_slice_of(move->message), &line);
+    br_buffer_append_text(&line, ",\"text\":");
+    br_json_append_string(br_slice_of(move->text), &line);
+    printf("%.*s}\n", (int)line.len, (const char *)line.ptr);
+}
+
+// Both files are one pipeline, and bear the new one's name.
+static int check_against(const struct arguments *arguments, const struct br_pipeline *after) {
+    struct br_pipeline *before = NULL;
+    struct br_pipeline_options loading = br_pipeline_options_of(&arguments->pipeline);
+    loading.name = after->name;
+    int code = br_load_known_pipeline(arguments->former, &loading, NULL, false, &before);
+    if (code == BR_EXIT_OK) {
+        struct br_upgrade *upgrade = br_upgrade_compare(before, after);
+        struct br_buffer BR_CLEANUP(br_buffer_free) mend = {0};
+        for (uint32_t i = 0; i < upgrade->move_count; i++)
+            print_move(arguments, &upgrade->moves[i]);
+        code = upgrade->move_count == 0 ? BR_EXIT_OK : BR_EXIT_NO;
+        br_upgrade_mend(upgrade, arguments->path, arguments->former, &mend);
+        fflush(stdout);
+        fprintf(stderr, "%.*s", (int)mend.len, (const char *)mend.ptr);
+        br_upgrade_destroy(&upgrade);
+    }
+    br_pipeline_destroy(&before);
+    return code;
+}
+
 int br_command_check(int argc, char **argv) {
     static const struct argp argp = {options,
                                      parse,
@@ -150,6 +187,8 @@ int br_command_check(int argc, char **argv) {
     int code = br_load_pipeline(arguments.path, &arguments.pipeline, arguments.json, &pipeline);
     if (code == BR_EXIT_OK && arguments.streams)
         code = check_streams(&arguments, pipeline);
+    if (code == BR_EXIT_OK && arguments.former != NULL)
+        code = check_against(&arguments, pipeline);
     if (code != BR_EXIT_OK) {
         br_pipeline_destroy(&pipeline);
         return code;

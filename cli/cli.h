@@ -29,8 +29,10 @@ int br_command_tail(int argc, char **argv);
 int br_command_query(int argc, char **argv);
 int br_command_status(int argc, char **argv);
 int br_command_schema(int argc, char **argv);
+int br_command_schema_lock(int argc, char **argv); // schema's; argv[0] is "braid schema lock"
 int br_command_quarantine(int argc, char **argv);
 int br_command_replay(int argc, char **argv);
+int br_command_verify(int argc, char **argv);
 int br_command_archive(int argc, char **argv);
 int br_command_import(int argc, char **argv);
 int br_command_reconcile(int argc, char **argv);

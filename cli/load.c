@@ -50,7 +50,7 @@ static void print_diagnostics(const struct br_diagnostics *diagnostics, bool jso
         fwrite(report.ptr, 1, report.len, json ? stdout : stderr);
 }
 
-static enum br_exit read_sql(const char *path, struct br_buffer *text) {
+static int read_sql(const char *path, struct br_buffer *text) {
     if (!br_read_file(path, text))
         return BR_EXIT_FAILED;
     if (text->len == 0 || memchr(text->ptr, '\0', text->len) == NULL)

@@ -36,6 +36,7 @@ enum {
     OPTION_TOLERANCE,
     OPTION_SAMPLES,
     OPTION_LAST,
+    OPTION_ALLOW_INCOMPATIBLE,
     OPTIONS
 };
 #define KEY_FIRST 256 // argp key of option 0
@@ -46,7 +47,7 @@ enum {
 #define RUN_OPTIONS (OPTION(OPTION_REASON) | OPTION(OPTION_WAIT) | LOCAL_OPTIONS)
 #define CHANGE_OPTIONS                                                                                                 \
     (OPTION(OPTION_PIPELINE) | OPTION(OPTION_ONLY) | OPTION(OPTION_KEY) | OPTION(OPTION_INCLUDE) |                     \
-     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS))
+     OPTION(OPTION_LATENESS) | OPTION(OPTION_RATE) | OPTION(OPTION_EPOCHS) | OPTION(OPTION_ALLOW_INCOMPATIBLE))
 #define COMPARE_OPTIONS (OPTION(OPTION_TOLERANCE) | OPTION(OPTION_SAMPLES))
 #define WISH_OPTIONS (OPTION(OPTION_JSON) | OPTION(OPTION_WAIT))
 
@@ -71,10 +72,16 @@ static const struct verb {
                      true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_COMPARE},
     [REPLAY_PROMOTE] = {"promote",
                         WISH_OPTIONS | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_REQUIRE_VERIFIED) | COMPARE_OPTIONS | LOCAL_OPTIONS,
+                            OPTION(OPTION_REQUIRE_VERIFIED) | OPTION(OPTION_ALLOW_INCOMPATIBLE) | COMPARE_OPTIONS |
+                            LOCAL_OPTIONS,
                         true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_PROMOTE},
     [REPLAY_ROLLBACK] = {"rollback", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_ROLL_BACK},
     [REPLAY_DROP] = {"drop", WISH_OPTIONS | LOCAL_OPTIONS, true, BRAID__V1__REPLAY_WISH__REPLAY_WISH_DROP},
+    [REPLAY_REBUILD] = {"rebuild",
+                        OPTION(OPTION_JSON) | OPTION(OPTION_PIPELINE) | OPTION(OPTION_REASON) | OPTION(OPTION_RATE) |
+                            OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
+                            OPTION(OPTION_EPOCHS) | COMPARE_OPTIONS,
+                        false, BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD},
 };
 
 // --- arguments
@@ -95,20 +102,24 @@ static const struct argp_option options[] = {
      0},
     {"epochs", KEY_FIRST + OPTION_EPOCHS, "fresh", 0, "Epochs of its own instead of the recorded ones", 0},
     {"local", KEY_FIRST + OPTION_LOCAL, NULL, 0, "In this process, not in a worker; waits for the end", 0},
-    {"data", KEY_FIRST + OPTION_DATA, "DIR", 0, "--local: folder for state (default: <pipeline>.braid-data)", 0},
+    {"data", KEY_FIRST + OPTION_DATA, "DIR", 0, "--local, rebuild: folder for state (default: <pipeline>.braid-data)",
+     0},
     {"json", KEY_FIRST + OPTION_JSON, NULL, 0, "JSON, one object a line", 0},
     {"wait", KEY_FIRST + OPTION_WAIT, NULL, 0, "Until it has come true", 0},
-    {"dry-run", KEY_FIRST + OPTION_DRY_RUN, NULL, 0, "promote: tell what would be published", 0},
-    {"max-changed", KEY_FIRST + OPTION_MAX_CHANGED, "N", 0, "promote: refuse when more rows would change", 0},
+    {"dry-run", KEY_FIRST + OPTION_DRY_RUN, NULL, 0, "promote, rebuild: tell what would be published", 0},
+    {"max-changed", KEY_FIRST + OPTION_MAX_CHANGED, "N", 0, "promote, rebuild: refuse when more rows would change", 0},
     {"require-verified", KEY_FIRST + OPTION_REQUIRE_VERIFIED, NULL, 0,
      "promote: only when the live results have been verified", 0},
     {"fail-on", KEY_FIRST + OPTION_FAIL_ON, "CONDITION,…", 0,
      "diff: exit with 1 when one holds, as in 'unknown>0', instead of when any row differs", 0},
     {"tolerance", KEY_FIRST + OPTION_TOLERANCE, "VIEW.COLUMN=N", 0,
-     "diff, promote: values of this double precision column no further apart are equal; may be repeated", 0},
+     "diff, promote, rebuild: values of this double precision column no further apart are equal; may be repeated", 0},
     {"samples", KEY_FIRST + OPTION_SAMPLES, "N", 0,
-     "diff, promote: show at most N rows of a view and a kind of difference", 0},
+     "diff, promote, rebuild: show at most N rows of a view and a kind of difference", 0},
     {"last", KEY_FIRST + OPTION_LAST, NULL, 0, "diff: show the last report, and don't compare again", 0},
+    {"allow-incompatible", KEY_FIRST + OPTION_ALLOW_INCOMPATIBLE, NULL, 0,
+     "plan, start, promote: although field numbers move, so that who has the former schema reads one column as another",
+     0},
     {0},
 };
 
@@ -238,6 +249,9 @@ static void take_option(struct replay_arguments *arguments, int option, char *ar
     case OPTION_SAMPLES:
         arguments->gates.samples = (uint32_t)parse_count(argument, "samples", SAMPLES_MAX, state);
         break;
+    case OPTION_ALLOW_INCOMPATIBLE:
+        arguments->gates.allow_incompatible = true;
+        break;
     default:
         arguments->last = true;
         break;
@@ -306,17 +320,22 @@ static void print_job(const struct replay_arguments *arguments, const Braid__V1_
     print(&out);
 }
 
-static int show_plan(const struct replay_arguments *arguments, struct br_log *log) {
+void replay_show_plan(const struct replay_arguments *arguments, const struct br_replay_plan *plan) {
     struct br_buffer BR_CLEANUP(br_buffer_free) out = {0};
+    if (arguments->json)
+        br_replay_plan_json(plan, &out);
+    else
+        br_replay_plan_text(plan, &out);
+    print(&out);
+}
+
+static int show_plan(const struct replay_arguments *arguments, struct br_log *log) {
     struct replay_draft draft;
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK) {
-        if (arguments->json)
-            br_replay_plan_json(draft.plan, &out);
-        else
-            br_replay_plan_text(draft.plan, &out);
-        print(&out);
-        code = br_replay_plan_check(draft.plan, NULL) == BR_OK ? BR_EXIT_OK : BR_EXIT_NO;
+        replay_show_plan(arguments, draft.plan);
+        bool good = br_replay_plan_check(draft.plan, NULL) == BR_OK;
+        code = !good ? BR_EXIT_NO : replay_check_moves(arguments, &draft);
     }
     replay_draft_free(&draft);
     return code;
@@ -360,6 +379,8 @@ static int start(const struct replay_arguments *arguments, struct br_log *log) {
     int code = replay_make(arguments, log, &draft);
     if (code == BR_EXIT_OK && br_replay_plan_check(draft.plan, &error) != BR_OK)
         code = fail(BR_DATA, &error);
+    if (code == BR_EXIT_OK)
+        code = replay_check_moves(arguments, &draft);
     if (code == BR_EXIT_OK) {
         br_worker_name(worker, sizeof worker);
         draft.record.worker = arguments->local ? worker : draft.record.worker;
@@ -508,14 +529,18 @@ static const char doc[] =
     "Runs a PIPELINE (its name, or its SQL file) again over its history, beside the live one.\n\nplan tells what would "
     "be read; start makes a replay, which a worker (`braid run`) does; verify makes one that checks what is recorded; "
     "list, status and watch show them; pause, resume and cancel command them; diff compares its rows with the live "
-    "ones; promote lets it take the outputs over, rollback gives them back; drop clears it away.";
+    "ones; promote lets it take the outputs over, rollback gives them back; drop clears it away.\n\nrebuild is for a "
+    "pipeline that this build of braid computes otherwise than the one that wrote its log: it computes its history "
+    "again in this process, and takes the outputs over with what differs from what was published. With --epochs fresh "
+    "it does so for a pipeline of whose input streams one isn't any more what was read of it (a server lost messages, "
+    "and others came in their place): all is computed from what the streams hold now.";
 
 int br_command_replay(int argc, char **argv) {
     static const struct argp_child children[] = {
         {&br_pipeline_argp, 0, NULL, 0}, {&br_connect_argp, 0, "Server:", 2}, {0}};
     static const struct argp argp = {options,
                                      parse,
-                                     "plan|start|verify PIPELINE\nlist PIPELINE\n"
+                                     "plan|start|verify|rebuild PIPELINE\nlist PIPELINE\n"
                                      "status|watch|pause|resume|cancel|diff|promote|rollback|drop "
                                      "PIPELINE REPLAY",
                                      doc,
@@ -530,7 +555,7 @@ int br_command_replay(int argc, char **argv) {
         argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "--usage") == 0);
     if (arguments.verb == REPLAY_VERBS && !help) {
         br_complain("braid replay %s PIPELINE …; braid replay --help tells more",
-                    "plan|start|verify|list|status|watch|pause|resume|cancel|diff|promote|rollback|drop");
+                    "plan|start|verify|list|status|watch|pause|resume|cancel|diff|promote|rollback|drop|rebuild");
         return BR_EXIT_USAGE;
     }
     if (help)
@@ -550,6 +575,7 @@ int br_command_replay(int argc, char **argv) {
     if (log == NULL)
         return BR_EXIT_FAILED;
     int code = arguments.verb == REPLAY_PLAN                                       ? show_plan(&arguments, log)
+               : arguments.verb == REPLAY_REBUILD                                  ? replay_rebuild(&arguments, log)
                : arguments.verb == REPLAY_START || arguments.verb == REPLAY_VERIFY ? start(&arguments, log)
                                                                                    : on_jobs(&arguments, log);
     br_log_close(&log);

@@ -24,6 +24,7 @@ enum replay_verb {
     REPLAY_PROMOTE,
     REPLAY_ROLLBACK,
     REPLAY_DROP,
+    REPLAY_REBUILD,
     REPLAY_VERBS
 };
 
@@ -61,8 +62,13 @@ struct replay_draft {
 int replay_pipeline_name(const struct replay_arguments *arguments, struct br_log *log, char *name, size_t size,
                          struct br_pipeline **ret_pipeline); // *ret_pipeline NULL: a name was given
 int replay_make(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft);
+// Refuses field numbers that move, unless they may.
+int replay_check_moves(const struct replay_arguments *arguments, const struct replay_draft *draft);
 void replay_draft_free(struct replay_draft *draft);
 char *replay_maker(struct br_arena *arena); // who commands
+
+// replay_rebuild.c
+int replay_rebuild(struct replay_arguments *arguments, struct br_log *log);
 
 // replay_watch.c
 // Follows a job until nothing is left for a worker to do (or it is paused, unless `over_pauses`). Shows a bar or JSON
@@ -71,6 +77,9 @@ int replay_follow(const struct replay_arguments *arguments, struct br_jobs *jobs
                   bool show, bool over_pauses, struct br_job *ret_job);
 // How a followed job's end reads as an exit code; says the findings and errors on stderr.
 int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__ReplayJob *record);
+
+// Prints what a plan reads.
+void replay_show_plan(const struct replay_arguments *arguments, const struct br_replay_plan *plan);
 
 // replay_report.c
 // VIEW.COLUMN=NUMBER, cut in place; false: it isn't that, or there are too many.

@@ -43,6 +43,7 @@ static int load_changed(const struct replay_arguments *arguments, struct br_log 
         struct br_slice set = draft->after->descriptor_sets[i];
         record->descriptors[i] = (ProtobufCBinaryData){set.len, (uint8_t *)set.ptr};
     }
+    record->fields = (ProtobufCBinaryData){draft->after->fields.len, (uint8_t *)draft->after->fields.ptr};
     return BR_EXIT_OK;
 }
 
@@ -115,9 +116,10 @@ static enum br_status plan_with_history(const struct replay_arguments *arguments
 
 // Who only rolls a changed file out needs no view again that stays as it is. Any other replay is there to compute.
 static bool takes_over(const struct replay_arguments *arguments) {
-    return arguments->new_path != NULL && (arguments->from == NULL || strcmp(arguments->from, "beginning") == 0) &&
-           !arguments->fresh_epochs && !arguments->include_late && !arguments->include_quarantine &&
-           arguments->lateness_us < 0 && arguments->only_count == 0 && arguments->key == NULL;
+    return arguments->verb != REPLAY_REBUILD && arguments->new_path != NULL &&
+           (arguments->from == NULL || strcmp(arguments->from, "beginning") == 0) && !arguments->fresh_epochs &&
+           !arguments->include_late && !arguments->include_quarantine && arguments->lateness_us < 0 &&
+           arguments->only_count == 0 && arguments->key == NULL;
 }
 
 static int make_plan(const struct replay_arguments *arguments, struct br_log *log, struct replay_draft *draft) {
@@ -140,6 +142,7 @@ static int make_plan(const struct replay_arguments *arguments, struct br_log *lo
         draft->upgrade = br_upgrade_compare(draft->before, draft->after != NULL ? draft->after : draft->before);
     options.upgrade = draft->upgrade;
     options.take_over = takes_over(arguments);
+    options.rebuild = arguments->verb == REPLAY_REBUILD;
     enum br_status status = plan_with_history(arguments, draft, &options, &draft->plan, &error);
     if (status == BR_OK)
         return BR_EXIT_OK;
@@ -213,6 +216,15 @@ int replay_make(const struct replay_arguments *arguments, struct br_log *log, st
     if (code == BR_EXIT_OK)
         code = check_selection(log, draft);
     return code;
+}
+
+int replay_check_moves(const struct replay_arguments *arguments, const struct replay_draft *draft) {
+    struct br_error error;
+    if (draft->upgrade == NULL || draft->after == NULL || arguments->gates.allow_incompatible ||
+        br_upgrade_check_moves(draft->upgrade, arguments->new_path, false, &error) == BR_OK)
+        return BR_EXIT_OK;
+    br_complain("%s", error.message);
+    return BR_EXIT_NO;
 }
 
 void replay_draft_free(struct replay_draft *draft) {

@@ -106,6 +106,7 @@ int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__Re
         [REPLAY_ROLLBACK] = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_ROLLED_BACK,
         [REPLAY_DROP] = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DROPPED,
         [REPLAY_PROMOTE] = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PROMOTED,
+        [REPLAY_REBUILD] = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PROMOTED,
     };
     enum replay_verb verb = arguments->verb;
     if (record->error[0] != '\0')
@@ -113,8 +114,8 @@ int replay_outcome(const struct replay_arguments *arguments, const Braid__V1__Re
     if (record->finding[0] != '\0')
         fprintf(stderr, "%s: %s\n", record->id, record->finding);
     if (wanted[verb] != 0 && record->phase != wanted[verb]) {
-        bool dry = verb == REPLAY_PROMOTE && arguments->gates.dry_run && record->error[0] == '\0' &&
-                   record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE;
+        bool dry = (verb == REPLAY_PROMOTE || verb == REPLAY_REBUILD) && arguments->gates.dry_run &&
+                   record->error[0] == '\0' && record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE;
         if (!dry)
             br_complain("%s is %s", record->id, br_job_phase_name(record->phase));
         return dry ? BR_EXIT_OK : BR_EXIT_NO;

@@ -171,6 +171,50 @@ static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline)
     br_pipeline_destroy(&former);
 }
 
+// A word of a command line.
+static void append_word(struct br_buffer *line, const char *option, const char *word) {
+    bool plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                                      "_-+=:,./@%")] == '\0';
+    br_buffer_printf(line, "%s%s%s", option, option[0] == '\0' ? " " : "", plain ? "" : "'");
+    for (; *word != '\0'; word++)
+        br_buffer_append_text(line, *word == '\'' && !plain ? "'\\''" : (const char[]){*word, '\0'});
+    br_buffer_append_text(line, plain ? "" : "'");
+}
+
+// As it was given, and not by the environment, which the command will find too.
+static void append_given(struct br_buffer *line, const char *option, const char *value, const char *variable) {
+    if (value != NULL && (variable == NULL || value != getenv(variable)))
+        append_word(line, option, value);
+}
+
+// The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
+// read of it any more.
+static void tell_rebuild(const struct arguments *arguments, bool anew) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
+    const struct br_connect_options *connect = &arguments->connect;
+    append_word(&line, "", arguments->path);
+    append_given(&line, " --name ", arguments->pipeline.name, NULL);
+    for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
+        append_word(&line, " --descriptors ", arguments->pipeline.descriptors[i]);
+    append_given(&line, " --server ", connect->url, "NATS_URL");
+    append_given(&line, " --creds ", connect->creds_path, "NATS_CREDS");
+    append_given(&line, " --user ", connect->user, "NATS_USER");
+    append_given(&line, " --tlsca ", connect->tls_ca_path, "NATS_CA");
+    append_given(&line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
+    append_given(&line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
+    append_word(&line, " --data ", arguments->data);
+    br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
+    fprintf(stderr,
+            "%sWhat it would read and change: braid replay rebuild%.*s --dry-run\n"
+            "then, with the same words:\nbraid replay rebuild%.*s\n",
+            anew ? "" : "nothing was changed. ", (int)line.len, (const char *)line.ptr, (int)line.len,
+            (const char *)line.ptr);
+    if (arguments->dev)
+        fprintf(stderr,
+                "(the private server has ended with this worker: nats-server -js -sd %s/nats runs one like it)\n",
+                arguments->data);
+}
+
 static enum br_status connect_archiver(void *context, struct br_log **ret_log, struct br_error *error) {
     return br_log_connect_jetstream(context, ret_log, error);
 }
@@ -262,7 +306,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
         status = br_worker_run(&worker, &error);
     }
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
-    if (status == BR_FATAL)
+    if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
+        tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
+    else if (status == BR_FATAL)
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it

@@ -80,7 +80,7 @@ static enum br_status follow(struct br_log *log, const struct br_pipeline *pipel
     struct br_outputs *outputs = NULL;
     struct br_reader *reader = NULL;
     BR_TRY(br_outputs_create(pipeline, &outputs, error));
-    struct br_outputs_each each = {reading, print_row, print_report};
+    struct br_outputs_each each = {.context = reading, .row = print_row, .report = print_report};
     do
         status = br_reader_open(log, stream, ">", first == 0 ? 1 : first, last, &reader, error);
     while (status == BR_RETRY && !br_stop_requested);
@@ -218,7 +218,7 @@ static int show(struct arguments *arguments, const struct br_pipeline *pipeline,
         status = br_outputs_create(pipeline, &outputs, &error);
     if (status == BR_OK) {
         struct reading reading = {.arguments = arguments, .reports = true, .sequence = sequence};
-        struct br_outputs_each each = {&reading, print_row, print_report};
+        struct br_outputs_each each = {.context = &reading, .row = print_row, .report = print_report};
         printf("subject: %.*s\n", (int)message.subject.len, (const char *)message.subject.ptr);
         for (uint32_t h = 0; h < message.header_count; h++)
             printf("%.*s: %.*s\n", (int)message.headers[h].name.len, (const char *)message.headers[h].name.ptr,

@@ -352,7 +352,7 @@ static enum br_status gather(struct run *run, struct br_error *error) {
     enum br_status status = br_relation_create(run->pipeline, &collect.relation, error);
     if (status == BR_OK)
         status = br_outputs_create(run->pipeline, &outputs, error);
-    struct br_outputs_each each = {&collect, collect_row, collect_report};
+    struct br_outputs_each each = {.context = &collect, .row = collect_row, .report = collect_report};
     if (status == BR_OK)
         status = read_outputs(run, outputs, &each, error);
     if (status == BR_OK && !run->arguments->changes)

@@ -16,7 +16,6 @@
 //   read the fence      anything else                  fenced: another worker owns the task, or another lineage has
 //   taken the outputs over (X13); stop without a word on the log (X4)
 #include "processor/commit_reader.h"
-#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include <inttypes.h>
@@ -52,6 +51,27 @@ static void fill_inputs(const struct br_task *task, Braid__V1__Commit *commit, s
         position->event_time_max_us = input->event_time_max.us;
         position->idle = input->messages == 0;
         position->prehistory = input->prehistory;
+        const struct br_trail *trail = &input->trail;
+        if (trail->count == 0 || trail->marks[trail->count - 1].sequence != input->last_sequence)
+            continue;
+        position->last_time_us = trail->marks[trail->count - 1].time_us;
+        position->last_hash = trail->marks[trail->count - 1].hash;
+    }
+}
+
+static void fill_trails(const struct br_task *task, Braid__V1__Commit *commit, struct br_arena *arena) {
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        const struct br_trail *trail = &task->inputs[i].trail;
+        Braid__V1__InputPosition *position = commit->inputs[i];
+        position->n_trail = trail->count;
+        position->trail = br_arena_array(arena, Braid__V1__Fingerprint *, trail->count);
+        for (uint32_t m = 0; m < trail->count; m++) {
+            position->trail[m] = br_arena_new(arena, Braid__V1__Fingerprint);
+            braid__v1__fingerprint__init(position->trail[m]);
+            position->trail[m]->sequence = trail->marks[m].sequence;
+            position->trail[m]->time_us = trail->marks[m].time_us;
+            position->trail[m]->hash = trail->marks[m].hash;
+        }
     }
 }
 
@@ -87,7 +107,7 @@ void task_fill_commit(const struct br_task *task, Braid__V1__Commit *commit, str
     commit->follows_sequence = task->follows_sequence;
     commit->follows_lineage = (char *)task->follows_lineage;
     commit->lenient = task->lenient;
-    commit->semantics = BR_SEMANTICS;
+    commit->semantics = task->semantics;
     fill_inputs(task, commit, arena);
     fill_views(task, commit, arena);
 }
@@ -107,6 +127,7 @@ static void pack(const Braid__V1__Commit *commit, struct br_buffer *bytes) {
 void task_record(const struct br_task *task, struct br_buffer *bytes) {
     Braid__V1__Commit commit;
     task_fill_commit(task, &commit, task->epoch_arena);
+    fill_trails(task, &commit, task->epoch_arena);
     pack(&commit, bytes);
 }
 

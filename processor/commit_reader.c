@@ -2,12 +2,15 @@
 // See commit_reader.h.
 #include "processor/commit_reader.h"
 
+#include "processor/log/log.h"
 #include "processor/semantics.h"
 
 #include <inttypes.h>
 
 // What the commit says of one input: positions and counts that can be true together.
 static const char *wrong_with_input(const Braid__V1__InputPosition *input) {
+    if (input->n_trail > BR_TRAIL_MAX)
+        return "it has more fingerprints of an input than any build records";
     if (input->messages == 0)
         return input->first_sequence == 0 ? NULL : "an input has a first message without having any";
     if (input->first_sequence == 0 || input->last_sequence < input->first_sequence ||
@@ -68,11 +71,11 @@ enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes
     const char *why = wrong_with_itself(commit);
     if (why != NULL)
         return refuse(pipeline_name, commit, why, error);
-    if (commit->semantics > BR_SEMANTICS) {
+    if (commit->semantics > br_semantics()) {
         br_error_set(error, BR_FATAL,
                      "epoch %" PRIu64 " of pipeline %s was computed by a later build than this one (semantics %u; this "
                      "one knows those up to %u): there is no way back to this build. Run that one, or a later one",
-                     commit->epoch, pipeline_name, commit->semantics, BR_SEMANTICS);
+                     commit->epoch, pipeline_name, commit->semantics, br_semantics());
         braid__v1__commit__free_unpacked(commit, NULL);
         return BR_FATAL;
     }

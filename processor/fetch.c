@@ -25,7 +25,7 @@ static enum br_status peek(struct br_task *task, uint32_t i, size_t *ret_count, 
     if (input->reader == NULL)
         return BR_OK;
     enum br_status status = br_reader_peek(input->reader, &task->plan.first[i], ret_count, error);
-    return status == BR_OK ? BR_OK : br_error_context(error, "table %s", input->table->name);
+    return status == BR_OK ? BR_OK : task_input_error(input, task, error);
 }
 
 // How many of those shown lie within the bounds of a replay.
@@ -42,14 +42,23 @@ static size_t within_bounds(const struct br_task *task, uint32_t i, size_t count
     return low;
 }
 
+// Up to when everything of an input is known that isn't shown to its end. A server's clock that was set back has stored
+// later messages under earlier times: the first one is known all the same, so that there is always something to take.
+static int64_t known_to(const struct br_log_message *messages, size_t count) {
+    int64_t first_us = messages[0].timestamp.us, last_us = messages[count - 1].timestamp.us;
+    return first_us > last_us ? first_us : last_us;
+}
+
 // Looks at every input. *ret_limit is the stream timestamp up to which everything is known; *ret_held: some input may
-// still have something older (F2).
+// still have something older (F2). Tables with a key are looked at last: an event that is shown may follow on a row
+// that has only just come.
 static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_limit, bool *ret_held,
                              struct br_error *error) {
     *ret_limit = INT64_MAX;
     *ret_held = false;
     task->plan.at_bound = true;
-    for (uint32_t i = 0; i < task->input_count; i++) {
+    for (uint32_t o = task->input_count; o > 0; o--) {
+        uint32_t i = task->order[o - 1];
         // Asked before peeking: what arrives in between is then shown, and only makes the answer too careful.
         bool caught_up = task->inputs[i].reader == NULL || br_reader_caught_up(task->inputs[i].reader);
         BR_TRY(peek(task, i, &counts[i], error));
@@ -66,24 +75,29 @@ static enum br_status survey(struct br_task *task, size_t *counts, int64_t *ret_
             continue;
         if (counts[i] == 0)
             *ret_held = true;
-        else if (task->plan.first[i][counts[i] - 1].timestamp.us < *ret_limit)
-            *ret_limit = task->plan.first[i][counts[i] - 1].timestamp.us;
+        else if (known_to(task->plan.first[i], counts[i]) < *ret_limit)
+            *ret_limit = known_to(task->plan.first[i], counts[i]);
     }
     return BR_OK;
+}
+
+static struct br_moment next_moment(const struct br_task *task, uint32_t i) {
+    const struct task_input *input = &task->inputs[i];
+    return br_message_moment(&task->plan.first[i][task->plan.take[i]], input->stream_number, input->prehistory);
 }
 
 // The input whose next message is the oldest; upsert tables win ties because they come first in task->order.
 static int64_t oldest(const struct br_task *task, const size_t *counts, int64_t limit) {
     int64_t best = -1;
-    int64_t best_us = INT64_MAX;
+    struct br_moment best_moment = {0};
     for (uint32_t o = 0; o < task->input_count; o++) {
         uint32_t i = task->order[o];
         if (task->plan.take[i] == counts[i])
             continue;
-        int64_t at_us = task->plan.first[i][task->plan.take[i]].timestamp.us;
-        if (at_us <= limit && (best < 0 || at_us < best_us)) {
+        struct br_moment moment = next_moment(task, i);
+        if (moment.stored_us <= limit && (best < 0 || br_moment_is_older(&moment, &best_moment))) {
             best = i;
-            best_us = at_us;
+            best_moment = moment;
         }
     }
     return best;
@@ -111,6 +125,17 @@ static int64_t last_taken_us(const struct br_task *task) {
             last_us = task->plan.first[i][count - 1].timestamp.us;
     }
     return last_us;
+}
+
+static void choose_clock(struct br_task *task) {
+    struct epoch_plan *plan = &task->plan;
+    if (task->options.role == BR_TASK_OWNER) {
+        plan->clock = task_reading(task, &plan->clock_read);
+        return;
+    }
+    int64_t last_us = last_taken_us(task);
+    plan->clock.us = last_us > task->clock.us ? last_us : task->clock.us;
+    plan->clock_read = task->options.clock->mono(task->options.clock);
 }
 
 enum br_status task_choose(struct br_task *task, struct br_error *error) {
@@ -149,9 +174,7 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     }
     take(task, counts, limit);
     plan->idle = plan->messages == 0 && !held;
-    int64_t now_us =
-        task->options.role == BR_TASK_OWNER ? task->options.clock->wall(task->options.clock).us : last_taken_us(task);
-    plan->clock.us = now_us > task->clock.us ? now_us : task->clock.us;
+    choose_clock(task);
     return BR_OK;
 }
 
@@ -186,10 +209,10 @@ static enum br_status ask_for_last(struct br_task *task, const struct task_input
     while (task_try_again(task, status, error));
     BR_TRY(status);
     if (info.last_sequence < sequence)
-        return br_error_set(error, BR_FATAL,
-                            "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64
-                            " of table %s consumed up to %" PRIu64 ": the server has lost acknowledged messages",
-                            input->stream.name, info.last_sequence, epoch, input->table->name, sequence);
+        return br_error_set_native(error, BR_FATAL, BR_LOG_CHANGED,
+                                   "stream %s ends at sequence %" PRIu64 ", but epoch %" PRIu64
+                                   " of table %s consumed up to %" PRIu64 ": the server has lost acknowledged messages",
+                                   input->stream.name, info.last_sequence, epoch, input->table->name, sequence);
     do {
         br_buffer_clear(&copy);
         status = br_log_get(task->log, input->stream.name, sequence, &copy, &message, &found, error);
@@ -197,6 +220,30 @@ static enum br_status ask_for_last(struct br_task *task, const struct task_input
     BR_TRY(status);
     *ret_gone = !found;
     return BR_OK;
+}
+
+// Is the message the one that a recorded epoch read last? Sequence numbers alone don't tell: a stream that went back
+// may have others there.
+static enum br_status check_last(const struct br_task *task, const struct task_input *input,
+                                 const Braid__V1__InputPosition *position, uint64_t epoch,
+                                 const struct br_log_message *message, struct br_error *error) {
+    struct br_fingerprint was = {message->sequence, position->last_time_us, position->last_hash},
+                          is = br_fingerprint_of(message);
+    char was_text[BR_FINGERPRINT_TEXT_SIZE], is_text[BR_FINGERPRINT_TEXT_SIZE];
+    if (position->last_hash == 0 || !br_fingerprint_differs(&was, &is))
+        return BR_OK;
+    br_fingerprint_print(&was, was_text);
+    br_fingerprint_print(&is, is_text);
+    if (message->sequence <= input->prehistory)
+        return br_error_set(error, BR_FATAL,
+                            "table %s: imported event %" PRIu64 ", which epoch %" PRIu64
+                            " read (%s), is another one now (%s); restore the archive",
+                            input->table->name, message->sequence, epoch, was_text, is_text);
+    br_error_set_native(error, BR_FATAL, BR_LOG_CHANGED,
+                        "stream %s has changed at sequence %" PRIu64 ": the message that epoch %" PRIu64
+                        " read there (%s) is another one now (%s)",
+                        input->stream.name, message->sequence - input->prehistory, epoch, was_text, is_text);
+    return task_input_error(input, task, error);
 }
 
 // Everything up to the recorded last sequence must be there: as many messages as were consumed, from the same first to
@@ -208,6 +255,9 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     plan->take[i] = 0;
     if (position->messages == 0)
         return BR_OK;
+    // What lies before is of no interest: the commits say that nothing of it was consumed.
+    if (input->reader == NULL && task_open_reader(task, i, position->first_sequence, error) != BR_OK)
+        return br_error_context(error, "epoch %" PRIu64, epoch);
     size_t count = 0;
     for (int unshown = 0;;) {
         BR_TRY(peek(task, i, &count, error));
@@ -231,7 +281,7 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     if (plan->first[i][plan->take[i] - 1].sequence != position->last_sequence)
         return missing(input, position, epoch, plan->first[i][plan->take[i] - 1].sequence, error);
     plan->messages += position->messages;
-    return BR_OK;
+    return check_last(task, input, position, epoch, &plan->first[i][plan->take[i] - 1], error);
 }
 
 // Everything up to `target`, which the stream holds: all of it has to be shown first.
@@ -277,6 +327,15 @@ static enum br_status check_same_count(const struct br_task *task, uint32_t i, c
     return missing(input, position, base->epoch, found == 0 ? 0 : messages[count - found].sequence, error);
 }
 
+static enum br_status check_same_last(const struct br_task *task, uint32_t i, const Braid__V1__Commit *base,
+                                      const Braid__V1__InputPosition *position, uint64_t target,
+                                      struct br_error *error) {
+    size_t count = task->plan.take[i];
+    if (count == 0 || task->plan.first[i][count - 1].sequence != target)
+        return BR_OK;
+    return check_last(task, &task->inputs[i], position, base->epoch, &task->plan.first[i][count - 1], error);
+}
+
 const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,
                                                    const Braid__V1__Commit *base) {
     const struct task_input *input = &task->inputs[i];
@@ -294,6 +353,7 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
     struct epoch_plan *plan = &task->plan;
     plan->number = task->epoch + 1;
     plan->clock.us = base->clock_us > task->clock.us ? base->clock_us : task->clock.us;
+    plan->clock_read = task->options.clock->mono(task->options.clock);
     plan->recorded = NULL;
     plan->repeats = true;
     plan->follows = base->epoch;
@@ -313,6 +373,7 @@ enum br_status task_fetch_base(struct br_task *task, const Braid__V1__Commit *ba
         uint64_t target = position->last_sequence - position->prehistory + task->inputs[i].prehistory;
         BR_TRY(fetch_up_to(task, i, target, error));
         BR_TRY(check_same_count(task, i, base, position, error));
+        BR_TRY(check_same_last(task, i, base, position, target, error));
     }
     return BR_OK;
 }
@@ -321,6 +382,7 @@ enum br_status task_fetch_recorded(struct br_task *task, const Braid__V1__Commit
     struct epoch_plan *plan = &task->plan;
     plan->number = commit->epoch;
     plan->clock.us = commit->clock_us;
+    plan->clock_read = task->options.clock->mono(task->options.clock);
     plan->recorded = commit;
     plan->repeats = false;
     plan->follows = commit->follows_epoch;

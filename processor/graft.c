@@ -19,9 +19,13 @@
 // G3. A node below a view that wakes is either asleep, and its tables are copied, or awake, and has none, or is the
 // source
 //     of a table with a key: then its rows have to be the base's, byte for byte.
+// G4. Nodes are laid beside each other by their likeness (sql/likeness.c): the table of one may have columns that
+// nobody
+//     reads and the other's hasn't. Rows of a table with a key have a place for each, so they are moved.
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
+#include "processor/expr/row.h"
 #include "processor/sql/sql.h"
 
 #include <inttypes.h>
@@ -146,6 +150,9 @@ struct graft {
     struct br_task *task, *base;
     bool *met; // by node of the task's plan
     uint64_t rows;
+    uint32_t *columns; // of the rows of the base's table at hand: where they are in the task's; NULL: where they were
+    uint32_t from_count, to_count;
+    struct br_buffer row;
     enum br_status (*tick)(void *context, struct br_error *error);
     void *tick_context;
 };
@@ -164,6 +171,41 @@ static struct br_state_table *table_of(struct br_task *task, uint16_t number) {
     return br_state_open_table(task->state, number, "graft");
 }
 
+// G4
+static void lay_columns(struct graft *graft, const struct br_node *node, const struct br_node *base) {
+    free(graft->columns);
+    graft->columns = NULL;
+    if (node->kind != BR_NODE_SOURCE)
+        return;
+    const struct br_row_type *to = &node->source.table->row_type, *from = &base->source.table->row_type;
+    graft->from_count = from->column_count;
+    graft->to_count = to->column_count;
+    graft->columns = br_calloc(from->column_count + 1, sizeof *graft->columns);
+    bool same = from->column_count == to->column_count;
+    for (uint32_t c = 0; c < from->column_count; c++) {
+        graft->columns[c] = UINT32_MAX;
+        for (uint32_t o = 0; o < to->column_count; o++)
+            if (strcmp(from->columns[c].name, to->columns[o].name) == 0)
+                graft->columns[c] = o;
+        same &= graft->columns[c] == c;
+    }
+    if (!same)
+        return;
+    free(graft->columns);
+    graft->columns = NULL;
+}
+
+static enum br_status move_row(struct graft *graft, struct br_slice *row, struct br_error *error) {
+    if (graft->columns == NULL)
+        return BR_OK;
+    br_buffer_clear(&graft->row);
+    if (!br_row_move_columns(*row, graft->columns, graft->from_count, graft->to_count, &graft->row))
+        return br_error_set(error, BR_FATAL, "damaged state: a row of lineage %s isn't one of its table",
+                            graft->base->options.lineage);
+    *row = br_buffer_slice(&graft->row);
+    return BR_OK;
+}
+
 static enum br_status copy_table(struct graft *graft, uint16_t from, uint16_t to, struct br_error *error) {
     static const struct br_slice all;
     struct br_state_table *target = table_of(graft->task, to);
@@ -173,7 +215,9 @@ static enum br_status copy_table(struct graft *graft, uint16_t from, uint16_t to
     BR_TRY(br_state_scan(table_of(graft->base, from), all, all, &rows, error));
     enum br_status status = BR_OK;
     while (status == BR_OK && br_state_iterator_next(rows, &key, &value)) {
-        status = br_state_put(target, key, value, error);
+        status = move_row(graft, &value, error);
+        if (status == BR_OK)
+            status = br_state_put(target, key, value, error);
         if (status == BR_OK)
             status = count_row(graft, error);
     }
@@ -192,6 +236,7 @@ static enum br_status compare_rows(struct graft *graft, struct br_state_iterator
         *ret_same = more == base_more;
         if (!more || !base_more)
             break;
+        BR_TRY(move_row(graft, &base_value, error));
         *ret_same = br_slice_compare(key, base_key) == 0 && br_slice_compare(value, base_value) == 0;
         if (++graft->rows % TICK_ROWS == 0 && graft->tick != NULL)
             BR_TRY(graft->tick(graft->tick_context, error));
@@ -230,17 +275,34 @@ static enum br_status plans_differ(const struct graft *graft, const struct br_vi
                         view->name, graft->base->options.lineage, graft->task->options.lineage);
 }
 
+// When the rows of a join's sides can go.
+static enum br_status copy_indexes(struct graft *graft, const struct br_node *node, const struct br_node *base,
+                                   struct br_error *error) {
+    for (uint32_t port = 0; port < 2; port++) {
+        uint16_t from = br_join_index_table(graft->base->pipeline, base, port);
+        uint16_t to = br_join_index_table(graft->task->pipeline, node, port);
+        if (from != 0 && to != 0)
+            BR_TRY(copy_table(graft, from, to, error));
+    }
+    return BR_OK;
+}
+
 static enum br_status graft_node(struct graft *graft, const struct br_view *view, const struct br_node *node,
                                  const struct br_node *base, struct br_error *error) {
-    if (node->signature != base->signature || node->state_table_count != base->state_table_count ||
+    node = br_node_chooses(node) ? node->inputs[0] : node;
+    base = br_node_chooses(base) ? base->inputs[0] : base;
+    if (node->likeness != base->likeness || node->state_table_count != base->state_table_count ||
         node->input_count != base->input_count)
         return plans_differ(graft, view, error);
     if (graft->met[node->id])
         return BR_OK;
     graft->met[node->id] = true;
+    lay_columns(graft, node, base);
     bool copied = graft->task->asleep_nodes[node->id];
     for (uint16_t i = 0; i < node->state_table_count && copied; i++)
         BR_TRY(copy_table(graft, (uint16_t)(base->state_table + i), (uint16_t)(node->state_table + i), error));
+    if (node->kind == BR_NODE_JOIN && copied)
+        BR_TRY(copy_indexes(graft, node, base, error));
     if (node->state_table_count != 0 && !copied) {
         if (node->kind != BR_NODE_SOURCE)
             return plans_differ(graft, view, error);
@@ -253,7 +315,7 @@ static enum br_status graft_node(struct graft *graft, const struct br_view *view
 
 static enum br_status graft_view(struct graft *graft, const struct br_view *view, struct br_error *error) {
     const struct br_view *base = br_pipeline_find_view(graft->base->pipeline, view->name);
-    if (base == NULL || base->emit_interval_us != view->emit_interval_us)
+    if (base == NULL || base->likeness != view->likeness || base->emit_interval_us != view->emit_interval_us)
         return plans_differ(graft, view, error);
     if (view->emit_interval_us != 0 && !view->root->append_only) // what is held back
         BR_TRY(copy_table(graft, (uint16_t)(BR_VIEW_TABLE_MAX - base->index),
@@ -294,6 +356,8 @@ enum br_status br_task_graft(struct br_task *task, struct br_task *base,
         if (task->asleep[v])
             status = graft_view(&graft, &task->pipeline->views[v], error);
     free(graft.met);
+    free(graft.columns);
+    br_buffer_free(&graft.row);
     BR_TRY(status);
     task_set_asleep(task, NULL);
     task->dirty_since_flush = true;

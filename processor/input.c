@@ -4,6 +4,7 @@
 
 #include "processor/codec/decode.h"
 #include "processor/codec/descriptors.h"
+#include "processor/expr/datetime.h"
 #include "processor/gate.h"
 #include "processor/semantics.h"
 #include "processor/subject.h"
@@ -45,6 +46,13 @@ struct run {
     struct br_batch *open;
 };
 
+struct br_moment br_message_moment(const struct br_log_message *message, uint32_t stream, uint64_t prehistory) {
+    bool imported = message->sequence <= prehistory;
+    return (struct br_moment){.stored_us = message->timestamp.us,
+                              .sequence = message->sequence - (imported ? 0 : prehistory),
+                              .stream = imported ? BR_NO_STREAM : stream};
+}
+
 void br_input_filter(const struct br_table *table, struct br_buffer *filter) {
     br_subject_filter(table->subject, filter);
 }
@@ -61,8 +69,11 @@ static enum br_status open_lane(struct br_input *input, struct lane *lane, const
         paths[i] = type->columns[i].path;
         lane->wanted[i] = all_columns || version->step_count != 0 || input->table->used[i];
     }
-    return br_decoder_create(type->message, paths, lane->types, lane->wanted, type->column_count, &lane->decoder,
-                             error);
+    BR_TRY(
+        br_decoder_create(type->message, paths, lane->types, lane->wanted, type->column_count, &lane->decoder, error));
+    if (input->table->takes_any_time)
+        br_decoder_take_any_time(lane->decoder);
+    return BR_OK;
 }
 
 static void look_at_key(struct br_input *input) {
@@ -247,6 +258,10 @@ static enum br_status read_key(struct run *run, uint32_t k, struct br_slice subj
     struct br_value value;
     BR_TRY(br_subject_read_column(table->subject, subject, column->name, run->input->batch, &text, error));
     BR_TRY(br_value_parse(column->type, text, run->input->batch, &value, error));
+    if (column->type == BR_TIMESTAMPTZ && !table->takes_any_time &&
+        (value.bigint < BR_COLUMN_TIME_MIN || value.bigint >= BR_COLUMN_TIME_END))
+        return br_error_set(error, BR_DATA, "\"%.*s\" is out of range: a column holds the years 1 to 9999",
+                            (int)(text.len > 60 ? 60 : text.len), (const char *)text.ptr);
     br_column_set(told, r, &value);
     return BR_OK;
 }

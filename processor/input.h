@@ -10,7 +10,7 @@
 #define BR_PROCESSOR_INPUT_H
 
 #include "processor/log/log.h"
-#include "processor/sql/plan.h"
+#include "processor/operators/graph.h"
 
 // One event of the epoch: what an origin (batch.h) points at. Bytes are borrowed from the reader.
 struct br_event {
@@ -22,6 +22,9 @@ struct br_events {
     struct br_event *list;
     uint32_t count, capacity;
 };
+
+// When a message came in; of a history whose first `prehistory` messages were imported.
+struct br_moment br_message_moment(const struct br_log_message *message, uint32_t stream, uint64_t prehistory);
 
 struct br_input;
 

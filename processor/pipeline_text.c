@@ -30,6 +30,8 @@ static struct br_slice pack(const struct br_pipeline *pipeline, struct br_arena 
         struct br_slice set = br_arena_copy(arena, pipeline->descriptor_sets[i]);
         text.descriptors[i] = (ProtobufCBinaryData){.len = set.len, .data = (uint8_t *)(uintptr_t)set.ptr};
     }
+    text.fields =
+        (ProtobufCBinaryData){.len = pipeline->fields.len, .data = (uint8_t *)(uintptr_t)pipeline->fields.ptr};
     size_t size = braid__v1__pipeline_text__get_packed_size(&text);
     uint8_t *bytes = br_arena_alloc(arena, size + 1);
     return (struct br_slice){bytes, braid__v1__pipeline_text__pack(&text, bytes)};
@@ -81,6 +83,7 @@ static enum br_status bind(const Braid__V1__PipelineText *text, struct br_pipeli
     struct br_pipeline_options options = {.name = text->name,
                                           .descriptor_sets = sets,
                                           .descriptor_set_count = text->n_descriptors,
+                                          .fields = {text->fields.data, text->fields.len},
                                           .stored = true,
                                           .rules = &text->binding_rules,
                                           .changes = &changes};
@@ -147,7 +150,8 @@ enum br_status br_pipeline_text_of_owner(struct br_log *log, const char *pipelin
 // --- which plan a file is
 
 static bool same_file(const struct br_pipeline *a, const struct br_pipeline *b) {
-    bool same = strcmp(a->text, b->text) == 0 && a->descriptor_set_count == b->descriptor_set_count;
+    bool same = strcmp(a->text, b->text) == 0 && br_slice_equal(a->fields, b->fields) &&
+                a->descriptor_set_count == b->descriptor_set_count;
     for (uint32_t i = 0; same && i < a->descriptor_set_count; i++)
         same = br_slice_equal(a->descriptor_sets[i], b->descriptor_sets[i]);
     return same;

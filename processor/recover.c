@@ -8,6 +8,7 @@
 // R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
 // R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
 #include "processor/commit_reader.h"
+#include "processor/confirm.h"
 #include "processor/semantics.h"
 #include "processor/task_internal.h"
 
@@ -54,8 +55,8 @@ static enum br_status check_semantics(const struct br_task *task, const Braid__V
     if (task->options.role == BR_TASK_REPLAY)
         return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
                                    "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64
-                                   ", and this one computes it otherwise: %s. Let that build go on with it, or drop "
-                                   "the replay and start it again",
+                                   ", and this one computes it otherwise: %s. Only that build can go on with it; a "
+                                   "replay can be dropped and started again",
                                    lineage, name, commit->epoch, (const char *)words.ptr);
     return br_error_set_native(error, BR_FATAL, BR_TASK_OTHERWISE,
                                "lineage %s of pipeline %s was computed by an older build up to epoch %" PRIu64
@@ -133,16 +134,27 @@ static void note_follows(struct br_task *task, const Braid__V1__Commit *commit) 
     snprintf(task->follows_lineage, sizeof task->follows_lineage, "%s", commit->follows_lineage);
 }
 
+static void adopt_trail(struct task_input *input, const Braid__V1__InputPosition *position) {
+    for (size_t m = 0; m < position->n_trail; m++) {
+        const Braid__V1__Fingerprint *mark = position->trail[m];
+        br_trail_add(&input->trail, &(struct br_fingerprint){mark->sequence, mark->time_us, mark->hash});
+    }
+    task_note_last(input, position);
+}
+
 static enum br_status adopt(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
     note_follows(task, commit);
     task->epoch = task->committed_epoch = commit->epoch;
     task->digest = commit->digest;
     task->clock.us = commit->clock_us;
+    task->clock_read = task->options.clock->mono(task->options.clock);
+    task->semantics = commit->semantics;
     for (uint32_t i = 0; i < task->input_count; i++) {
         task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
         task->inputs[i].covered = commit->inputs[i]->covered_sequence;
         task->inputs[i].prehistory = commit->inputs[i]->prehistory;
         task->inputs[i].event_time_max.us = commit->inputs[i]->event_time_max_us;
+        adopt_trail(&task->inputs[i], commit->inputs[i]);
         task->watermarks_after[i].us = commit->inputs[i]->watermark_us;
     }
     return task_adopt_sleep(task, commit, error);
@@ -165,7 +177,8 @@ static enum br_status read_meta(struct br_task *task, Braid__V1__Commit **ret_co
     BR_TRY(br_state_meta_get(task->state, "commit", &value, &found, error));
     if (!found)
         return BR_OK;
-    BR_TRY(br_commit_read(task->pipeline, br_buffer_slice(&value), ret_commit, error));
+    if (br_commit_read(task->pipeline, br_buffer_slice(&value), ret_commit, error) != BR_OK)
+        return br_error_context(error, "the state in the data directory (remove it to have it built from the log)");
     br_buffer_clear(&value);
     enum br_status status = br_state_meta_get(task->state, "fence", &value, &found, error);
     if (status == BR_OK && found && value.len == 8)
@@ -188,24 +201,12 @@ static bool is_commit_of(const struct br_task *task, const struct br_log_message
 // Does the log hold the state's epoch, at the same place with the same digest (R1)?
 static enum br_status log_has(struct br_task *task, const Braid__V1__Commit *state_commit, uint64_t fence,
                               bool *ret_has, struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message message;
-    bool found;
-    *ret_has = false;
     enum br_status status;
-    do {
-        br_buffer_clear(&copy);
-        status = br_log_get(task->log, task->stream, fence, &copy, &message, &found, error);
-    } while (task_try_again(task, status, error));
-    BR_TRY(status);
-    if (!found || !is_commit_of(task, &message))
-        return BR_OK;
-    Braid__V1__Commit *commit;
-    BR_TRY(br_commit_unpack(task->pipeline->name, message.payload, &commit, error));
-    *ret_has = commit->epoch == state_commit->epoch && commit->digest == state_commit->digest &&
-               commit->part == commit->parts && strcmp(commit->lineage, task->options.lineage) == 0;
-    braid__v1__commit__free_unpacked(commit, NULL);
-    return BR_OK;
+    do
+        status = br_confirm_commit(task->log, task->pipeline->name, task->options.lineage, state_commit, fence, ret_has,
+                                   error);
+    while (task_try_again(task, status, error));
+    return status;
 }
 
 static void tell_set_aside(const struct br_task *task, const Braid__V1__Commit *state_commit,
@@ -247,18 +248,25 @@ static enum br_status settle_state(struct br_task *task, const struct log_end *e
 
 // --- following the commits
 
+// Does the input go on where it was? What sleeps goes where the other lineage is, without a message of its own.
+static bool goes_on(const struct task_input *input, const Braid__V1__InputPosition *position) {
+    if (position->messages != 0)
+        return position->first_sequence > input->last_sequence;
+    return input->asleep ? position->last_sequence >= input->last_sequence
+                         : position->last_sequence == input->last_sequence;
+}
+
 // A commit begins where the one before it ended: positions and watermarks never go back.
 static enum br_status check_positions(const struct br_task *task, const Braid__V1__Commit *commit,
                                       struct br_error *error) {
     for (uint32_t i = 0; i < task->input_count; i++) {
         const Braid__V1__InputPosition *position = commit->inputs[i];
-        uint64_t before = task->inputs[i].last_sequence;
-        if (position->messages == 0 ? position->last_sequence != before : position->first_sequence <= before)
+        if (!goes_on(&task->inputs[i], position))
             return br_error_set(error, BR_FATAL,
                                 "commit of epoch %" PRIu64 " of pipeline %s doesn't follow on the one before it: table "
                                 "%s was read up to sequence %" PRIu64 ", the commit goes from %" PRIu64 " to %" PRIu64,
-                                commit->epoch, task->pipeline->name, task->inputs[i].table->name, before,
-                                position->first_sequence, position->last_sequence);
+                                commit->epoch, task->pipeline->name, task->inputs[i].table->name,
+                                task->inputs[i].last_sequence, position->first_sequence, position->last_sequence);
         if (position->watermark_us < task->watermarks_after[i].us)
             return br_error_set(error, BR_FATAL,
                                 "commit of epoch %" PRIu64
@@ -281,11 +289,14 @@ enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *
     return check_positions(task, commit, error);
 }
 
-// Readers are opened when it is known how the lineage numbers its history.
-static enum br_status ensure_readers(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
-    for (uint32_t i = 0; i < task->input_count && commit != NULL && task->epoch == 0; i++)
+// A lineage's first commit says how it numbers its history, and where it begins: of a table that gave nothing yet, the
+// position is what lies before.
+static void adopt_beginning(struct br_task *task, const Braid__V1__Commit *commit) {
+    for (uint32_t i = 0; i < task->input_count && task->epoch == 0; i++) {
         task->inputs[i].prehistory = commit->inputs[i]->prehistory;
-    return task_open_readers(task, error);
+        if (commit->inputs[i]->messages == 0)
+            task->inputs[i].last_sequence = commit->inputs[i]->last_sequence;
+    }
 }
 
 static enum br_status differs(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {
@@ -343,7 +354,7 @@ enum br_status br_task_follow(struct br_task *task, const struct br_log_message 
     if (commit == NULL)
         return BR_OK;
     BR_TRY(task_follow_sleep(task, commit, error));
-    BR_TRY(ensure_readers(task, commit, error));
+    adopt_beginning(task, commit);
     if (commit->part < commit->parts) {
         br_commit_cleanup(&task->unfinished);
         task->unfinished = br_steal(&commit);
@@ -405,8 +416,6 @@ enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
     struct log_end end = {0};
     BR_TRY(read_log_end(task, &end, error));
     BR_TRY(settle_state(task, &end, error));
-    if (task->epoch != 0)
-        BR_TRY(ensure_readers(task, NULL, error));
     if (task->options.role == BR_TASK_SHADOW)
         return BR_OK;
     uint64_t from = task->epoch;
@@ -417,7 +426,7 @@ enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
         if (status != BR_OK)
             return status == BR_DATA ? BR_FATAL : status; // a digest that differs stops the task
     }
-    BR_TRY(ensure_readers(task, NULL, error));
+    BR_TRY(task_open_readers(task, error));
     if (task->epoch != from)
         br_log_line(BR_LEVEL_INFO, "recovered", BR_STR("pipeline", task->pipeline->name),
                     BR_STR("lineage", task->options.lineage), BR_INT("state_epoch", from), BR_INT("epoch", task->epoch),

@@ -79,9 +79,17 @@ struct change {
     const char *what;
 };
 
-static bool nothing(const struct br_pipeline *pipeline, const struct br_node *node) {
+// Their last bit depended on the processor and the C library.
+static bool computes_elementary(const struct br_pipeline *pipeline, const struct br_node *node) {
     (void)pipeline;
-    return node_has(node, NULL) && false;
+    return node_has(node, br_expr_is_elementary);
+}
+
+// Of lookups nothing is kept that could differ: epochs say by which rules they were computed.
+static bool on_may_fail(const struct br_pipeline *pipeline, const struct br_node *node) {
+    (void)pipeline;
+    return node->kind == BR_NODE_JOIN && node->join.left_outer && !node->join.lookup && node->join.residual != NULL &&
+           br_expr_may_fail(node->join.residual);
 }
 
 static bool sums_doubles(const struct br_aggregate *aggregate) {
@@ -125,7 +133,9 @@ static bool matches_otherwise(const struct br_pipeline *pipeline, const struct b
 static const struct change changes[] = {
     {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
     {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
-    {0, nothing, ""},
+    {1, computes_elementary,
+     "exp, ln, log, power, cbrt and the functions of angles are rounded correctly now, the same on every processor"},
+    {1, on_may_fail, "a LEFT JOIN leaves out the rows on which its ON fails"},
     {1, refuses_pattern,
      "its regular expression is one that is not taken any more: write it otherwise (docs/expressions.md) and roll the "
      "change out by braid replay start"},
@@ -138,6 +148,10 @@ static void name_node(const struct br_node *node, struct br_buffer *words) {
         br_buffer_printf(words, "table %s", node->source.table->name);
     else
         br_buffer_printf(words, "view %s", node->view->name);
+}
+
+uint32_t br_semantics(void) {
+    return BR_SEMANTICS;
 }
 
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {

@@ -11,9 +11,11 @@
 #include "base/bytes.h"
 #include "processor/sql/plan.h"
 
-#define BR_SEMANTICS 1u // of this build; commits of version 0.1.0 bear none, which is 0
+#define BR_SEMANTICS 1u      // of this build; commits of version 0.1.0 bear none, which is 0
+uint32_t br_semantics(void); // the same; a test links a build whose number is larger
 
-// Does this build compute any part of the pipeline otherwise than a build with the number `since` did? If so, appends
+// Does this build compute any part of the pipeline otherwise than a build with the number `since` did, or does it bind
+// its text to another plan than the log's (br_pipeline.bound_otherwise)? If so, appends
 // to `words` which part and what: "view daily: sum(double precision) is exact now".
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words);
 

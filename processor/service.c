@@ -192,7 +192,7 @@ static void put_input(struct br_task *task, uint32_t i, struct br_buffer *out) {
 void br_task_status_json(struct br_task *task, struct br_buffer *out) {
     struct br_task_status status;
     br_task_status(task, &status);
-    int64_t now_us = task->options.clock->wall(task->options.clock).us;
+    int64_t now_us = task->options.clock->mono(task->options.clock).us;
     double seconds = (double)(now_us - task->totals.started.us) / 1e6;
     br_buffer_append_byte(out, '{');
     put_member(out, "pipeline", task->pipeline->name);
@@ -318,6 +318,5 @@ enum br_status task_serve(struct br_task *task, struct br_error *error) {
         (void)status;
         br_buffer_free(&answer.part);
     }
-    (void)error;
-    return BR_OK;
+    return br_store_check(br_state_store(task->state), error); // damage that only an asker was told of
 }

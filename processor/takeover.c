@@ -19,6 +19,7 @@
 //
 // The state is not touched before part 1 has landed.
 #include "processor/commit_reader.h"
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
@@ -56,6 +57,7 @@ static void empty_epoch(struct br_task *task, uint64_t number) {
     br_emit_set_silent(emit, true);
     br_emit_begin(emit, number, &task->events);
     br_emit_finish(emit, "", task->digest);
+    task->semantics = br_semantics();
     for (uint32_t i = 0; i < task->input_count; i++)
         task->inputs[i].messages = task->inputs[i].rows = task->inputs[i].quarantined = 0;
 }
@@ -72,6 +74,7 @@ enum br_status task_apply_takeover(struct br_task *task, const Braid__V1__Commit
     task->epoch++;
     task->digest = digest;
     task->clock.us = recorded->clock_us;
+    task->clock_read = task->options.clock->mono(task->options.clock);
     task->lenient = false;
     task->follows = recorded->takeover->from_epoch;
     task->follows_sequence = recorded->takeover->from_sequence;
@@ -120,10 +123,9 @@ static void fill_commit(struct takeover_run *run) {
     const struct br_takeover *takeover = run->takeover;
     empty_epoch(task, task->epoch + 1);
     task_fill_commit(task, &run->commit, run->arena);
-    int64_t now_us = task->options.clock->wall(task->options.clock).us;
     run->commit.epoch = task->epoch + 1;
     run->commit.digest = br_emit_digest(task_emit(task));
-    run->commit.clock_us = now_us > task->clock.us ? now_us : task->clock.us;
+    run->commit.clock_us = task_reading(task, NULL).us;
     if (task->unfinished != NULL) // the parts that have landed say it
         run->commit.clock_us = task->unfinished->clock_us;
     braid__v1__takeover__init(&run->record);

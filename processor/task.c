@@ -21,7 +21,7 @@
 
 // --- the loop
 
-static bool timers_due(const struct br_task *task);
+static bool timers_due(struct br_task *task);
 static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_error *error);
 static bool flush_due(const struct br_task *task);
 static void adapt(struct br_task *task, struct br_mono_time began);
@@ -137,12 +137,23 @@ static enum br_status take_rows(void *context, const struct br_table *table, con
 static enum br_status reject_event(void *context, const struct br_table *table, uint32_t origin, const char *reason,
                                    const char *detail, struct br_error *error);
 
+// When an event of the epoch came in.
+static struct br_moment moment_of(const void *context, uint32_t origin) {
+    const struct br_task *task = context;
+    const struct br_event *event = &task->events.list[origin];
+    const struct task_input *input = &task->inputs[event->table->index];
+    return br_message_moment(event->message, input->stream_number, input->prehistory);
+}
+
 static struct br_epoch epoch_of(struct br_task *task) {
     return (struct br_epoch){.number = task->plan.number,
                              .now = task->plan.clock,
                              .watermarks_before = task->watermarks_before,
                              .watermarks_after = task->watermarks_after,
-                             .arena = task->epoch_arena};
+                             .arena = task->epoch_arena,
+                             .moment = moment_of,
+                             .moment_context = task,
+                             .by_old_rules = task->semantics == 0};
 }
 
 // A quiet subject's position follows the stream, so that what others wrote may expire without looking like a hole.
@@ -171,6 +182,7 @@ static void pass_over(struct br_task *task, uint32_t i) {
     input->last_sequence = position->last_sequence;
     input->covered = position->covered_sequence;
     input->event_time_max.us = position->event_time_max_us;
+    task_note_last(input, position);
     if (position->watermark_us > task->watermarks_after[i].us)
         task->watermarks_after[i].us = position->watermark_us;
 }
@@ -193,10 +205,12 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     BR_CHECK(messages[0].sequence > input->last_sequence);
     struct br_intake intake = {task, take_rows, reject_event};
     br_input_set_lenient(input->input, task->plan.lenient);
-    br_input_set_semantics(input->input, task->plan.recorded == NULL ? BR_SEMANTICS : task->plan.recorded->semantics);
+    br_input_set_semantics(input->input, task->semantics);
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
+    struct br_fingerprint last = br_fingerprint_of(&messages[count - 1]);
+    br_trail_add(&input->trail, &last);
     br_reader_consume(input->reader, count);
     return BR_OK;
 }
@@ -204,6 +218,16 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
 static bool watermarks_stand(const struct br_task *task) {
     return task->wants_watermarks == BR_WATERMARKS_STAND ||
            (task->wants_watermarks == BR_WATERMARKS_MOVE_IF_REPEATED && !task->plan.repeats);
+}
+
+// Where another lineage's commit has it: that one may have chosen to let it stand.
+static bool follows_repeated(const struct br_task *task, uint32_t i, struct br_event_time *watermark) {
+    const Braid__V1__InputPosition *position = task->plan.passes[i];
+    if (task->wants_watermarks != BR_WATERMARKS_AS_REPEATED || !task->plan.repeats || position == NULL)
+        return false;
+    if (position->watermark_us > watermark->us)
+        watermark->us = position->watermark_us;
+    return true;
 }
 
 // Watermarks move here and nowhere else: at the end of an epoch, never back.
@@ -216,6 +240,8 @@ static void move_watermarks(struct br_task *task) {
             watermark->us = task->plan.recorded->inputs[i]->watermark_us;
         else if (task->plan.end_of_time)
             watermark->us = BR_EVENT_TIME_MAX;
+        else if (follows_repeated(task, i, watermark))
+            continue;
         else if (!task->inputs[i].asleep && !stand && highest_us != BR_EVENT_TIME_MIN &&
                  !__builtin_sub_overflow(highest_us, task->inputs[i].table->watermark_delay_us, &moved_us) &&
                  moved_us > watermark->us)
@@ -274,6 +300,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     br_arena_reset(task->epoch_arena);
     task->events.count = 0;
     task->oldest_us = INT64_MAX;
+    task->semantics = task->plan.recorded != NULL ? task->plan.recorded->semantics : br_semantics();
     br_emit_set_silent(emit, silent);
     br_emit_begin(emit, task->plan.number, &task->events);
     memcpy(task->watermarks_before, task->watermarks_after, task->input_count * sizeof *task->watermarks_before);
@@ -292,6 +319,7 @@ enum br_status task_compute(struct br_task *task, bool silent, struct br_error *
     br_state_end_epoch(task->state);
     task->epoch = task->plan.number;
     task->clock = task->plan.clock;
+    task->clock_read = task->plan.clock_read;
     task->digest = br_emit_digest(emit);
     task->lenient = task->plan.lenient;
     task->follows = task->plan.follows;
@@ -368,14 +396,18 @@ struct br_sink task_sink(struct br_task *task) {
 // --- rhythm
 
 // Views with emit_interval hold changes back: an epoch without input lets them out when their time has come.
-static bool timers_due(const struct br_task *task) {
+static bool timers_due(struct br_task *task) {
     if (!task->timers_pending)
         return false;
     int64_t longest_us = 0;
     for (uint32_t v = 0; v < task->pipeline->view_count; v++)
         if (task->pipeline->views[v].emit_interval_us > longest_us)
             longest_us = task->pipeline->views[v].emit_interval_us;
-    return longest_us != 0 && task->options.clock->wall(task->options.clock).us - task->clock.us >= longest_us;
+    if (longest_us == 0)
+        return false;
+    struct br_wall_time now =
+        task->options.role == BR_TASK_OWNER ? task_reading(task, NULL) : task->options.clock->wall(task->options.clock);
+    return now.us - task->clock.us >= longest_us;
 }
 
 // An aggregate without groups has its row before there is any input: the owner's lineage begins with an epoch that has
@@ -415,6 +447,7 @@ enum br_status task_flush(struct br_task *task, struct br_error *error) {
     task_record(task, &task->flush_record);
     br_state_meta_put(task->state, "commit", br_buffer_slice(&task->flush_record));
     br_state_meta_put(task->state, "fence", (struct br_slice){fence, sizeof fence});
+    br_store_note(br_state_store(task->state), task->epoch, task->digest);
     BR_TRY(br_state_flush(task->state, task->epoch, error));
     task->dirty_since_flush = false;
     task->flushed_at = task->options.clock->mono(task->options.clock);

@@ -12,7 +12,7 @@
 // replay commits on its lineage's own subject and publishes nothing; a shadow follows a lineage's commits and writes
 // nothing. A replay becomes the owner by br_task_take_over.
 //
-// The invariants X1..X18 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
+// The invariants X1..X21 that task.c, commit.c, recover.c and takeover.c refer to are in docs/exactly-once.md.
 #ifndef BR_PROCESSOR_TASK_H
 #define BR_PROCESSOR_TASK_H
 
@@ -63,8 +63,8 @@ struct br_task_options {
     const struct br_tap *tap;    // NULL: none
     const char *checkpoint_path; // where checkpoints of the state may be put (the service "checkpoint"); NULL: refused
     const char *worker; // who commits: unique per start of a worker, so that a commit can be told to be one's own
-    // Opens the state's store; set_aside: what is there can't be used (it is ahead of the log), move it out of the way
-    // and give an empty one.
+    // Opens the state's store; set_aside: what is there can't be used (it is ahead of the log, or damaged), move it out
+    // of the way and give an empty one.
     enum br_status (*open_store)(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error);
     void *store_context;
     size_t state_budget_bytes; // 0: 256 MiB
@@ -110,6 +110,7 @@ enum br_task_watermarks {
     BR_WATERMARKS_MOVE,
     BR_WATERMARKS_STAND,
     BR_WATERMARKS_MOVE_IF_REPEATED, // at the end of the epoch that br_task_repeat is given; before it they stand
+    BR_WATERMARKS_AS_REPEATED,      // to where they moved in that epoch
 };
 void br_task_choose_to(struct br_task *task, enum br_task_watermarks watermarks, bool lenient);
 // Computes one epoch on the input of another lineage's epoch `base` (whose commit it is, at this stream sequence), with

@@ -6,18 +6,21 @@
 #include "braid/v1/commit.pb-c.h"
 #include "processor/emit.h"
 #include "processor/input.h"
+#include "processor/log/trail.h"
 #include "processor/task.h"
 
 // One table as the task reads it.
 struct task_input {
     const struct br_table *table;
     struct br_stream_info stream;
+    uint32_t stream_number; // tables with the same one are read from one stream
     struct br_input *input;
     struct br_reader *reader;
     uint64_t last_sequence;              // position: the last message consumed in a computed epoch
     uint64_t covered;                    // nothing up to here is left to read; reading begins behind it after a restart
     uint64_t shown_covered;              // the same for what fetch has looked at
     uint64_t prehistory;                 // sequences here are these imported events + the stream's own
+    struct br_trail trail;               // of what was consumed, in the numbers of last_sequence
     bool asleep;                         // nothing is read: all views that need it sleep
     uint64_t stop;                       // nothing beyond is taken; UINT64_MAX: no bound
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
@@ -31,6 +34,7 @@ struct task_input {
 struct epoch_plan {
     uint64_t number;
     struct br_wall_time clock;
+    struct br_mono_time clock_read;      // when
     size_t *take;                        // by input: how many of the messages that peek shows
     const struct br_log_message **first; // by input: those messages
     uint64_t messages;
@@ -97,10 +101,13 @@ struct br_task {
     uint64_t epoch;            // last computed
     uint64_t digest;           // of it
     struct br_wall_time clock; // of it: readings never go back
-    uint64_t committed_epoch;  // last committed
-    uint64_t fence;            // stream sequence of the last message on commit_subject; 0: none
-    uint64_t last_commit;      // of this lineage's last commit message, wherever it stands; 0: none
-    uint64_t follows;          // the epoch of another lineage that the last one repeated; 0: none
+    struct br_mono_time clock_read;
+    bool clock_behind;        // it was told that the wall clock is
+    uint32_t semantics;       // by which it was computed
+    uint64_t committed_epoch; // last committed
+    uint64_t fence;           // stream sequence of the last message on commit_subject; 0: none
+    uint64_t last_commit;     // of this lineage's last commit message, wherever it stands; 0: none
+    uint64_t follows;         // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
     bool *asleep, *asleep_nodes;              // by view, by node of the plan
@@ -131,7 +138,8 @@ struct br_task {
     struct {
         uint64_t messages, rows_out, late, failed, quarantined, recovered_epochs;
         uint64_t *view_rows, *view_late, *view_failed; // by view
-        struct br_wall_time started, last_commit;
+        struct br_mono_time started;
+        struct br_wall_time last_commit;
         double usual_age_us;  // of an epoch's oldest message when it is committed; clocks may differ
         uint64_t slow_epochs; // committed SLOW_EPOCH_US later than usual
     } totals;
@@ -156,6 +164,12 @@ enum br_status task_adopt_sleep(struct br_task *task, const Braid__V1__Commit *c
 // What the commit of the next epoch says of who sleeps: those that it has awake are given their state first.
 enum br_status task_follow_sleep(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
     BR_MUST_CHECK;
+// reading.c: of an epoch that would be made now.
+struct br_wall_time task_reading(struct br_task *task, struct br_mono_time *ret_read);
+// The message that a commit says was consumed last.
+void task_note_last(struct task_input *input, const Braid__V1__InputPosition *position);
+// Of a reader: names the table, and when the stream isn't what it was, the way out.
+enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error);
 // task.c
 enum br_status task_compute(struct br_task *task, bool silent, struct br_error *error) BR_MUST_CHECK;
 // What the graph gives goes to the emit of this epoch, and to the tap.
@@ -163,7 +177,9 @@ struct br_sink task_sink(struct br_task *task);
 // Between epochs, with nothing outstanding (X10).
 enum br_status task_flush(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_flush_when_due(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
-// Of inputs that are awake and have none.
+enum br_status task_open_reader(struct br_task *task, uint32_t input, uint64_t first_sequence, struct br_error *error)
+    BR_MUST_CHECK;
+// Of inputs that are awake and have none: where nothing has been read yet.
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
 // Over the state, anew: operators keep nothing but what is there.

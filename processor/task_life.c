@@ -2,8 +2,10 @@
 // A task's beginning and end: its names on the log, its streams, readers and state; and what can be asked of it. See
 // task.h.
 #include "processor/commit_reader.h"
+#include "processor/semantics.h"
 #include "processor/task_internal.h"
 
+#include "base/logging.h"
 #include "processor/subject.h"
 
 #include <inttypes.h>
@@ -74,12 +76,23 @@ enum br_status task_make_graph(struct br_task *task, struct br_error *error) {
     return BR_OK;
 }
 
+static enum br_status open_state(struct br_task *task, bool set_aside, struct br_error *error) {
+    struct br_store *store;
+    BR_TRY(task->options.open_store(task->options.store_context, set_aside, &store, error));
+    return br_state_create(store, task->options.state_budget_bytes, &task->state, error);
+}
+
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) {
     br_graph_destroy(&task->graph);
     br_state_destroy(&task->state);
-    struct br_store *store;
-    BR_TRY(task->options.open_store(task->options.store_context, set_aside, &store, error));
-    BR_TRY(br_state_create(store, task->options.state_budget_bytes, &task->state, error));
+    enum br_status status = open_state(task, set_aside, error);
+    if (status != BR_OK && error->native == BR_STORE_DAMAGED && !set_aside) { // X20
+        br_log_line(BR_LEVEL_ERROR, "local state is damaged: it is set aside and rebuilt from the log",
+                    BR_STR("pipeline", task->pipeline->name), BR_STR("lineage", task->options.lineage),
+                    BR_STR("why", error->message));
+        status = open_state(task, true, error);
+    }
+    BR_TRY(status);
     return task_make_graph(task, error);
 }
 
@@ -99,37 +112,68 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     do
         status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error);
     while (task_try_again(task, status, error));
-    return status == BR_OK ? BR_OK : (br_error_context(error, "table %s", input->table->name), status);
+    if (status != BR_OK)
+        return br_error_context(error, "table %s", input->table->name);
+    while (strcmp(task->inputs[input->stream_number].stream.name, input->stream.name) != 0)
+        input->stream_number++;
+    return BR_OK;
 }
 
-static enum br_status open_reader(struct br_task *task, struct task_input *input, const char *filter,
+static enum br_status open_reader(struct br_task *task, struct task_input *input, uint64_t first_sequence,
                                   struct br_error *error) {
     if (task->options.open_input != NULL)
         return task->options.open_input(task->options.input_context, task->log, input->table, &input->stream,
-                                        input->prehistory, input->covered + 1, 0, &input->reader, error);
+                                        input->prehistory, first_sequence, 0, &input->reader, error);
     if (input->prehistory != 0)
         return br_error_set(error, BR_FATAL,
                             "lineage %s begins with %" PRIu64 " imported events; tell the worker where the archive is",
                             task->options.lineage, input->prehistory);
-    return br_reader_open(task->log, input->stream.name, filter, input->covered + 1, 0, &input->reader, error);
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(input->table, &filter);
+    return br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, first_sequence, 0, &input->reader,
+                          error);
+}
+
+enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error) {
+    if (error->native == BR_LOG_CHANGED) {
+        size_t len = strlen(error->message);
+        snprintf(error->message + len, sizeof error->message - len,
+                 ". What was computed from what is gone stays in the results: restore stream %s, or have all computed "
+                 "anew from what it holds now, and what differs published: braid replay rebuild %s --epochs fresh",
+                 input->stream.name, task->pipeline->name);
+    }
+    return br_error_context(error, "table %s", input->table->name);
+}
+
+void task_note_last(struct task_input *input, const Braid__V1__InputPosition *position) {
+    if (position->last_hash != 0)
+        br_trail_add(&input->trail,
+                     &(struct br_fingerprint){position->last_sequence, position->last_time_us, position->last_hash});
+}
+
+enum br_status task_open_reader(struct br_task *task, uint32_t i, uint64_t first_sequence, struct br_error *error) {
+    struct task_input *input = &task->inputs[i];
+    for (int e = 0; e < 2; e++)
+        br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
+    enum br_status status;
+    do
+        status = open_reader(task, input, first_sequence, error);
+    while (task_try_again(task, status, error));
+    if (status != BR_OK)
+        return task_input_error(input, task, error);
+    struct br_trail trail = input->trail;
+    trail.read_to = input->last_sequence;
+    br_reader_prove(input->reader, &trail);
+    const struct br_log_message *messages;
+    size_t count;
+    status = br_reader_peek(input->reader, &messages, &count, error); // proven here, if the stream can be asked
+    return status == BR_OK ? BR_OK : task_input_error(input, task, error);
 }
 
 enum br_status task_open_readers(struct br_task *task, struct br_error *error) {
-    for (uint32_t i = 0; i < task->input_count; i++) {
-        struct task_input *input = &task->inputs[i];
-        if (input->asleep || input->reader != NULL)
-            continue;
-        for (int e = 0; e < 2; e++)
-            br_emit_set_stream(task->emits[e], i, input->stream.name, input->prehistory);
-        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-        br_input_filter(input->table, &filter);
-        enum br_status status;
-        do
-            status = open_reader(task, input, (const char *)filter.ptr, error);
-        while (task_try_again(task, status, error));
-        if (status != BR_OK)
-            return br_error_context(error, "table %s", input->table->name);
-    }
+    for (uint32_t i = 0; i < task->input_count; i++)
+        if (!task->inputs[i].asleep && task->inputs[i].reader == NULL)
+            BR_TRY(task_open_reader(task, i, task->inputs[i].covered + 1, error));
     return BR_OK;
 }
 
@@ -184,6 +228,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
         br_task_lineage_subject(pipeline->name, task->options.lineage, task->commit_subject,
                                 sizeof task->commit_subject);
     task->limit_us = INT64_MAX;
+    task->semantics = br_semantics();
     task->plan.follows_lineage = "";
     uint32_t count = task->input_count = pipeline->table_count;
     task->inputs = br_calloc(count + 1, sizeof *task->inputs);
@@ -202,7 +247,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     task->epoch_arena = br_arena_create();
     task->epoch_limit = options->epoch_messages != 0 ? options->epoch_messages : EPOCH_MESSAGES_FIRST;
     task->flushed_at = options->clock->mono(options->clock);
-    task->totals.started = options->clock->wall(options->clock);
+    task->totals.started = options->clock->mono(options->clock);
     set_order(task);
     task_set_asleep(task, options->asleep);
     enum br_status status = open_all(task, error);

@@ -14,6 +14,7 @@
 #define IDLE_WAIT_US 50000
 #define STORE_TRIES_MAX 200 // 50 ms each
 #define STORE_CACHE_BYTES ((size_t)64 << 20)
+#define REBUILDS_MAX 1 // of state that was found damaged while it was used, since the start
 
 enum br_status br_worker_state_path(const char *data_path, const char *pipeline, const char *lineage, char *path,
                                     size_t size, struct br_error *error) {
@@ -62,6 +63,7 @@ struct worker {
     bool takes_over; // another lineage owned the outputs when the worker began
     char state_path[4096], checkpoint_path[4096];
     struct br_task *task;
+    unsigned rebuilds;
 };
 
 static enum br_status run_until_stopped(struct worker *worker, struct br_task *task, struct br_log *log,
@@ -147,12 +149,24 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
     return options->finish_takeover(options->replay_context, worker->task, worker->pipeline, error);
 }
 
+// The task that ends before another one begins has heard of what it has sent. The status is that which ended it, if
+// nothing worse comes.
+static enum br_status settle_damaged(struct br_task *task, enum br_status status, struct br_error *error) {
+    if (task == NULL || status != BR_FATAL || error->native != BR_STORE_DAMAGED)
+        return status;
+    struct br_error why = *error;
+    BR_TRY(br_task_settle(task, error));
+    *error = why;
+    return status;
+}
+
 static enum br_status run_own(struct worker *worker, char *superseded_by, size_t size, struct br_error *error) {
     enum br_status status = start_task(worker, error);
     if (status == BR_OK) {
         store_text(worker);
         status = run_until_stopped(worker, worker->task, worker->options->log, error);
     }
+    status = settle_damaged(worker->task, status, error);
     const char *by = worker->task == NULL ? NULL : br_task_superseded_by(worker->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&worker->task);
@@ -167,6 +181,7 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
     enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
     if (status == BR_OK)
         status = run_until_stopped(worker, successor->task, successor->log, error);
+    status = settle_damaged(successor->task, status, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&successor->task);
@@ -225,17 +240,32 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
     return find_owner(worker, &plan_hash, error);
 }
 
+// Damage that shows while the task runs ends it. The folder says so (P8 of state/proof.h): opened again it is set
+// aside, and the state is rebuilt. Where that is damaged again something else is wrong.
+static bool may_rebuild(struct worker *worker, struct br_error *error) {
+    if (error->native != BR_STORE_DAMAGED)
+        return false;
+    if (worker->rebuilds++ < REBUILDS_MAX)
+        return true;
+    br_error_context(
+        error, "the state was rebuilt since this start, and is damaged again: this machine's disk or memory "
+               "doesn't keep what is written. Start the worker with --data on another disk, or on another machine");
+    return false;
+}
+
 enum br_status br_worker_run(const struct br_worker_options *options, struct br_error *error) {
     struct worker worker = {.options = options, .pipeline = options->pipeline};
-    char superseded_by[64];
+    char superseded_by[64] = "";
     enum br_status status = find_first_owner(&worker, error);
     if (status == BR_OK)
         status = run_own(&worker, superseded_by, sizeof superseded_by, error);
-    while (status == BR_FATAL && superseded_by[0] != '\0') {
+    while (status == BR_FATAL && (superseded_by[0] != '\0' || may_rebuild(&worker, error))) {
         struct br_successor successor;
-        br_log_line(BR_LEVEL_INFO, "another lineage has taken the outputs over",
-                    BR_STR("pipeline", options->pipeline->name), BR_STR("lineage", superseded_by));
-        if (options->successor != NULL && options->successor(options->replay_context, superseded_by, &successor)) {
+        if (superseded_by[0] != '\0')
+            br_log_line(BR_LEVEL_INFO, "another lineage has taken the outputs over",
+                        BR_STR("pipeline", options->pipeline->name), BR_STR("lineage", superseded_by));
+        if (superseded_by[0] != '\0' && options->successor != NULL &&
+            options->successor(options->replay_context, superseded_by, &successor)) {
             status = run_successor(&worker, &successor, superseded_by, sizeof superseded_by, error);
             continue;
         }

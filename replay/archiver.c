@@ -7,6 +7,7 @@
 
 #include "base/logging.h"
 #include "processor/input.h"
+#include "processor/log/trail.h"
 #include "replay/retention.h"
 
 #include <inttypes.h>
@@ -67,11 +68,14 @@ static void close_copy(struct copy *copy) {
 static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_status status,
                     const struct br_error *error) {
     close_copy(copy);
-    snprintf(copy->error, sizeof copy->error, "%s", error->message);
+    int len = snprintf(copy->error, sizeof copy->error, "%s", error->message);
+    if (error->native == BR_LOG_CHANGED && (size_t)len < sizeof copy->error)
+        snprintf(copy->error + len, sizeof copy->error - (size_t)len,
+                 "; move the archive %.400s away to begin a new one", copy->folder);
     if (status != BR_RETRY) {
         copy->state = COPY_FAILED;
         br_log_line(BR_LEVEL_ERROR, "archiving has stopped", BR_STR("table", copy->table->name),
-                    BR_STR("why", error->message));
+                    BR_STR("why", copy->error));
         return;
     }
     copy->pause_us = copy->pause_us == 0 ? PAUSE_US_MIN : copy->pause_us * 2;
@@ -80,8 +84,39 @@ static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_sta
     br_log_line(BR_LEVEL_WARN, "archiving waits", BR_STR("table", copy->table->name), BR_STR("why", error->message));
 }
 
+// The last message of a segment, so that it is known again in the stream. What is damaged says nothing here.
+static void note_last(const struct br_archive *archive, size_t index, struct br_trail *trail) {
+    struct br_segment_reader *reader = NULL;
+    struct br_block block = {0};
+    struct br_error ignored;
+    bool found = true;
+    if (br_archive_open_segment(archive, index, &reader, &ignored) != BR_OK)
+        return;
+    while (found && br_segment_next(reader, &block, &found, &ignored) == BR_OK)
+        if (found && block.count != 0) {
+            struct br_fingerprint last = br_fingerprint_of(&block.messages[block.count - 1]);
+            br_trail_add(trail, &last);
+        }
+    br_block_free(&block);
+    br_segment_close(&reader);
+}
+
+// What the stream must still hold if it is the one that was archived (trail.h).
+static void find_trail(const struct br_archive *archive, struct br_trail *ret_trail) {
+    size_t index = archive->count;
+    while (index > 0 && archive->segments[index - 1].info.messages == 0)
+        index--;
+    *ret_trail = (struct br_trail){0};
+    if (index != 0)
+        note_last(archive, index - 1, ret_trail);
+    uint64_t begin = archive->count == 0 ? 0 : archive->segments[0].info.from - 1;
+    uint64_t last = index == 0 ? begin : archive->segments[index - 1].info.last;
+    ret_trail->read_to = last > ret_trail->read_to ? last : ret_trail->read_to;
+}
+
 // Where to go on (R1). *ret_to 0: nothing is archived yet.
-static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, struct br_error *error) {
+static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, struct br_trail *ret_trail,
+                                    struct br_error *error) {
     struct br_archive *archive = NULL;
     BR_TRY(br_archive_open(copy->folder, &archive, error));
     enum br_status status = BR_OK;
@@ -89,19 +124,22 @@ static enum br_status find_position(const struct copy *copy, uint64_t *ret_to, s
     if (count != 0)
         status = br_archive_check_segment(archive, count - 1, &copy->stream, (const char *)copy->filter.ptr, error);
     *ret_to = count == 0 ? 0 : archive->segments[count - 1].info.to;
+    if (status == BR_OK)
+        find_trail(archive, ret_trail);
     br_archive_close(&archive);
     return status;
 }
 
 static enum br_status open_copy(struct br_archiver *archiver, struct copy *copy, struct br_error *error) {
     uint64_t to = 0;
+    struct br_trail trail;
     const char *filter = (const char *)copy->filter.ptr;
     BR_TRY(br_archive_lock(copy->folder, &copy->lock, error));
     if (copy->lock < 0)
         return br_error_set(error, BR_RETRY, "another process archives to %.900s", copy->folder);
     if (br_log_find_stream(archiver->log, filter, &copy->stream, error) != BR_OK)
         return BR_RETRY; // it may be made yet
-    BR_TRY(find_position(copy, &to, error));
+    BR_TRY(find_position(copy, &to, &trail, error));
     // A first archive begins where the stream begins; from there on nothing may be lost.
     copy->from = to != 0 ? to + 1 : copy->stream.first_sequence > 1 ? copy->stream.first_sequence : 1;
     copy->taken = copy->from - 1;
@@ -116,6 +154,8 @@ static enum br_status open_copy(struct br_archiver *archiver, struct copy *copy,
         if (now.first_sequence > copy->from)
             return br_error_set(error, BR_RETRY, "stream %s drops its oldest messages", copy->stream.name);
     }
+    trail.read_to = to == 0 ? copy->taken : trail.read_to;
+    br_reader_prove(copy->reader, &trail);
     copy->state = COPY_COPYING;
     copy->begun_us = mono_us(archiver);
     copy->error[0] = '\0';

@@ -126,6 +126,13 @@ static enum br_status reject_event(void *context, const struct br_table *table, 
     return BR_OK;
 }
 
+static struct br_moment moment_of(const void *context, uint32_t origin) {
+    const struct bounded *run = context;
+    const struct br_event *event = &run->events.list[origin];
+    const struct br_span_input *input = &br_span_inputs(run->span)[event->table->index];
+    return br_message_moment(event->message, input->stream_number, input->prehistory);
+}
+
 // --- an epoch
 static enum br_status run_input(struct bounded *run, uint32_t t, struct br_error *error) {
     const struct br_span_input *input = &br_span_inputs(run->span)[t];
@@ -205,7 +212,7 @@ static enum br_status open_store(struct bounded *run, struct br_store **ret_stor
         run->store_path[0] = '\0';
         return status;
     }
-    return br_store_open_rocksdb(run->store_path, STORE_CACHE_BYTES, ret_store, error);
+    return br_store_open_scratch(run->store_path, STORE_CACHE_BYTES, ret_store, error);
 }
 
 static enum br_status open_graph(struct bounded *run, struct br_error *error) {
@@ -247,7 +254,9 @@ static void start(struct bounded *run) {
     run->epoch = (struct br_epoch){.now = run->options->clock->wall(run->options->clock),
                                    .watermarks_before = run->watermarks,
                                    .watermarks_after = run->watermarks,
-                                   .arena = run->arena};
+                                   .arena = run->arena,
+                                   .moment = moment_of,
+                                   .moment_context = run};
     choose_way(run);
 }
 

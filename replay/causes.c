@@ -23,6 +23,7 @@ struct br_causes {
     // What the plans say, of the view asked about last.
     const struct br_view *told_before, *told_after;
     enum br_cause told;
+    bool otherwise; // plans that are the same aren't computed alike
 };
 
 // --- making
@@ -53,6 +54,10 @@ enum br_status br_causes_create(const struct br_pipeline *before, const struct b
     }
     *ret_causes = causes;
     return BR_OK;
+}
+
+void br_causes_computed_otherwise(struct br_causes *causes) {
+    causes->otherwise = true;
 }
 
 void br_causes_compare_plans(struct br_causes *causes, const struct br_pipeline *after) {
@@ -188,15 +193,17 @@ enum br_cause br_causes_of(void *context, const struct br_difference *difference
     struct br_view_evidence *evidence = evidence_of(causes, difference);
     const struct br_batch *batch = difference->before != NULL ? difference->before : difference->after;
     uint32_t row = difference->before != NULL ? difference->before_row : difference->after_row;
-    if (br_view_evidence_explains(evidence, false, batch, row, &causes->values))
-        return BR_CAUSE_LATE;
-    if (br_view_evidence_explains(evidence, true, batch, row, &causes->values))
-        return BR_CAUSE_QUARANTINED;
     if (causes->told_before != difference->before_view || causes->told_after != difference->after_view) {
         causes->told_before = difference->before_view;
         causes->told_after = difference->after_view;
         const struct br_view *view = difference->before_view != NULL ? difference->before_view : difference->after_view;
         causes->told = br_cause_of_plans(causes->upgrade, view->name);
     }
+    if (causes->otherwise && causes->told == BR_CAUSE_UNKNOWN)
+        return BR_CAUSE_FUNCTION; // what was set aside is so on both sides
+    if (br_view_evidence_explains(evidence, false, batch, row, &causes->values))
+        return BR_CAUSE_LATE;
+    if (br_view_evidence_explains(evidence, true, batch, row, &causes->values))
+        return BR_CAUSE_QUARANTINED;
     return causes->told;
 }

@@ -22,6 +22,8 @@ enum br_status br_causes_create(const struct br_pipeline *before, const struct b
 void br_causes_destroy(struct br_causes **causes);
 // What the plans say is asked of this pipeline instead of `after`, which is the same, narrowed to a key. Borrowed.
 void br_causes_compare_plans(struct br_causes *causes, const struct br_pipeline *after);
+// Views whose plans are the same are computed otherwise by this build: a function of theirs has changed.
+void br_causes_computed_otherwise(struct br_causes *causes);
 // Reads the evidence on the output stream of the pipeline before, up to its end as of now.
 enum br_status br_causes_read(struct br_causes *causes, struct br_log *log, struct br_error *error) BR_MUST_CHECK;
 // Takes one message of the ledger or the quarantine; what says nothing is ignored.

@@ -125,6 +125,6 @@ enum br_cause br_cause_of_plans(const struct br_upgrade *upgrade, const char *vi
     if (row == NULL || row->before == NULL || row->after == NULL)
         return BR_CAUSE_PLAN;
     if (row->verdict == BR_UPGRADE_KEEP)
-        return same_columns(row->before, row->after) ? BR_CAUSE_UNKNOWN : BR_CAUSE_PLAN;
+        return same_columns(row->before, row->after) && !row->more_labels ? BR_CAUSE_UNKNOWN : BR_CAUSE_PLAN;
     return row->only_functions ? BR_CAUSE_FUNCTION : BR_CAUSE_PLAN;
 }

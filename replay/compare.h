@@ -21,12 +21,13 @@
 #define BR_REPLAY_COMPARE_H
 
 #include "braid/v1/replay.pb-c.h"
-#include "processor/operators/graph.h"
+#include "replay/published.h"
 
 struct br_compare_side {
     const struct br_pipeline *pipeline;
     struct br_graph *graph;
-    const struct br_epoch *epoch; // the last one, as br_graph_scan wants it
+    const struct br_epoch *epoch;   // the last one, as br_graph_scan wants it
+    struct br_published *published; // the rows are those that were published; NULL: they are the graph's
 };
 
 enum br_difference_kind { BR_DIFFERENCE_CHANGED, BR_DIFFERENCE_MISSING, BR_DIFFERENCE_EXTRA, BR_DIFFERENCE_KINDS };

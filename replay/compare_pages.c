@@ -182,11 +182,21 @@ static enum br_status give_sorted(struct br_pages *pages, struct br_error *error
     }
 }
 
+static enum br_status scan_side(struct br_pages *pages, struct br_error *error) {
+    const struct br_compare_side *side = pages->side;
+    uint32_t view = pages->view->index;
+    if (side->published == NULL)
+        return br_graph_scan(side->graph, view, side->epoch, take_batch, pages, error);
+    if (br_published_gap(side->published, view) != NULL)
+        return br_error_set(error, BR_DATA, "what its subscribers know can't be told: %s",
+                            br_published_gap(side->published, view));
+    return br_published_scan(side->published, view, take_batch, pages, error);
+}
+
 static void *read_view(void *context) {
     struct br_pages *pages = context;
     struct br_error error = {0};
-    const struct br_compare_side *side = pages->side;
-    enum br_status status = br_graph_scan(side->graph, pages->view->index, side->epoch, take_batch, pages, &error);
+    enum br_status status = scan_side(pages, &error);
     if (status == BR_OK && pages->sorter != NULL)
         status = give_sorted(pages, &error);
     pthread_mutex_lock(&pages->mutex);
@@ -226,7 +236,7 @@ enum br_status br_pages_open(const struct br_compare_side *side, const struct br
         pages->ring[p].arena = br_arena_create();
     pages->ended = view == NULL;
     if (view != NULL) {
-        if (!line_up->ordered)
+        if (!line_up->ordered || side->published != NULL)
             prepare_sort(pages);
         int native = pthread_create(&pages->thread, NULL, read_view, pages);
         pages->started = native == 0;

@@ -6,10 +6,16 @@
 
 #include <math.h>
 
-// One column's numbers on one side. Long doubles hold 2^11 doubles without a rounding that shows.
+// A sum of doubles as two: what the first rounds off is kept in the second, so that no rounding shows. The same on
+// every processor, which a long double isn't.
+struct double_sum {
+    double high, low;
+};
+
+// One column's numbers on one side.
 struct column_sum {
     struct br_exact_sum *exact; // NULL: doubles, or no number
-    long double real;
+    struct double_sum real;
     uint64_t count;
 };
 
@@ -69,6 +75,14 @@ void br_tally_destroy(struct br_tally **ref) {
 }
 
 // --- sums
+static struct double_sum add_double(struct double_sum sum, double value) {
+    double high = sum.high + value;
+    double part = high - sum.high;
+    if (!isfinite(high)) // nothing is rounded off
+        return (struct double_sum){high, 0};
+    return (struct double_sum){high, sum.low + ((sum.high - (high - part)) + (value - part))};
+}
+
 static void add_value(struct column_sum *sum, const struct br_column *column, uint32_t row, int64_t count) {
     sum->count += (uint64_t)count;
     switch (column->type) {
@@ -82,7 +96,7 @@ static void add_value(struct column_sum *sum, const struct br_column *column, ui
         br_exact_sum_add(sum->exact, ((const struct br_numeric *)column->values)[row], count);
         return;
     default:
-        sum->real += (long double)((const double *)column->values)[row] * (long double)count;
+        sum->real = add_double(sum->real, ((const double *)column->values)[row] * (double)count);
     }
 }
 
@@ -190,9 +204,9 @@ static const char *take_text(struct br_tally *tally) {
     return br_arena_strndup(tally->arena, (const char *)tally->text.ptr, tally->text.len);
 }
 
-static const char *real_text(struct br_tally *tally, long double value) {
+static const char *real_text(struct br_tally *tally, struct double_sum sum) {
     char text[BR_DOUBLE_TEXT_SIZE];
-    return br_arena_strndup(tally->arena, text, br_double_print((double)value, text));
+    return br_arena_strndup(tally->arena, text, br_double_print(sum.high + sum.low, text));
 }
 
 static const char *sum_text(struct br_tally *tally, const struct column_sum *sum) {
@@ -216,7 +230,7 @@ static const char *difference_text(struct br_tally *tally, const struct column_s
     if (!exact && !real)
         return NULL;
     if (!exact)
-        return real_text(tally, after->real - before->real);
+        return real_text(tally, add_double(add_double(after->real, -before->real.high), -before->real.low));
     br_buffer_clear(&tally->text);
     br_exact_sum_print(after->count != 0 ? after->exact : &zero, before->count != 0 ? before->exact : &zero,
                        &tally->text);

@@ -6,9 +6,11 @@
 //   multiset   key bytes of all columns + row bytes → zigzag varint of how many more the other side has, row bytes
 #include "replay/differences.h"
 
+#include "processor/codec/descriptors.h"
 #include "processor/expr/row.h"
 #include "processor/sql/sql.h"
 #include "replay/compare.h"
+#include "replay/plan_views.h"
 
 #include <string.h>
 
@@ -41,11 +43,6 @@ struct pair {
 
 // --- fates
 
-static enum br_status stop_at_once(void *context, const struct br_batch *batch, struct br_error *error) {
-    (void)context, (void)batch;
-    return br_error_set(error, BR_RETRY, "enough");
-}
-
 static struct br_epoch epoch_of(const struct br_lineage_state *side, struct br_arena *arena) {
     return (struct br_epoch){.number = 1,
                              .now = side->clock,
@@ -54,16 +51,11 @@ static struct br_epoch epoch_of(const struct br_lineage_state *side, struct br_a
                              .arena = arena};
 }
 
-static bool keeps_rows(const struct br_lineage_state *side, uint32_t view) {
-    struct br_arena *arena = br_arena_create();
-    struct br_epoch epoch = epoch_of(side, arena);
-    struct br_error ignored;
-    enum br_status status = br_graph_scan(side->graph, view, &epoch, stop_at_once, NULL, &ignored);
-    br_arena_destroy(&arena);
-    return status != BR_DATA;
+static uint32_t number_of(const struct br_row_type *type, uint32_t column) {
+    return br_message_find_field(type->message, type->columns[column].path)->number;
 }
 
-static bool published_alike(const struct br_view *a, const struct br_view *b) {
+bool br_published_alike(const struct br_view *a, const struct br_view *b) {
     const struct br_row_type *at = &a->row_type, *bt = &b->row_type;
     if (strcmp(a->subject, b->subject) != 0 || a->format != b->format || a->layout != b->layout ||
         at->column_count != bt->column_count || a->root->has_key != b->root->has_key ||
@@ -73,7 +65,7 @@ static bool published_alike(const struct br_view *a, const struct br_view *b) {
         return false; // blocks name the view by its index
     for (uint32_t c = 0; c < at->column_count; c++)
         if (strcmp(at->columns[c].name, bt->columns[c].name) != 0 || at->columns[c].type != bt->columns[c].type ||
-            strcmp(at->columns[c].path, bt->columns[c].path) != 0)
+            strcmp(at->columns[c].path, bt->columns[c].path) != 0 || number_of(at, c) != number_of(bt, c))
             return false;
     for (uint32_t k = 0; a->root->has_key && k < a->root->key_count; k++)
         if (a->root->key[k] != b->root->key[k])
@@ -85,14 +77,16 @@ static enum br_view_fate fate_of(const struct br_differences *d, const struct br
                                  const struct br_view *other) {
     if ((former != NULL && former->effect) || (other != NULL && other->effect))
         return BR_FATE_EFFECT;
-    if ((former != NULL && !keeps_rows(&d->former, former->index)) ||
-        (other != NULL && !keeps_rows(&d->other, other->index)))
+    if ((former != NULL && !br_view_keeps_rows(former)) || (other != NULL && !br_view_keeps_rows(other)))
         return BR_FATE_UNSTORED;
     if (former == NULL)
         return BR_FATE_NEW;
     if (other == NULL)
         return BR_FATE_REMOVED;
-    return published_alike(former, other) ? BR_FATE_SAME : BR_FATE_REPLACED;
+    if (!br_published_alike(former, other))
+        return BR_FATE_REPLACED;
+    return d->former.published != NULL && br_published_gap(d->former.published, former->index) != NULL ? BR_FATE_ANEW
+                                                                                                       : BR_FATE_SAME;
 }
 
 static void track(struct br_differences *d, const struct br_view *view) {
@@ -111,13 +105,17 @@ static void track(struct br_differences *d, const struct br_view *view) {
         tracked->key[k] = root->has_key ? root->key[k] : k;
 }
 
+static bool is_tracked(enum br_view_fate fate) {
+    return fate == BR_FATE_SAME || fate == BR_FATE_ANEW;
+}
+
 static void settle_fates(struct br_differences *d) {
     const struct br_pipeline *former = d->former.pipeline, *other = d->other.pipeline;
     for (uint32_t v = 0; v < former->view_count; v++)
         d->former_fates[v] = fate_of(d, &former->views[v], br_pipeline_find_view(other, former->views[v].name));
     for (uint32_t v = 0; v < other->view_count; v++) {
         d->other_fates[v] = fate_of(d, br_pipeline_find_view(former, other->views[v].name), &other->views[v]);
-        if (d->other_fates[v] == BR_FATE_SAME)
+        if (is_tracked(d->other_fates[v]))
             track(d, &other->views[v]);
     }
 }
@@ -231,7 +229,7 @@ static enum br_status add_count(struct br_differences *d, const struct tracked *
 }
 
 static struct tracked *find_tracked(struct br_differences *d, enum br_lineage_side side, const struct br_view *view) {
-    if (br_differences_fate(d, side, view->index) != BR_FATE_SAME)
+    if (!is_tracked(br_differences_fate(d, side, view->index)))
         return NULL;
     if (side == BR_OTHER)
         return &d->tracked[view->index];
@@ -320,12 +318,69 @@ static enum br_status take_difference(void *context, const struct br_difference 
     return put_pair(d, tracked, found->key, &pair, error);
 }
 
+static enum br_status scan(const struct br_lineage_state *side, uint32_t view, const struct br_epoch *epoch,
+                           br_graph_each each, void *context, struct br_error *error) {
+    return side->published != NULL ? br_published_scan(side->published, view, each, context, error)
+                                   : br_graph_scan(side->graph, view, epoch, each, context, error);
+}
+
+// Of a view that is given anew: whatever the other has differs, and so does what is left of the former.
+struct anew {
+    struct br_differences *difference;
+    const struct tracked *tracked;
+    enum br_lineage_side side;
+};
+
+static enum br_status take_anew_row(const struct anew *anew, const struct br_batch *batch, uint32_t row,
+                                    struct br_slice key, struct br_error *error) {
+    struct br_differences *d = anew->difference;
+    struct br_entry *entry = NULL;
+    struct pair pair = {0};
+    br_buffer_clear(&d->row);
+    br_buffer_reserve(&d->row, 1);
+    struct br_slice bytes = encode(d, anew->tracked, batch, row);
+    BR_TRY(br_state_find(anew->tracked->table, key, br_state_hash(key), &entry, error));
+    if (entry != NULL && !read_pair((struct br_slice){entry->value, entry->value_len}, &pair))
+        return corrupt(anew->tracked, error);
+    d->count += entry == NULL ? 1 : 0;
+    *(anew->side == BR_FORMER ? &pair.former : &pair.other) = bytes;
+    return put_pair(d, anew->tracked, key, &pair, error);
+}
+
+static enum br_status take_anew(void *context, const struct br_batch *batch, struct br_error *error) {
+    const struct anew *anew = context;
+    struct br_arena *arena = br_arena_create();
+    struct br_slice *keys = br_arena_array(arena, struct br_slice, batch->row_count + 1);
+    br_batch_keys(batch, anew->tracked->key, anew->tracked->key_count, arena, keys);
+    enum br_status status = BR_OK;
+    for (uint32_t r = 0; r < batch->row_count && status == BR_OK; r++)
+        status = take_anew_row(anew, batch, r, keys[r], error);
+    br_arena_destroy(&arena);
+    br_state_end_epoch(anew->difference->state);
+    return status;
+}
+
+static enum br_status begin_anew(struct br_differences *d, uint32_t view, struct br_error *error) {
+    const struct tracked *tracked = &d->tracked[view];
+    if (!tracked->keyed)
+        return BR_OK; // br_differences_check
+    uint32_t former_view = br_pipeline_find_view(d->former.pipeline, tracked->view->name)->index;
+    struct br_arena *arena = br_arena_create();
+    struct br_epoch epoch = epoch_of(&d->other, arena);
+    struct anew former = {d, tracked, BR_FORMER}, other = {d, tracked, BR_OTHER};
+    enum br_status status = br_published_scan(d->former.published, former_view, take_anew, &former, error);
+    if (status == BR_OK)
+        status = scan(&d->other, view, &epoch, take_anew, &other, error);
+    br_arena_destroy(&arena);
+    return status;
+}
+
 // Views without key are compared as multisets whatever the keys; a row changed in both then comes as one gone, one new.
 static enum br_status compare(struct br_differences *d, struct br_error *error) {
     struct br_arena *arena = br_arena_create();
     struct br_epoch former = epoch_of(&d->former, arena), other = epoch_of(&d->other, arena);
-    struct br_compare_side before = {d->former.pipeline, d->former.graph, &former},
-                           after = {d->other.pipeline, d->other.graph, &other};
+    struct br_compare_side before = {d->former.pipeline, d->former.graph, &former, d->former.published},
+                           after = {d->other.pipeline, d->other.graph, &other, d->other.published};
     const char **views = br_arena_array(arena, const char *, d->other.pipeline->view_count);
     struct br_compare_options options = {.views = views,
                                          .each = take_difference,
@@ -337,7 +392,10 @@ static enum br_status compare(struct br_differences *d, struct br_error *error) 
             views[options.view_count++] = d->other.pipeline->views[v].name;
     struct br_compare_report *report = NULL;
     enum br_status status = BR_OK;
-    if (options.view_count != 0)
+    for (uint32_t v = 0; v < d->other.pipeline->view_count && status == BR_OK; v++)
+        if (d->other_fates[v] == BR_FATE_ANEW)
+            status = begin_anew(d, v, error);
+    if (options.view_count != 0 && status == BR_OK)
         status = br_compare(&before, &after, &options, &report, error);
     br_compare_report_destroy(&report);
     br_arena_destroy(&arena);
@@ -383,6 +441,21 @@ void br_differences_destroy(struct br_differences **d_ptr) {
     free(d->tracked);
     free(d);
     *d_ptr = NULL;
+}
+
+enum br_status br_differences_check(const struct br_differences *d, struct br_error *error) {
+    for (uint32_t v = 0; v < d->other.pipeline->view_count; v++) {
+        const struct br_view *view = &d->other.pipeline->views[v];
+        if (d->other_fates[v] != BR_FATE_ANEW || view->root->has_key)
+            continue;
+        const struct br_view *former = br_pipeline_find_view(d->former.pipeline, view->name);
+        return br_error_set(error, BR_DATA,
+                            "view %s: nobody can tell what its subscribers know: %s. Without a key its rows can't be "
+                            "published anew: give the view another name in the file (--pipeline), so that it begins "
+                            "with all its rows",
+                            view->name, br_published_gap(d->former.published, former->index));
+    }
+    return BR_OK;
 }
 
 uint64_t br_differences_count(const struct br_differences *d) {
@@ -498,7 +571,7 @@ static enum br_status apply_held(struct br_differences *d, bool back, struct br_
     const struct br_pipeline *pipeline = d->former.pipeline;
     struct br_arena *arena = br_arena_create();
     enum br_status status = BR_OK;
-    for (uint32_t v = 0; v < pipeline->view_count && status == BR_OK; v++) {
+    for (uint32_t v = 0; v < pipeline->view_count && status == BR_OK && d->former.published == NULL; v++) {
         struct br_change *held;
         size_t count;
         status = held_changes(d->former.graph, v, back, arena, &held, &count, error);
@@ -554,8 +627,8 @@ static enum br_status give_whole(struct br_differences *d, enum br_lineage_side 
     struct whole whole = {&own, own.tracked[view->index], side};
     struct br_arena *arena = br_arena_create();
     struct br_epoch epoch = epoch_of(lineage, arena);
-    enum br_status status = br_graph_scan(lineage->graph, view->index, &epoch, take_whole, &whole, error);
-    if (status == BR_OK && side == BR_FORMER)
+    enum br_status status = scan(lineage, view->index, &epoch, take_whole, &whole, error);
+    if (status == BR_OK && side == BR_FORMER && lineage->published == NULL)
         status = take_held(&whole, lineage->graph, arena, error);
     if (status == BR_OK)
         status = give_tracked(&own, &whole.tracked, sink, error);
@@ -582,7 +655,7 @@ static enum br_status give_all(struct br_differences *d, const struct br_sink *f
     }
     for (uint32_t v = 0; v < other_pipeline->view_count; v++) {
         enum br_view_fate fate = d->other_fates[v];
-        if (fate == BR_FATE_SAME)
+        if (is_tracked(fate))
             BR_TRY(give_tracked(d, &d->tracked[v], other, error));
         else if (fate == BR_FATE_NEW || fate == BR_FATE_REPLACED)
             BR_TRY(give_whole(d, BR_OTHER, &other_pipeline->views[v], other, error));

@@ -5,6 +5,7 @@
 #include "base/logging.h"
 #include "processor/commit_reader.h"
 #include "processor/pipeline_text.h"
+#include "processor/semantics.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
 #include "replay/history.h"
@@ -51,23 +52,32 @@ enum br_status br_former_load(struct br_log *log, const struct br_runner_options
     return BR_OK;
 }
 
-static enum br_status load_pipeline(struct br_former *former, uint64_t epoch, uint64_t sequence,
-                                    struct br_error *error) {
-    const char *name = former->options.runner->pipeline_name;
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+enum br_status br_former_plan(struct br_log *log, const struct br_runner_options *options, const char *lineage,
+                              uint64_t epoch, uint64_t sequence, struct br_pipeline **ret_owned,
+                              const struct br_pipeline **ret_pipeline, bool *ret_otherwise, struct br_error *error) {
+    const char *name = options->pipeline_name;
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0}, BR_CLEANUP(br_buffer_free) words = {0};
     Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
     struct br_log_message message;
     char stream[256];
     bool found;
     br_task_output_stream(name, stream, sizeof stream);
-    BR_TRY(br_log_get(former->log, stream, sequence, &copy, &message, &found, error));
+    BR_TRY(br_log_get(log, stream, sequence, &copy, &message, &found, error));
     if (!found)
         return br_error_set(error, BR_FATAL,
                             "the commit of epoch %" PRIu64 " of lineage %s (stream sequence %" PRIu64 ") is gone",
-                            epoch, former->lineage, sequence);
+                            epoch, lineage, sequence);
     BR_TRY(br_commit_unpack(name, message.payload, &commit, error));
-    BR_TRY(br_former_load(former->log, former->options.runner, commit->plan_hash, &former->owned, &former->pipeline,
-                          error));
+    BR_TRY(br_former_load(log, options, commit->plan_hash, ret_owned, ret_pipeline, error));
+    *ret_otherwise = br_semantics_differ(*ret_pipeline, commit->semantics, &words);
+    return BR_OK;
+}
+
+static enum br_status load_pipeline(struct br_former *former, uint64_t epoch, uint64_t sequence,
+                                    struct br_error *error) {
+    bool otherwise; // the first commit that is followed says so in words
+    BR_TRY(br_former_plan(former->log, former->options.runner, former->lineage, epoch, sequence, &former->owned,
+                          &former->pipeline, &otherwise, error));
     return br_history_create(former->pipeline, &former->history, error);
 }
 

@@ -30,6 +30,12 @@ void br_former_destroy(struct br_former **former);
 enum br_status br_former_load(struct br_log *log, const struct br_runner_options *options, uint64_t plan_hash,
                               struct br_pipeline **ret_owned, const struct br_pipeline **ret_pipeline,
                               struct br_error *error) BR_MUST_CHECK;
+// The pipeline that computed the epoch whose commit stands at this sequence, and whether this build computes it
+// otherwise (semantics.h): then the lineage can't be built.
+enum br_status br_former_plan(struct br_log *log, const struct br_runner_options *options, const char *lineage,
+                              uint64_t epoch, uint64_t sequence, struct br_pipeline **ret_owned,
+                              const struct br_pipeline **ret_pipeline, bool *ret_otherwise, struct br_error *error)
+    BR_MUST_CHECK;
 // Has the lineage taken state from `other`, or from one that has? Then it can't be rebuilt without that one's commits.
 enum br_status br_former_stands_on(struct br_log *log, const char *pipeline, const char *lineage, const char *other,
                                    bool *ret_stands, struct br_error *error) BR_MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "replay/history_internal.h"
 
 #include "base/logging.h"
+#include "processor/log/trail.h"
 
 #include <inttypes.h>
 
@@ -183,6 +184,21 @@ static enum br_status missing(const struct history_reader *reader, const struct 
                         reader->table->name, from, to, reader->archive->folder, now->name, now->first_sequence);
 }
 
+// What was read up to here, from the archive too, must be what the stream holds.
+static void prove_stream(struct history_reader *reader) {
+    struct br_trail trail = br_reader_trail(&reader->base, reader->window.items + reader->window.consumed,
+                                            br_window_shown(&reader->window));
+    struct br_trail own = {.read_to = trail.read_to > reader->prehistory ? trail.read_to - reader->prehistory : 0};
+    for (uint32_t i = 0; i < trail.count; i++) {
+        struct br_fingerprint mark = trail.marks[i];
+        if (mark.sequence <= reader->prehistory)
+            continue;
+        mark.sequence -= reader->prehistory;
+        br_trail_add(&own, &mark);
+    }
+    br_reader_prove(reader->reader->stream, &own);
+}
+
 // From `sequence` up to where the archive goes on, if it does.
 static enum br_status enter_stream(struct history_reader *reader, const struct br_stream_info *now, uint64_t sequence,
                                    struct br_error *error) {
@@ -198,6 +214,8 @@ static enum br_status enter_stream(struct history_reader *reader, const struct b
     reader->reader = new_holder(reader);
     reader->reader->stream = stream;
     reader->taken = 0;
+    if (reader->base.proves)
+        prove_stream(reader);
     return BR_OK;
 }
 
@@ -291,7 +309,7 @@ static enum br_status read_stream(struct history_reader *reader, bool *ret_more,
     size_t count;
     *ret_more = false;
     enum br_status status = br_reader_peek(stream, &messages, &count, error);
-    if (status == BR_FATAL) { // H4
+    if (status == BR_FATAL && error->native != BR_LOG_CHANGED) { // H4
         struct br_error again;
         uint64_t sequence = reader->next - reader->prehistory;
         if (list_again(reader, &again) == BR_OK &&
@@ -429,6 +447,11 @@ static uint64_t reader_covered(struct br_reader *base) {
     return reader->stop != 0 && covered > reader->stop ? reader->stop : covered;
 }
 
+static void reader_prove(struct br_reader *base) {
+    if (history_reader(base)->reader != NULL)
+        prove_stream(history_reader(base));
+}
+
 static void reader_close(struct br_reader *base) {
     struct history_reader *reader = history_reader(base);
     br_window_free(&reader->window, drop_message, reader);
@@ -454,6 +477,7 @@ static const struct br_reader_ops reader_ops = {
     .caught_up = reader_caught_up,
     .pending = reader_pending,
     .covered = reader_covered,
+    .prove = reader_prove,
 };
 
 enum br_status history_reader_open(const struct br_history *history, struct br_log *log, const struct br_table *table,
@@ -462,6 +486,7 @@ enum br_status history_reader_open(const struct br_history *history, struct br_l
                                    struct br_error *error) {
     struct history_reader *reader = br_calloc(1, sizeof *reader);
     reader->base.ops = &reader_ops;
+    reader->base.window = &reader->window;
     reader->history = history;
     reader->log = log;
     reader->table = table;

@@ -291,7 +291,7 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
     made.created_us = now.us;
     made.phase = BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_PLANNED;
     made.wish = made.rebuild ? BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD : BRAID__V1__REPLAY_WISH__REPLAY_WISH_RUN;
-    made.semantics = BR_SEMANTICS;
+    made.semantics = br_semantics();
     if (made.worker[0] != '\0') {
         made.lease_until_us = now.us + BR_JOB_LEASE_US;
         made.started_us = now.us;
@@ -367,7 +367,7 @@ static const struct wish_rule {
 };
 
 static bool is_of_later_build(const Braid__V1__ReplayJob *record) {
-    return record->semantics > BR_SEMANTICS;
+    return record->semantics > br_semantics();
 }
 
 static bool allows(const struct wish_rule *rule, Braid__V1__ReplayPhase phase) {
@@ -381,7 +381,7 @@ static enum br_status check_wish(const Braid__V1__ReplayJob *record, Braid__V1__
         return br_error_set(error, BR_DATA,
                             "%s was made by a later build than this one (semantics %u; this one knows those up to %u): "
                             "that one, or a later one, can work with it",
-                            record->id, record->semantics, BR_SEMANTICS);
+                            record->id, record->semantics, br_semantics());
     if (!allows(rule, record->phase))
         return br_error_set(error, BR_DATA, "%s is %s; only %s can be %s", record->id, br_job_phase_name(record->phase),
                             rule->what, rule->done);
@@ -397,6 +397,7 @@ void br_job_drop(Braid__V1__ReplayJob *record, struct br_wall_time now) {
     record->wish = WISH(UNSPECIFIED);
     record->sql = record->worker = (char *)protobuf_c_empty_string;
     record->n_descriptors = 0;
+    record->fields = (ProtobufCBinaryData){0};
     record->report = NULL;
     record->lease_until_us = 0;
     record->ended_us = now.us;
@@ -418,6 +419,7 @@ static enum br_status make_wish(void *context, struct br_job *job, bool *ret_wri
         record->max_changed = wishing->gates->max_changed;
         record->require_verified = wishing->gates->require_verified;
         record->dry_run = wishing->gates->dry_run;
+        record->allow_incompatible = wishing->gates->allow_incompatible;
         record->samples = wishing->gates->samples;
         record->tolerances = wishing->gates->tolerances;
         record->n_tolerances = wishing->gates->tolerance_count;
@@ -513,7 +515,8 @@ enum br_status br_jobs_claim_any(struct br_jobs *jobs, const char *worker, struc
     *ret_claimed = false;
     for (size_t i = 0; i < list.count && status == BR_OK && !*ret_claimed; i++) {
         const Braid__V1__ReplayJob *record = list.jobs[i].record;
-        if (br_job_has_work(record) && record->wish != WISH(REBUILD) && !br_job_leased(record, now)) // J7
+        bool others = record->wish == WISH(REBUILD) && record->phase != PHASE(PROMOTING); // J7
+        if (br_job_has_work(record) && !others && !br_job_leased(record, now))
             status = br_jobs_claim(jobs, record->id, worker, now, ret_job, ret_claimed, error);
     }
     br_job_list_free(&list);

@@ -11,7 +11,8 @@
 // J5. Progress never goes back, whatever a worker that took over reports.
 // J6. A fulfilled wish is taken back by the worker (wish UNSPECIFIED); while it stands, the job has work.
 // J7. The wish to rebuild is its command's alone to fulfil: a worker of another build may run beside it, and knows
-//     nothing of such a wish.
+//     nothing of such a wish. When the command died over the takeover, whoever works for the lineage that has taken
+//     the outputs over notes it.
 // J8. A record that a later build has made (its semantics number is larger) is shown, and otherwise left alone.
 //
 //   phase          wishes that may be made of it
@@ -80,7 +81,7 @@ enum br_status br_jobs_change(struct br_jobs *jobs, const char *id, br_job_chang
 // they point to is borrowed until ret_job is freed.
 struct br_job_gates {
     uint64_t max_changed;
-    bool require_verified, dry_run;
+    bool require_verified, dry_run, allow_incompatible;
     uint32_t samples; // rows shown per view and kind; 0: as many as is usual
     Braid__V1__Tolerance **tolerances;
     size_t tolerance_count;

@@ -122,17 +122,30 @@ static struct br_slice json_of(struct br_outputs *outputs, const struct br_row_t
     return br_arena_copy(outputs->arena, br_buffer_slice(&outputs->line));
 }
 
+struct br_batch *br_outputs_batch(struct br_outputs *outputs, const struct br_view *view, struct br_arena *arena) {
+    return br_batch_create(arena, outputs->views[view->index].types, NULL, view->row_type.column_count);
+}
+
+enum br_status br_outputs_decode(struct br_outputs *outputs, const struct br_view *view, struct br_slice payload,
+                                 struct br_batch *batch, struct br_arena *arena, struct br_error *error) {
+    uint32_t row = batch->row_count;
+    if (view->format == BR_FORMAT_JSON)
+        BR_TRY(br_json_decode_row(&view->row_type, payload, batch, row, arena, error));
+    else
+        BR_TRY(br_decoder_decode(outputs->views[view->index].decoder, payload, batch, row, arena, error));
+    batch->row_count = row + 1;
+    return BR_OK;
+}
+
 static enum br_status give_row(struct br_outputs *outputs, struct view_reader *reader, char op, uint64_t epoch,
                                struct br_slice payload, const struct br_outputs_each *each, struct br_error *error) {
     const struct br_view *view = reader->view;
     const struct br_row_type *type = &view->row_type;
+    if (each->record != NULL)
+        return each->record(each->context, view, op, payload, error);
     br_arena_reset(outputs->arena);
-    struct br_batch *batch = br_batch_create(outputs->arena, reader->types, NULL, type->column_count);
-    if (view->format == BR_FORMAT_JSON)
-        BR_TRY(br_json_decode_row(type, payload, batch, 0, outputs->arena, error));
-    else
-        BR_TRY(br_decoder_decode(reader->decoder, payload, batch, 0, outputs->arena, error));
-    batch->row_count = 1;
+    struct br_batch *batch = br_outputs_batch(outputs, view, outputs->arena);
+    BR_TRY(br_outputs_decode(outputs, view, payload, batch, outputs->arena, error));
     struct br_output_row row = {.view = view, .op = op, .epoch = epoch};
     bool keyed = view->root->has_key;
     row.row = json_of(outputs, type, batch, op == 'D' ? view->root->key : NULL,

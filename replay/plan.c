@@ -36,6 +36,10 @@ struct planner {
     bool repeats; // the base lineage's epochs
 };
 
+static double share(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
 static void note(struct br_replay_plan *plan, const char *text) {
     plan->notes[plan->note_count++] = text;
 }
@@ -111,6 +115,11 @@ static enum br_status read_base_position(struct planner *planner, struct input *
     input->in_base = true;
     input->base_prehistory = last->prehistory;
     input->base_last = own_sequence(last, last->last_sequence);
+    if (planner->options->rebuild) { // what was imported since isn't the lineage's
+        input->facts.prehistory_bytes =
+            (uint64_t)(share(last->prehistory, input->facts.prehistory) * (double)input->facts.prehistory_bytes);
+        input->facts.prehistory = last->prehistory;
+    }
     if (last->last_sequence == 0)
         return BR_OK;
     struct br_epoch_commit first;
@@ -123,6 +132,8 @@ static enum br_status read_base_position(struct planner *planner, struct input *
         BR_TRY(br_epochs_first(planner->epochs, planner->plan->arena, &earliest, error));
         if (earliest.commit->epoch == 1)
             input->base_first = own_sequence(position, position->first_sequence);
+    } else if (position != NULL && first.commit->epoch == 1) { // where the lineage begins to read
+        input->base_first = own_sequence(position, position->last_sequence) + 1;
     }
     return BR_OK;
 }
@@ -180,11 +191,16 @@ static enum br_status check_one_stream(const struct planner *planner, struct br_
     return BR_OK;
 }
 
+static uint64_t oldest_left(const struct input *input) {
+    uint64_t archived = input->facts.archived_first, stream = input->stream.first_sequence;
+    return archived != 0 && archived < stream ? archived : stream;
+}
+
+// P3
 static void begin_at_the_beginning(struct input *input) {
+    bool read_before = input->in_base && input->base_last != 0;
     input->whole = true;
-    input->first = input->base_first != 0 ? input->base_first : 1;
-    if (input->base_first == 0 && input->in_base && input->base_last == 0)
-        input->first = input->stream.first_sequence; // the base lineage has had nothing of it: P3
+    input->first = input->base_first != 0 ? input->base_first : read_before ? 1 : oldest_left(input);
 }
 
 // *ret_sequence is of history; what the archive doesn't know is looked for in the stream.
@@ -205,11 +221,8 @@ static enum br_status sequence_at(struct planner *planner, const struct input *i
 // A time before the oldest message that is left means more than is left, unless the base lineage began there (P3).
 static void reach_back(struct input *input, uint64_t history_sequence) {
     uint64_t own = history_sequence - input->facts.prehistory;
-    uint64_t oldest = input->facts.archived_first != 0 && input->facts.archived_first < input->stream.first_sequence
-                          ? input->facts.archived_first
-                          : input->stream.first_sequence;
     input->first = own;
-    if (own == oldest)
+    if (own == oldest_left(input))
         input->first = input->base_first != 0 ? input->base_first : 1;
     if (input->first > own)
         input->first = own;
@@ -405,10 +418,6 @@ static void find_holes(struct planner *planner, const struct input *input, uint6
 
 // --- how much
 
-static double share(uint64_t part, uint64_t whole) {
-    return whole == 0 ? 0 : (double)part / (double)whole;
-}
-
 static uint64_t overlap(uint64_t first, uint64_t last, uint64_t low, uint64_t high) {
     first = first < low ? low : first;
     last = last > high ? high : last;
@@ -489,7 +498,10 @@ static void judge_views(struct planner *planner) {
         for (size_t i = 0; i < planner->count; i++)
             planner->inputs[i].asleep = tables[i];
     }
-    plan->view_count = br_plan_views(upgrade, take_over, plan->arena, &plan->views);
+    plan->view_count = br_plan_views(upgrade, take_over, planner->options->rebuild, plan->arena, &plan->views);
+    plan->moves = br_arena_array(plan->arena, const char *, upgrade->move_count + 1);
+    for (uint32_t i = 0; i < upgrade->move_count; i++)
+        plan->moves[plan->move_count++] = br_arena_strdup(plan->arena, upgrade->moves[i].text);
 }
 
 static enum br_status make(struct planner *planner, struct br_error *error) {

@@ -11,7 +11,8 @@
 //     end within one; what lies before the first recorded epoch (imported, or its commits have expired) goes into
 //     epochs of the replay's own.
 // P3. "The beginning" is where the base lineage began, when that is recorded: what was gone from the stream before it
-//     ever ran isn't missing. Else it is sequence 1.
+//     ever ran isn't missing. Of a table that it has read nothing of, or doesn't know, it is the oldest that is left.
+//     Else (its first commits have expired) it is sequence 1.
 // P4. What is neither in the archive nor in the stream is a hole. A plan with holes can be shown, not run
 //     (br_replay_plan_check).
 // P5. A view that a changed pipeline keeps isn't computed again: it takes the base lineage's state over (upgrade.h,
@@ -72,6 +73,9 @@ struct br_replay_plan_options {
     const struct br_history_source *history; // NULL: no archive, nothing imported
     struct br_upgrade *upgrade; // from the pipeline that runs to `pipeline`; NULL: nothing is said of views
     bool take_over;             // views that the upgrade keeps take their state over (P5)
+    // This build computes the views otherwise than the one that wrote the log: all are computed again, over what the
+    // base lineage had of imported events, and no others.
+    bool rebuild;
     double messages_per_second; // to be expected; 0: not known
 };
 
@@ -101,6 +105,8 @@ struct br_replay_plan {
     double messages_per_second;
     const struct br_plan_view *views;
     size_t view_count;
+    const char **moves; // field numbers that don't mean what they did (U5 of upgrade.h)
+    size_t move_count;
     struct br_arena *arena; // owned
 };
 

@@ -91,6 +91,8 @@ static void views_lines(const struct br_replay_plan *plan, struct br_buffer *out
             br_buffer_printf(out, "  %-16s (%s)\n", "", view->note);
     }
     promote_line(plan, out);
+    for (size_t i = 0; i < plan->move_count; i++)
+        br_buffer_printf(out, "%s  %s\n", i == 0 ? "field numbers move\n" : "", plan->moves[i]);
 }
 
 void br_replay_plan_text(const struct br_replay_plan *plan, struct br_buffer *out) {
@@ -170,6 +172,11 @@ void br_replay_plan_json(const struct br_replay_plan *plan, struct br_buffer *ou
         text_member(out, ",", "note", plan->views[i].note);
         br_buffer_printf(out, ",\"corrected\":%s,\"taken_over\":%s}", plan->views[i].corrected ? "true" : "false",
                          plan->views[i].taken_over ? "true" : "false");
+    }
+    br_buffer_append_text(out, "],\"moves\":[");
+    for (size_t i = 0; i < plan->move_count; i++) {
+        br_buffer_append_text(out, i == 0 ? "" : ",");
+        br_json_append_string(br_slice_of(plan->moves[i]), out);
     }
     br_buffer_append_text(out, "],\"holes\":[");
     for (size_t i = 0; i < plan->hole_count; i++) {

@@ -18,8 +18,11 @@ static bool keeps_rows(const struct br_node *node) {
     }
 }
 
-static const char *note_of(const struct br_upgrade_view *row, bool kept, bool effect) {
-    bool same = row->verdict == BR_UPGRADE_KEEP;
+bool br_view_keeps_rows(const struct br_view *view) {
+    return keeps_rows(view->root);
+}
+
+static const char *note_of(const struct br_upgrade_view *row, bool same, bool kept, bool effect) {
     if (row->verdict == BR_UPGRADE_REMOVED && !kept)
         return "keeps no rows, so none are taken back";
     if (!kept)
@@ -31,7 +34,9 @@ static const char *note_of(const struct br_upgrade_view *row, bool kept, bool ef
     return "";
 }
 
-static const char *why_of(const struct br_upgrade_view *row, bool take_over, struct br_arena *arena) {
+static const char *why_of(const struct br_upgrade_view *row, bool take_over, bool rebuild, struct br_arena *arena) {
+    if (rebuild && row->verdict == BR_UPGRADE_KEEP)
+        return "computed again by this build";
     if (!take_over || row->verdict != BR_UPGRADE_KEEP)
         return br_arena_strdup(arena, row->why);
     const char *before = row->why, *link = *before == '\0' ? "" : "; ";
@@ -40,21 +45,24 @@ static const char *why_of(const struct br_upgrade_view *row, bool take_over, str
     return br_arena_printf(arena, "%s%scomputed again all the same: %s", before, link, row->again);
 }
 
-size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, struct br_arena *arena,
+size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, bool rebuild, struct br_arena *arena,
                      const struct br_plan_view **ret_views) {
     struct br_plan_view *views = br_arena_array(arena, struct br_plan_view, upgrade->view_count + 1);
     for (uint32_t i = 0; i < upgrade->view_count; i++) {
         const struct br_upgrade_view *row = &upgrade->views[i];
+        bool same = row->verdict == BR_UPGRADE_KEEP && !rebuild;
         bool kept = (row->before == NULL || keeps_rows(row->before->root)) &&
                     (row->after == NULL || keeps_rows(row->after->root));
         bool effect = (row->before != NULL && row->before->effect) || (row->after != NULL && row->after->effect);
-        views[i] = (struct br_plan_view){.view = br_arena_strdup(arena, row->view),
-                                         .verdict = br_upgrade_verdict_name(row->verdict),
-                                         .why = why_of(row, take_over, arena),
-                                         .note = note_of(row, kept, effect),
-                                         .corrected = kept && !effect,
-                                         .same = row->verdict == BR_UPGRADE_KEEP,
-                                         .taken_over = take_over && row->takes_state};
+        views[i] =
+            (struct br_plan_view){.view = br_arena_strdup(arena, row->view),
+                                  .verdict = br_upgrade_verdict_name(
+                                      row->verdict == BR_UPGRADE_KEEP && rebuild ? BR_UPGRADE_REBUILD : row->verdict),
+                                  .why = why_of(row, take_over, rebuild, arena),
+                                  .note = note_of(row, same, kept, effect),
+                                  .corrected = kept && !effect,
+                                  .same = same,
+                                  .taken_over = take_over && row->takes_state};
     }
     *ret_views = views;
     return upgrade->view_count;

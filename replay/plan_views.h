@@ -5,8 +5,10 @@
 
 #include "replay/plan.h"
 
-// take_over: as br_replay_plan_options. All in the arena.
-size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, struct br_arena *arena,
+// take_over, rebuild: as br_replay_plan_options. All in the arena.
+size_t br_plan_views(const struct br_upgrade *upgrade, bool take_over, bool rebuild, struct br_arena *arena,
                      const struct br_plan_view **ret_views);
+// Does the view keep rows, so that br_graph_scan gives them?
+bool br_view_keeps_rows(const struct br_view *view);
 
 #endif

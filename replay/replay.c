@@ -9,6 +9,7 @@
 //               it begins, or was in OWN                  epochs of its own up to where the oldest commit of the base
 //                                                         begins (imported events, expired commits), or, with
 //                                                         fresh_epochs, to where its newest one ends    OWN
+//                                                         (with `anew` that one isn't repeated)
 //   OWN       an epoch of its own choice, up to a bound; at the bound                                   REPEAT
 //   REPEAT    the next epoch of the base, by the lineage and by the shadow
 //
@@ -32,6 +33,7 @@ enum stage { STAGE_FIND, STAGE_OWN, STAGE_REPEAT };
 struct br_replay {
     struct br_replay_options options;
     struct br_task *task, *shadow;
+    struct br_published *published; // in place of the shadow
     struct br_commits *commits, *shadow_commits;
     struct br_differences *difference;
     struct br_tap taps[2]; // of the shadow, of the task
@@ -123,6 +125,7 @@ void br_replay_destroy(struct br_replay **replay_ptr) {
     if (replay == NULL)
         return;
     br_differences_destroy(&replay->difference);
+    br_published_destroy(&replay->published);
     br_commits_close(&replay->commits);
     br_commits_close(&replay->shadow_commits);
     br_task_destroy(&replay->task);
@@ -156,6 +159,16 @@ static enum br_status open_commits(struct br_replay *replay, struct br_error *er
     return BR_OK;
 }
 
+// A stream that went back may end before what was read of it.
+static enum br_status end_within(struct br_replay *replay, const Braid__V1__InputPosition *position, uint64_t *last,
+                                 struct br_error *error) {
+    struct br_stream_info info;
+    BR_TRY(br_log_stream_info(replay->options.log, position->stream, &info, error));
+    uint64_t end = position->prehistory + info.last_sequence;
+    *last = *last > end ? end : *last;
+    return BR_OK;
+}
+
 // Where each input stood when the base's epoch began, in the lineage's own numbers.
 static enum br_status bound_at(struct br_replay *replay, const Braid__V1__Commit *base, bool at_end,
                                struct br_error *error) {
@@ -170,18 +183,19 @@ static enum br_status bound_at(struct br_replay *replay, const Braid__V1__Commit
             if (strcmp(position->table, pipeline->tables[t].name) != 0)
                 continue;
             uint64_t last = at_end || position->messages == 0 ? position->last_sequence : position->first_sequence - 1;
+            if (replay->options.anew)
+                status = end_within(replay, position, &last, error);
             stops[t] = prehistory + (last < position->prehistory ? 0 : last - position->prehistory);
         }
     }
     br_task_bound(replay->task, stops, INT64_MAX);
     free(stops);
-    (void)error;
     return status;
 }
 
 // A lineage that begins: how far its own epochs go before it repeats.
-static enum br_status begin(struct br_replay *replay, const Braid__V1__Commit *first, struct br_error *error) {
-    replay->stage = STAGE_OWN;
+static enum br_status bound_own_epochs(struct br_replay *replay, const Braid__V1__Commit *first,
+                                       struct br_error *error) {
     if (!replay->options.fresh_epochs)
         return bound_at(replay, first, false, error);
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
@@ -195,7 +209,7 @@ static enum br_status begin(struct br_replay *replay, const Braid__V1__Commit *f
     if (!found)
         return br_error_set(error, BR_FATAL, "stream %s has no commits any more", stream);
     BR_TRY(br_commit_unpack(replay->options.pipeline->name, message.payload, &last, error));
-    replay->skip_below = last->epoch;
+    replay->skip_below = last->epoch + (replay->options.anew ? 1 : 0);
     return bound_at(replay, last, true, error);
 }
 
@@ -229,7 +243,9 @@ static enum br_status find(struct br_replay *replay, enum br_replay_progress *re
         br_commits_done(replay->commits);
         return BR_OK;
     }
-    return begin(replay, commit, error);
+    BR_TRY(bound_own_epochs(replay, commit, error));
+    replay->stage = STAGE_OWN;
+    return BR_OK;
 }
 
 // --- stepping
@@ -266,17 +282,26 @@ static void note_takeover(struct br_replay *replay, const Braid__V1__Commit *com
         snprintf(replay->superseded_by, sizeof replay->superseded_by, "%s", commit->lineage);
 }
 
+// Before anything was read, an epoch may have given the rows that are there without input.
+static bool is_first_without_input(const Braid__V1__Commit *base) {
+    uint64_t messages = 0;
+    for (size_t b = 0; b < base->n_inputs; b++)
+        messages += base->inputs[b]->messages;
+    return base->epoch == 1 && messages == 0;
+}
+
 // Epochs that end before the lineage's beginning have nothing for it, nor have those whose input it has read already.
 static bool lies_before(const struct br_replay *replay, const Braid__V1__Commit *base) {
     if (base->epoch < replay->skip_below)
         return true;
-    if (br_task_epoch(replay->task) != 0)
+    if (replay->options.begin == NULL || is_first_without_input(base))
         return false;
     const struct br_pipeline *pipeline = replay->options.pipeline;
-    bool before = replay->options.begin != NULL;
+    bool before = true;
     for (uint32_t t = 0; t < pipeline->table_count && before; t++) {
-        uint64_t prehistory;
+        uint64_t prehistory, begin = replay->options.begin[t] > 1 ? replay->options.begin[t] : 1;
         uint64_t position = br_task_position(replay->task, t, &prehistory);
+        before = position < begin; // it has read nothing itself
         for (size_t b = 0; b < base->n_inputs; b++)
             if (strcmp(base->inputs[b]->table, pipeline->tables[t].name) == 0 &&
                 base->inputs[b]->last_sequence - base->inputs[b]->prehistory + prehistory > position)
@@ -289,6 +314,8 @@ static enum br_status repeat(struct br_replay *replay, const Braid__V1__Commit *
                              struct br_error *error) {
     uint64_t until = replay->options.include_until;
     choose(replay, commit->epoch <= until, commit->epoch == until);
+    if (replay->options.as_chosen)
+        br_task_choose_to(replay->task, BR_WATERMARKS_AS_REPEATED, commit->lenient);
     enum br_status status = br_task_repeat(replay->task, commit, sequence, error);
     choose(replay, false, false);
     return status;
@@ -299,11 +326,18 @@ static bool shadow_keeps_step(const struct br_replay *replay) {
     return replay->shadow != NULL && replay->shadow_commits == NULL && br_task_epoch(replay->shadow) >= replay->follows;
 }
 
+static enum br_status follow_published(struct br_replay *replay, struct br_error *error) {
+    return replay->published != NULL && replay->difference != NULL
+               ? br_published_follow(replay->published, replay->follows_sequence, error)
+               : BR_OK;
+}
+
 static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progress *ret_progress,
                                   struct br_error *error) {
     const struct br_log_message *message;
     const Braid__V1__Commit *commit;
     const struct br_replay_options *options = &replay->options;
+    BR_TRY(follow_published(replay, error)); // it may have failed after the last epoch
     if (replay->follows >= replay->target) {
         *ret_progress = BR_REPLAY_REACHED;
         return BR_OK;
@@ -329,7 +363,7 @@ static enum br_status step_repeat(struct br_replay *replay, enum br_replay_progr
         replay->follows_sequence = message->sequence;
     }
     br_commits_done(replay->commits);
-    return BR_OK;
+    return follow_published(replay, error);
 }
 
 void br_replay_set_target(struct br_replay *replay, uint64_t base_epoch) {
@@ -414,7 +448,25 @@ static enum br_status catch_up_shadow(struct br_replay *replay, struct br_error 
     return BR_OK;
 }
 
-static struct br_lineage_state state_of(struct br_task *task, const struct br_pipeline *pipeline) {
+void br_replay_add_published(struct br_replay *replay, struct br_published *take_published) {
+    BR_CHECK(replay->shadow == NULL && replay->published == NULL);
+    replay->published = take_published;
+}
+
+enum br_status br_replay_published_changes(void *replay, const struct br_view *view, const struct br_change *changes,
+                                           size_t count, struct br_error *error) {
+    return tap_shadow_changes(replay, view, changes, count, error);
+}
+
+struct br_published *br_replay_published(struct br_replay *replay) {
+    return replay->published;
+}
+
+struct br_lineage_state br_replay_published_state(struct br_published *published, const struct br_pipeline *pipeline) {
+    return (struct br_lineage_state){.pipeline = pipeline, .published = published};
+}
+
+struct br_lineage_state br_replay_state_of(struct br_task *task, const struct br_pipeline *pipeline) {
     return (struct br_lineage_state){.pipeline = pipeline,
                                      .graph = br_task_graph(task),
                                      .clock = br_task_clock(task),
@@ -423,19 +475,41 @@ static struct br_lineage_state state_of(struct br_task *task, const struct br_pi
 
 static enum br_status compare(struct br_replay *replay, struct br_error *error) {
     const struct br_replay_options *options = &replay->options;
-    struct br_lineage_state former = state_of(replay->shadow, options->base_pipeline),
-                            other = state_of(replay->task, options->pipeline);
+    struct br_lineage_state other = br_replay_state_of(replay->task, options->pipeline),
+                            former = replay->shadow != NULL
+                                         ? br_replay_state_of(replay->shadow, options->base_pipeline)
+                                         : br_replay_published_state(replay->published, options->base_pipeline);
     former.tick = options->tick;
     former.tick_context = options->tick_context;
     return br_differences_create(&former, &other, &replay->difference, error);
 }
 
+// Where the lineage stands, what was published does too.
+static enum br_status align_published(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
+    if (replay->follows == 0)
+        return BR_OK;
+    if (br_task_sleeps(replay->task))
+        return br_error_set(error, BR_FATAL,
+                            "replay %s is to take state over from lineage %s, which this build can't compute: start "
+                            "another one",
+                            replay->options.lineage, replay->options.base_lineage);
+    BR_TRY(br_published_follow(replay->published, replay->follows_sequence, error));
+    if (!br_published_stands_at(replay->published, replay->options.base_lineage, replay->follows))
+        return BR_OK; // the base's own epochs, before it owned the outputs
+    BR_TRY(compare(replay, error));
+    br_published_report(replay->published);
+    *ret_aligned = true;
+    return BR_OK;
+}
+
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
-    BR_CHECK(replay->shadow != NULL);
     const struct br_replay_options *options = &replay->options;
     *ret_aligned = replay->difference != NULL;
     if (*ret_aligned || replay->stage != STAGE_REPEAT)
         return BR_OK;
+    if (replay->published != NULL)
+        return align_published(replay, ret_aligned, error);
+    BR_CHECK(replay->shadow != NULL);
     uint64_t shadow = br_task_epoch(replay->shadow);
     if (shadow < replay->follows)
         return catch_up_shadow(replay, error);
@@ -520,6 +594,7 @@ static enum br_status follow_to(struct br_replay *replay, uint64_t epoch, struct
 
 enum br_status br_replay_check_changed(const struct br_replay *replay, uint64_t max_changed, struct br_error *error) {
     uint64_t changed = br_differences_count(replay->difference);
+    BR_TRY(br_differences_check(replay->difference, error));
     if (max_changed == 0 || changed <= max_changed)
         return BR_OK;
     return br_error_set(error, BR_DATA, "%" PRIu64 " rows would change, more than the %" PRIu64 " allowed", changed,
@@ -547,14 +622,13 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
     return take_over(replay, promotion, ret_promoted, error);
 }
 
-enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *shadow,
-                                         const struct br_pipeline *pipeline, const struct br_pipeline *base_pipeline,
-                                         struct br_error *error) {
+enum br_status br_replay_finish_takeover(struct br_task *task, const struct br_lineage_state *former,
+                                         const struct br_pipeline *pipeline, struct br_error *error) {
     const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
-    BR_CHECK(record != NULL && br_task_epoch(shadow) == record->from_epoch);
+    BR_CHECK(record != NULL);
     struct br_differences *difference = NULL;
-    struct br_lineage_state former = state_of(shadow, base_pipeline), own = state_of(task, pipeline);
-    BR_TRY(br_differences_create(&former, &own, &difference, error));
+    struct br_lineage_state own = br_replay_state_of(task, pipeline);
+    BR_TRY(br_differences_create(former, &own, &difference, error));
     char *replay = br_strdup(record->replay), *from = br_strdup(record->from_lineage),
          *reason = br_strdup(record->reason);
     struct br_takeover takeover = {.replay = replay,
@@ -563,7 +637,7 @@ enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *s
                                    .from_lineage = from,
                                    .from_epoch = record->from_epoch,
                                    .from_sequence = record->from_sequence,
-                                   .from_pipeline = base_pipeline,
+                                   .from_pipeline = former->pipeline,
                                    .corrections = give_corrections,
                                    .context = difference};
     bool done = false;

@@ -5,7 +5,8 @@
 //
 //   br_replay_create     the lineage as far as its commits go (nothing of it yet: it begins)
 //   br_replay_step       one epoch
-//   br_replay_add_shadow from here on the shadow keeps step
+//   br_replay_add_shadow from here on the shadow keeps step; where this build can't compute the base's lineage,
+//   br_replay_add_published does for it: what was published keeps step
 //   br_replay_align      both at the same epoch: sleeping views are given the shadow's state, and what differs is known
 //                        from now on (br_replay_difference)
 //   br_replay_promote    the takeover, when there is nothing left to repeat
@@ -40,12 +41,17 @@ struct br_replay_options {
     enum br_status (*graft)(void *context, struct br_task *task, struct br_error *error);
     void *graft_context;
     bool fresh_epochs; // choose the ends of epochs oneself up to the base's last epoch; then repeat
+    // With fresh epochs: a stream isn't what the base read of it any more. Nothing that it did is repeated; what the
+    // streams hold is read, no further than the base was, and taken over from where that one stands.
+    bool anew;
     const char *publish_as;
     // Up to the base's epoch include_until, the end of the slice (0: of none), and in the epochs of its own before the
     // base's: late events are taken in (watermarks stand still, and move at that epoch's end: then windows close, and
     // views with emit = final give their rows); quarantined ones are (gate.h, G4). What comes later is treated as ever.
     bool include_late, include_quarantine;
     uint64_t include_until;
+    // What the base chose for its epochs is chosen again: watermarks that stood stand, and go where they went.
+    bool as_chosen;
     size_t state_budget_bytes;
     int64_t flush_interval_us;
     uint32_t epoch_messages;
@@ -76,6 +82,12 @@ struct br_task *br_replay_shadow(struct br_replay *replay); // NULL: none
 // commit).
 enum br_status br_replay_add_shadow(struct br_replay *replay, br_open_store open_store, void *context,
                                     struct br_error *error) BR_MUST_CHECK;
+// Takes it. Sleeping views can't be given their state then: BR_FATAL when it comes to that.
+void br_replay_add_published(struct br_replay *replay, struct br_published *take_published);
+// For br_published_options.changes; context: the replay.
+enum br_status br_replay_published_changes(void *replay, const struct br_view *view, const struct br_change *changes,
+                                           size_t count, struct br_error *error) BR_MUST_CHECK;
+struct br_published *br_replay_published(struct br_replay *replay); // NULL: none
 // *ret_aligned false: step on (when the shadow is ahead), or call again (one epoch of the shadow was done).
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) BR_MUST_CHECK;
 // NULL until it is aligned.
@@ -87,7 +99,7 @@ struct br_promotion {
     uint64_t max_changed; // refuse when more rows differ; 0: no bound
     int64_t hold_us;      // how long the owner is asked to wait
 };
-// BR_DATA in words: aligned, and more rows differ than are allowed.
+// BR_DATA in words: aligned, and more rows differ than are allowed, or nobody can tell what differs.
 enum br_status br_replay_check_changed(const struct br_replay *replay, uint64_t max_changed, struct br_error *error)
     BR_MUST_CHECK;
 enum br_promoted { BR_PROMOTED, BR_PROMOTE_AGAIN, BR_PROMOTE_REFUSED };
@@ -96,11 +108,15 @@ enum br_promoted { BR_PROMOTED, BR_PROMOTE_AGAIN, BR_PROMOTE_REFUSED };
 // and may be stepped on by br_task_step.
 enum br_status br_replay_promote(struct br_replay *replay, const struct br_promotion *promotion,
                                  enum br_promoted *ret_promoted, struct br_error *error) BR_MUST_CHECK;
-// A takeover whose later parts were not sent (br_task_unfinished_takeover of a recovered owner): sends them. Needs a
-// shadow that stands at the takeover's from_epoch. The task is given, and stays the caller's.
-enum br_status br_replay_finish_takeover(struct br_task *task, struct br_task *shadow,
-                                         const struct br_pipeline *pipeline, const struct br_pipeline *base_pipeline,
-                                         struct br_error *error) BR_MUST_CHECK;
+// What a task holds now.
+struct br_lineage_state br_replay_state_of(struct br_task *task, const struct br_pipeline *pipeline);
+// The same of what was published of a pipeline.
+struct br_lineage_state br_replay_published_state(struct br_published *published, const struct br_pipeline *pipeline);
+// A takeover whose later parts were not sent (br_task_unfinished_takeover of a recovered owner): sends them. `former`:
+// its from_lineage at its from_epoch, or what that one had published by then. The task is given, and stays the
+// caller's.
+enum br_status br_replay_finish_takeover(struct br_task *task, const struct br_lineage_state *former,
+                                         const struct br_pipeline *pipeline, struct br_error *error) BR_MUST_CHECK;
 // Moves the task out (after a promotion: it is the live one now).
 struct br_task *br_replay_take_task(struct br_replay *replay);
 

@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 #include "replay/selection.h"
+#include "replay/upgrade.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #define RENEW_US INT64_C(500000)
 #define WAIT_US 10000
 #define HOLD_US INT64_C(300000)
+#define REBUILDS_MAX 1 // of state that was found damaged while a wish was fulfilled
 
 #define PHASE(name) BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_##name
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
@@ -230,6 +232,9 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .include_late = record->include_late,
                                        .include_quarantine = record->include_quarantine,
                                        .include_until = rolls_back ? 0 : record->base_last_epoch,
+                                       .anew = run_is_anew(run),
+                                       .as_chosen = record->rebuild && !record->fresh_epochs &&
+                                                    record->sql[0] == '\0' && !rolls_back,
                                        .state_budget_bytes = options->state_budget_bytes,
                                        .stop = options->stop,
                                        .tick = run_tick_comparing,
@@ -270,23 +275,32 @@ static enum br_status interrupted(struct run *run, struct br_error *error) {
 
 // --- recompute
 
+// To the end of what was there when the job was made. *ret_go_on false: interrupted.
+static enum br_status run_to_the_end(struct run *run, bool *ret_go_on, struct br_error *error) {
+    br_replay_set_target(run->replay, run->job.record->base_last_epoch);
+    enum br_replay_progress progress = BR_REPLAY_WORKED;
+    *ret_go_on = true;
+    while (progress != BR_REPLAY_REACHED) {
+        BR_TRY(step(run, &progress, ret_go_on, error));
+        if (!*ret_go_on)
+            return BR_OK;
+        if (progress == BR_REPLAY_WAITING)
+            br_log_wait(run->log, WAIT_US);
+    }
+    bool ignored;
+    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
+    return run_tick_now(run, &ignored, error);
+}
+
 static enum br_status recompute(struct run *run, struct br_error *error) {
+    bool go_on;
     BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->base, error));
     BR_TRY(run_load_own(run, &run->own, error));
     BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
     BR_TRY(open_replay(run, error));
-    br_replay_set_target(run->replay, run->job.record->base_last_epoch);
-    enum br_replay_progress progress = BR_REPLAY_WORKED;
-    for (bool go_on = true; progress != BR_REPLAY_REACHED;) {
-        BR_TRY(step(run, &progress, &go_on, error));
-        if (!go_on)
-            return interrupted(run, error);
-        if (progress == BR_REPLAY_WAITING)
-            br_log_wait(run->log, WAIT_US);
-    }
-    BR_TRY(br_task_stop(br_replay_task(run->replay), error));
-    bool go_on;
-    BR_TRY(run_tick_now(run, &go_on, error));
+    BR_TRY(run_to_the_end(run, &go_on, error));
+    if (!go_on)
+        return interrupted(run, error);
     struct phase_change change = {.phase = PHASE(DONE), .fulfilled = true, .ended = true};
     if (run->job.record->reconcile)
         change.next = WISH(COMPARE);
@@ -295,10 +309,14 @@ static enum br_status recompute(struct run *run, struct br_error *error) {
 
 // --- the same position
 
-// Brings replay and shadow to the same epoch. *ret_go_on false: interrupted.
+static bool shadow_is_behind(const struct run *run) {
+    struct br_task *shadow = br_replay_shadow(run->replay);
+    return shadow != NULL && br_task_epoch(shadow) < br_replay_follows(run->replay);
+}
+
+// Brings replay and base to the same epoch. *ret_go_on false: interrupted.
 static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *error) {
-    BR_TRY(run_fetch_checkpoint(run, error));
-    BR_TRY(br_replay_add_shadow(run->replay, run_open_shadow, run, error));
+    BR_TRY(run_add_base_side(run, error));
     bool aligned = false;
     *ret_go_on = true;
     while (!aligned && *ret_go_on) {
@@ -307,7 +325,7 @@ static enum br_status align(struct run *run, bool *ret_go_on, struct br_error *e
             return BR_OK;
         enum br_replay_progress progress = BR_REPLAY_WORKED;
         // A shadow that is behind catches up while the replay waits for it.
-        if (br_task_epoch(br_replay_shadow(run->replay)) < br_replay_follows(run->replay))
+        if (shadow_is_behind(run))
             BR_TRY(run_tick(run, ret_go_on, error));
         else
             BR_TRY(step(run, &progress, ret_go_on, error));
@@ -321,6 +339,7 @@ static enum br_status find_base(struct run *run, struct br_error *error) {
     struct br_owner owner;
     BR_TRY(br_task_find_owner(run->log, run->options->pipeline_name, &owner, error));
     run->base_lineage = br_arena_strdup(run->own_arena, owner.lineage);
+    run->base_semantics = owner.semantics;
     return run_load_base(run, owner.plan_hash, &run->base, error);
 }
 
@@ -373,6 +392,14 @@ static enum br_status check_verified(struct run *run, struct br_error *error) {
                         run->base_lineage, (uint64_t)run->job.record->base_last_epoch, run->options->pipeline_name);
 }
 
+// The base's messages, and events that are there, bear the base's field numbers.
+static enum br_status check_moves(const struct run *run, struct br_error *error) {
+    struct br_upgrade *upgrade = br_upgrade_compare(run->base.pipeline, run->own.pipeline);
+    enum br_status status = br_upgrade_check_moves(upgrade, run->job.record->sql_name, true, error);
+    br_upgrade_destroy(&upgrade);
+    return status;
+}
+
 static enum br_status try_until_promoted(struct run *run, bool rollback, bool *ret_promoted, struct br_error *error) {
     struct br_promotion promotion = {.reason = br_arena_strdup(run->own_arena, run->job.record->reason),
                                      .rollback = rollback,
@@ -413,35 +440,8 @@ static enum br_status hand_over(struct run *run, bool *ret_taken, struct br_erro
     return BR_OK;
 }
 
-static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
-    BR_TRY(find_base(run, error));
-    if (rollback) {
-        run->lineage = br_arena_strdup(run->own_arena, run->job.record->former_lineage);
-        if (strcmp(run->base_lineage, run->id) != 0)
-            return br_error_set(error, BR_DATA, "lineage %s owns the outputs, not %s: there is nothing to roll back",
-                                run->base_lineage, run->id);
-        BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->own, error));
-    } else {
-        BR_TRY(check_base(run, error));
-        BR_TRY(run_load_own(run, &run->own, error));
-        if (br_selection_is_part(run->job.record))
-            return br_error_set(error, BR_DATA,
-                                "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
-                                "promoted",
-                                run->id);
-        if (strcmp(run->job.record->from, "beginning") != 0)
-            return br_error_set(
-                error, BR_DATA,
-                "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
-                run->job.record->from);
-        if (run->job.record->require_verified)
-            BR_TRY(check_verified(run, error));
-    }
-    BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
-    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
-    if (!run->job.record->dry_run)
-        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
-    BR_TRY(open_replay(run, error));
+// The replay is open: the last steps, the report, the gates, the takeover.
+static enum br_status take_over(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
     bool go_on, promoted = false;
     BR_TRY(align(run, &go_on, error));
     if (go_on && !rollback)
@@ -466,6 +466,57 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
         br_log_line(BR_LEVEL_WARN, "a replay's record couldn't be changed", BR_STR("replay", run->id),
                     BR_STR("why", late.message));
     return hand_over(run, ret_taken, error);
+}
+
+static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, struct br_error *error) {
+    BR_TRY(find_base(run, error));
+    if (rollback) {
+        run->lineage = br_arena_strdup(run->own_arena, run->job.record->former_lineage);
+        if (strcmp(run->base_lineage, run->id) != 0)
+            return br_error_set(error, BR_DATA, "lineage %s owns the outputs, not %s: there is nothing to roll back",
+                                run->base_lineage, run->id);
+        BR_TRY(run_load_base(run, run->job.record->base_plan_hash, &run->own, error));
+    } else {
+        BR_TRY(check_base(run, error));
+        BR_TRY(run_load_own(run, &run->own, error));
+        if (br_selection_is_part(run->job.record))
+            return br_error_set(error, BR_DATA,
+                                "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
+                                "promoted",
+                                run->id);
+        if (strcmp(run->job.record->from, "beginning") != 0)
+            return br_error_set(
+                error, BR_DATA,
+                "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,
+                run->job.record->from);
+        if (!run->job.record->allow_incompatible)
+            BR_TRY(check_moves(run, error));
+        if (run->job.record->require_verified)
+            BR_TRY(check_verified(run, error));
+    }
+    BR_TRY(set_phase(run, (struct phase_change){.phase = rollback ? PHASE(ROLLING_BACK) : PHASE(PROMOTING)}, error));
+    // Whoever rolls back, verifies or takes over after us needs it. Now, as long as the task has no append under way.
+    if (!run->job.record->dry_run)
+        BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    BR_TRY(open_replay(run, error));
+    return take_over(run, rollback, ret_taken, error);
+}
+
+// Run and promote in one go.
+static enum br_status rebuild(struct run *run, bool *ret_taken, struct br_error *error) {
+    bool go_on;
+    BR_TRY(find_base(run, error));
+    BR_TRY(check_base(run, error));
+    BR_TRY(run_load_own(run, &run->own, error));
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(RUNNING), .started = true}, error));
+    BR_TRY(br_pipeline_text_store(run->log, run->own.pipeline, error));
+    BR_TRY(open_replay(run, error));
+    BR_TRY(run_to_the_end(run, &go_on, error));
+    if (!go_on)
+        return interrupted(run, error);
+    br_replay_set_target(run->replay, UINT64_MAX);
+    BR_TRY(set_phase(run, (struct phase_change){.phase = PHASE(PROMOTING)}, error));
+    return take_over(run, false, ret_taken, error);
 }
 
 // A worker died between the takeover and the record: the log knows better.
@@ -555,6 +606,12 @@ static enum br_status fulfil(struct run *run, bool *ret_taken, struct br_error *
         if (record->phase == PHASE(ROLLING_BACK))
             BR_TRY(note_promoted(run, true, &noted, error));
         return noted ? BR_OK : promote(run, true, ret_taken, error);
+    case WISH(REBUILD):
+        if (record->phase == PHASE(PROMOTING))
+            BR_TRY(note_promoted(run, false, &noted, error));
+        if (!noted && run->options->background) // J7
+            return br_error_set(error, BR_RETRY, "replay %s waits for braid replay rebuild to go on with it", run->id);
+        return noted ? BR_OK : rebuild(run, ret_taken, error);
     case WISH(DROP):
         return drop(run, error);
     default:
@@ -598,6 +655,7 @@ static void free_run(struct run *run) {
         if (strstr(run->shadow_path, "/checkpoints/") != NULL && br_store_remove(run->shadow_path, &ignored) != BR_OK)
             br_log_line(BR_LEVEL_WARN, "a checkpoint stays behind", BR_STR("path", run->shadow_path));
     }
+    runner_close_published(&run->plans);
     br_job_free(&run->job);
     free(run->prehistory);
     free(run->begin);
@@ -610,30 +668,45 @@ static void release_run(void *owned) {
     free_run(owned);
 }
 
-// One wish. *ret_more: the job goes on by itself with another one, and the lease is kept for it.
-static enum br_status run_wish(const struct br_runner_options *options, const char *id, bool *ret_more,
-                               struct br_error *error) {
+// Damage that shows while state is used ends what is under way. Its folder says so: when it is opened again it is set
+// aside, and rebuilt from the log.
+static bool may_begin_anew(const struct run *run, enum br_status status, unsigned *rebuilds,
+                           const struct br_error *error) {
+    if (status != BR_FATAL || error->native != BR_STORE_DAMAGED || !run->held || (*rebuilds)++ >= REBUILDS_MAX)
+        return false;
+    br_log_line(BR_LEVEL_WARN, "a replay begins anew: its local state is damaged", BR_STR("replay", run->id),
+                BR_STR("why", error->message));
+    return true;
+}
+
+// One wish. *ret_more: the job goes on by itself with another one, or with this one again, and the lease is kept for
+// it.
+static enum br_status run_wish(const struct br_runner_options *options, const char *id, unsigned *rebuilds,
+                               bool *ret_more, struct br_error *error) {
     struct run *run = br_calloc(1, sizeof *run);
     run->options = options;
     run->own_arena = br_arena_create();
     run->id = run->lineage = br_arena_strdup(run->own_arena, id);
     run->held = true;
     run->former = (struct br_former_options){options, run_tick_comparing, run};
-    bool taken = false;
+    bool taken = false, again = false;
     enum br_status status = br_jobs_read(options->jobs, id, &run->job, error);
     if (status == BR_OK)
         status = run_connect(run, error);
     if (status == BR_OK) {
         run->base_lineage = br_arena_strdup(run->own_arena, run->job.record->base_lineage);
         status = fulfil(run, &taken, error);
+        again = may_begin_anew(run, status, rebuilds, error);
+        if (again)
+            status = BR_OK;
         if ((status == BR_FATAL || status == BR_DATA) && run->held) {
             struct br_error why = *error;
             status = note_failure(run, &why, error);
         }
     }
     struct br_error ignored;
-    *ret_more = status == BR_OK && run->held && !run_stopped(run) && run->job.record->reconcile &&
-                br_job_has_work(run->job.record);
+    *ret_more = status == BR_OK && run->held && !run_stopped(run) &&
+                (again || (run->job.record->reconcile && br_job_has_work(run->job.record)));
     if (run->held && !*ret_more && br_jobs_release(options->jobs, run->id, options->worker, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a lease runs out by itself", BR_STR("replay", run->id),
                     BR_STR("why", ignored.message));
@@ -644,22 +717,9 @@ static enum br_status run_wish(const struct br_runner_options *options, const ch
 
 enum br_status br_runner_run(const struct br_runner_options *options, const char *id, struct br_error *error) {
     bool more = true;
+    unsigned rebuilds = 0;
     enum br_status status = BR_OK;
     while (status == BR_OK && more)
-        status = run_wish(options, id, &more, error);
+        status = run_wish(options, id, &rebuilds, &more, error);
     return status;
-}
-
-// --- a takeover that was cut
-
-enum br_status br_runner_finish_takeover(void *context, struct br_task *task, const struct br_pipeline *pipeline,
-                                         struct br_error *error) {
-    struct br_former_options options = {.runner = context};
-    const Braid__V1__Takeover *record = br_task_unfinished_takeover(task);
-    struct br_former *former = NULL;
-    BR_TRY(br_former_build(&options, record->from_lineage, record->from_epoch, record->from_sequence, &former, error));
-    enum br_status status =
-        br_replay_finish_takeover(task, br_former_task(former), pipeline, br_former_pipeline(former), error);
-    br_former_destroy(&former);
-    return status == BR_DATA ? BR_FATAL : status;
 }

@@ -55,6 +55,12 @@ enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_er
     }
     BR_TRY(check_plan(record, loaded->pipeline, error));
     BR_TRY(br_selection_plan(loaded->pipeline, record, &changed, &loaded->whole, error));
+    if (changed == NULL && loaded->pipeline->bound_otherwise) {
+        // What this build makes of the text is what it can run.
+        struct br_plan_changes changes = {.lateness_set = loaded->pipeline->lateness_set,
+                                          .lateness_us = loaded->pipeline->lateness_us};
+        BR_TRY(br_pipeline_change(loaded->pipeline, &changes, &changed, error));
+    }
     if (changed != NULL) {
         loaded->text = loaded->owned;
         loaded->pipeline = loaded->owned = changed;

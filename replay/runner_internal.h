@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runner.c (wishes and phases) and runner_verify.c, runner_report.c, lineage_files.c share.
+// What runner.c (wishes and phases) and the other runner_*.c share.
 #ifndef BR_REPLAY_RUNNER_INTERNAL_H
 #define BR_REPLAY_RUNNER_INTERNAL_H
 
@@ -18,6 +18,13 @@ struct loaded {
     struct br_history *history;
 };
 
+// Where the plans of former epochs come from, and where what was published is kept; path "": nowhere yet.
+struct runner_plans {
+    const struct br_runner_options *options;
+    struct br_log *log;
+    char path[4200];
+};
+
 // runner_pace.c
 struct run_pacing {
     int64_t looked_us, busy_us; // when live was asked, when it was last seen to commit
@@ -33,12 +40,14 @@ struct run {
     struct br_log *log;
     struct loaded own, base; // what the replay runs, and what the lineage that it repeats does
     const char *lineage, *base_lineage;
+    uint32_t base_semantics; // by which rules the base's last epoch was computed
     struct br_replay *replay;
     struct br_task *verifier; // of a verification; borrowed
     char state_path[4096], shadow_path[4096];
     uint64_t *prehistory, *begin; // by table of own.pipeline
     bool *asleep;                 // by view of own.pipeline: its state will be the base's
     struct br_former_options former;
+    struct runner_plans plans;
     int64_t renewed_us, started_us, measured_us;
     uint64_t measured_messages;
     uint64_t rate_from; // where this run began, for its rate
@@ -80,6 +89,13 @@ void loaded_free(struct loaded *loaded);
 enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) BR_MUST_CHECK;
 enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error)
     BR_MUST_CHECK;
+
+// --- runner_published.c
+// The base's side of the comparison.
+// Is it to compute anew what an owner had read of streams that aren't the same any more?
+bool run_is_anew(const struct run *run);
+enum br_status run_add_base_side(struct run *run, struct br_error *error) BR_MUST_CHECK;
+void runner_close_published(struct runner_plans *plans); // removes the folder, once what was read into it is destroyed
 
 // --- runner_verify.c
 enum br_status run_verify(struct run *run, struct br_error *error) BR_MUST_CHECK;

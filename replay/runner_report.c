@@ -39,7 +39,7 @@ static void fill_message(const struct run *run, Braid__V1__ReconcileReport *mess
     message->pipeline = (char *)run->options->pipeline_name;
     message->id = (char *)run->id;
     message->lineage_before = (char *)run->base_lineage;
-    message->epoch_before = br_task_epoch(br_replay_shadow(run->replay));
+    message->epoch_before = br_replay_follows(run->replay);
     message->lineage_after = (char *)run->lineage;
     message->epoch_after = br_task_epoch(br_replay_task(run->replay));
     message->at_us = br_clock_system()->wall(br_clock_system()).us;
@@ -92,10 +92,13 @@ static const struct br_tolerance *copy_tolerances(const Braid__V1__ReplayJob *re
 
 static enum br_status compare(struct run *run, struct br_causes *causes, struct br_arena *arena,
                               struct br_compare_report **ret_report, struct br_error *error) {
-    struct br_epoch shadow = epoch_of(br_replay_shadow(run->replay), arena),
-                    replay = epoch_of(br_replay_task(run->replay), arena);
-    struct br_compare_side before = {run->base.pipeline, br_task_graph(br_replay_shadow(run->replay)), &shadow},
-                           after = {run->own.pipeline, br_task_graph(br_replay_task(run->replay)), &replay};
+    struct br_task *shadow = br_replay_shadow(run->replay), *task = br_replay_task(run->replay);
+    struct br_epoch replay = epoch_of(task, arena), base = shadow != NULL ? epoch_of(shadow, arena) : replay;
+    struct br_compare_side before = {.pipeline = run->base.pipeline,
+                                     .graph = shadow != NULL ? br_task_graph(shadow) : NULL,
+                                     .epoch = &base,
+                                     .published = br_replay_published(run->replay)},
+                           after = {.pipeline = run->own.pipeline, .graph = br_task_graph(task), .epoch = &replay};
     const Braid__V1__ReplayJob *record = run->job.record;
     size_t samples = record->samples != 0 ? record->samples : record->dry_run ? SAMPLES_DRY_RUN : SAMPLES;
     struct br_compare_options options = {.samples = samples,
@@ -127,6 +130,8 @@ enum br_status run_report(struct run *run, struct br_error *error) {
         status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
     if (status == BR_OK && run->own.whole != NULL)
         br_causes_compare_plans(causes, run->own.whole);
+    if (status == BR_OK && br_replay_published(run->replay) != NULL)
+        br_causes_computed_otherwise(causes);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);
     if (status == BR_OK)

@@ -50,7 +50,7 @@ static enum br_status take_report(void *context, struct br_slice line, struct br
 static enum br_status read_published(struct run *run, const Braid__V1__Commit *commit, uint64_t sequence,
                                      struct br_outputs *outputs, struct told *told, bool *ret_whole,
                                      struct br_error *error) {
-    struct br_outputs_each each = {told, take_row, take_report};
+    struct br_outputs_each each = {.context = told, .row = take_row, .report = take_report};
     char stream[256];
     br_task_output_stream(run->options->pipeline_name, stream, sizeof stream);
     *ret_whole = commit->parts == 1;
@@ -100,7 +100,7 @@ static enum br_status tell_difference(struct run *run, struct br_task *shadow, c
                                       uint64_t sequence, struct br_buffer *out, struct br_error *error) {
     struct br_arena *arena = br_arena_create();
     struct told published = {.arena = arena}, repeated = {.arena = arena};
-    struct br_outputs_each each = {&repeated, take_row, take_report};
+    struct br_outputs_each each = {.context = &repeated, .row = take_row, .report = take_report};
     struct br_outputs *outputs = NULL;
     bool whole = false;
     enum br_status status = br_outputs_create(run->base.pipeline, &outputs, error);

@@ -61,6 +61,7 @@ enum br_status br_selection_load(const Braid__V1__ReplayJob *job, struct br_pipe
     struct br_pipeline_options options = {.name = job->pipeline,
                                           .descriptor_sets = sets,
                                           .descriptor_set_count = job->n_descriptors,
+                                          .fields = {job->fields.data, job->fields.len},
                                           .stored = true,
                                           .rules = &job->binding_rules};
     struct br_diagnostics *diagnostics = br_diagnostics_create(job->sql_name, job->sql);

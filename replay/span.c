@@ -127,6 +127,8 @@ static enum br_status open_input(struct br_span *span, uint32_t t, struct br_err
     input->table = &span->options.pipeline->tables[t];
     br_input_filter(input->table, &filter);
     enum br_status status = br_log_find_stream(span->options.log, (const char *)filter.ptr, &input->stream, error);
+    while (status == BR_OK && strcmp(span->inputs[input->stream_number].stream.name, input->stream.name) != 0)
+        input->stream_number++;
     if (status == BR_OK)
         status = count_imported(span, input, error);
     if (status == BR_OK)
@@ -223,15 +225,23 @@ static enum br_status look(struct br_span *span, struct br_span_input *input, in
     return BR_OK;
 }
 
+static struct br_moment next_moment(const struct br_span_input *input) {
+    return br_message_moment(&input->messages[input->count], input->stream_number, input->prehistory);
+}
+
 // The input whose next message is the oldest; tables with a key win ties.
 static struct br_span_input *oldest(struct br_span *span, int64_t limit) {
     struct br_span_input *best = NULL;
+    struct br_moment best_moment = {0};
     for (uint32_t o = 0; o < span->count; o++) {
         struct br_span_input *input = &span->inputs[span->order[o]];
-        if (input->count == input->shown || input->messages[input->count].timestamp.us > limit)
+        if (input->count == input->shown)
             continue;
-        if (best == NULL || input->messages[input->count].timestamp.us < best->messages[best->count].timestamp.us)
+        struct br_moment moment = next_moment(input);
+        if (moment.stored_us <= limit && (best == NULL || br_moment_is_older(&moment, &best_moment))) {
             best = input;
+            best_moment = moment;
+        }
     }
     return best;
 }

@@ -41,8 +41,9 @@ struct br_span_options {
 struct br_span_input {
     const struct br_table *table; // NULL: not in the span
     struct br_stream_info stream;
-    uint64_t prehistory;  // imported events
-    uint64_t first, last; // sequences of history that may be in the span; last < first: none
+    uint32_t stream_number; // tables with the same one are read from one stream
+    uint64_t prehistory;    // imported events
+    uint64_t first, last;   // sequences of history that may be in the span; last < first: none
     // of this turn
     const struct br_log_message *messages;
     size_t count;

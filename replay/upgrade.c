@@ -2,6 +2,7 @@
 // See upgrade.h.
 #include "replay/upgrade.h"
 
+#include "processor/codec/descriptors.h"
 #include "processor/sql/sql.h"
 #include "replay/upgrade_internal.h"
 
@@ -43,6 +44,27 @@ static bool same_columns(const struct br_row_type *a, const struct br_row_type *
     return same;
 }
 
+const struct br_column_def *upgrade_find_column(const struct br_row_type *type, const char *name, uint32_t *ret_index) {
+    for (uint32_t i = 0; i < type->column_count; i++)
+        if (strcmp(type->columns[i].name, name) == 0) {
+            *ret_index = i;
+            return &type->columns[i];
+        }
+    return NULL;
+}
+
+static uint32_t number_of(const struct br_row_type *type, uint32_t column) {
+    return br_message_find_field(type->message, type->columns[column].path)->number;
+}
+
+static bool same_numbers(const struct br_row_type *a, const struct br_row_type *b) {
+    uint32_t index;
+    for (uint32_t i = 0; i < a->column_count; i++)
+        if (upgrade_find_column(b, a->columns[i].name, &index) != NULL && number_of(a, i) != number_of(b, index))
+            return false;
+    return true;
+}
+
 // A former subscriber would notice; no row changes.
 static bool note_messages(struct upgrade_reasons *reasons, const struct br_view *before, const struct br_view *after,
                           bool kept) {
@@ -58,6 +80,9 @@ static bool note_messages(struct upgrade_reasons *reasons, const struct br_view 
         what = br_arena_printf(arena, "%s, ttl", what);
     if (!same_columns(&before->row_type, &after->row_type))
         what = br_arena_printf(arena, "%s, names of columns", what);
+    if (before->format == BR_FORMAT_PROTOBUF && after->format == BR_FORMAT_PROTOBUF &&
+        !same_numbers(&before->row_type, &after->row_type))
+        what = br_arena_printf(arena, "%s, field numbers", what);
     if (before->effect != after->effect)
         upgrade_reason(reasons, "effect is %s now", after->effect ? "true" : "false");
     if (*what == '\0')
@@ -72,9 +97,101 @@ static bool same_key(const struct br_node *a, const struct br_node *b) {
            (a->key_count == 0 || memcmp(a->key, b->key, a->key_count * sizeof *a->key) == 0);
 }
 
-static bool same_state(const struct br_view *before, const struct br_view *after) {
-    return before->root->signature == after->root->signature && same_key(before->root, after->root) &&
+// The columns of a table that a view stands on, one after the other, and what they were.
+struct column_walk {
+    struct br_arena *arena;
+    const struct br_table *before, *after;
+    const struct br_column_def *was, *now;
+    bool *read;
+    uint32_t next;
+};
+
+static struct column_walk begin_columns(struct br_arena *arena, const struct br_pipeline *before_pipeline,
+                                        const struct br_pipeline *after_pipeline, const struct br_view *view,
+                                        const struct br_table *table) {
+    struct column_walk walk = {
+        .arena = arena, .before = br_pipeline_find_table(before_pipeline, table->name), .after = table};
+    walk.read = br_arena_array(arena, bool, table->row_type.column_count + 1);
+    br_view_mark_columns(after_pipeline, view, table, walk.read);
+    return walk;
+}
+
+static bool next_column(struct column_walk *walk) {
+    uint32_t index;
+    while (walk->before != NULL && walk->next < walk->after->row_type.column_count) {
+        uint32_t c = walk->next++;
+        walk->now = &walk->after->row_type.columns[c];
+        walk->was = upgrade_find_column(&walk->before->row_type, walk->now->name, &index);
+        if (walk->read[c] && walk->was != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool same_versions(struct br_arena *arena, const struct br_table *before, const struct br_table *after) {
+    const char *why;
+    uint32_t index;
+    bool same = before->version_count == after->version_count;
+    for (uint32_t v = 1; same && v < after->version_count; v++) {
+        const struct br_row_type *was = before->versions[v].row_type, *now = after->versions[v].row_type;
+        for (uint32_t c = 0; same && c < now->column_count; c++) {
+            const struct br_column_def *column = upgrade_find_column(was, now->columns[c].name, &index);
+            same = column == NULL || upgrade_same_labels(arena, was, column, now, &now->columns[c], &why, NULL);
+        }
+    }
+    return same;
+}
+
+static bool same_labels(const struct br_pipeline *before_pipeline, const struct br_pipeline *after_pipeline,
+                        const struct br_view *view) {
+    struct br_arena *arena = br_arena_create();
+    bool *tables = br_arena_array(arena, bool, after_pipeline->table_count + 1), same = true;
+    mark_tables(view->root, tables);
+    for (uint32_t t = 0; same && t < after_pipeline->table_count; t++) {
+        if (!tables[t])
+            continue;
+        struct column_walk walk =
+            begin_columns(arena, before_pipeline, after_pipeline, view, &after_pipeline->tables[t]);
+        const char *why;
+        while (same && next_column(&walk))
+            same = upgrade_same_labels(arena, &walk.before->row_type, walk.was, &walk.after->row_type, walk.now, &why,
+                                       NULL);
+        same = same && (walk.before == NULL || same_versions(arena, walk.before, walk.after));
+    }
+    br_arena_destroy(&arena);
+    return same;
+}
+
+bool upgrade_same_rows(const struct br_pipeline *before_pipeline, const struct br_view *before,
+                       const struct br_pipeline *after_pipeline, const struct br_view *after) {
+    return before->likeness == after->likeness && same_labels(before_pipeline, after_pipeline, after);
+}
+
+static bool same_state(const struct br_upgrade *upgrade, const struct br_view *before, const struct br_view *after) {
+    return upgrade_same_rows(upgrade->before, before, upgrade->after, after) && same_key(before->root, after->root) &&
            before->emit_final == after->emit_final && before->emit_interval_us == after->emit_interval_us;
+}
+
+// Enums that have values which they hadn't: rows that came of their numbers stay as they are.
+static void note_labels(struct upgrade_reasons *reasons, struct br_upgrade_view *row) {
+    bool *tables = br_arena_array(reasons->arena, bool, reasons->after->table_count + 1);
+    mark_tables(row->after->root, tables);
+    for (uint32_t t = 0; t < reasons->after->table_count; t++) {
+        if (!tables[t])
+            continue;
+        struct column_walk walk =
+            begin_columns(reasons->arena, reasons->before, reasons->after, row->after, &reasons->after->tables[t]);
+        while (next_column(&walk)) {
+            const char *why, *more = NULL;
+            bool same = upgrade_same_labels(reasons->arena, &walk.before->row_type, walk.was, &walk.after->row_type,
+                                            walk.now, &why, &more);
+            BR_CHECK(same);
+            if (more == NULL)
+                continue;
+            row->more_labels = true;
+            upgrade_reason(reasons, "%s", more);
+        }
+    }
 }
 
 // Columns that are read now and weren't: from now on events in which they can't be read are quarantined.
@@ -87,8 +204,11 @@ static void note_columns(struct upgrade_reasons *reasons, const struct br_upgrad
         if (!read[t] || before == NULL || after->primary_key_count != 0)
             continue;
         const char *list = "";
-        for (uint32_t c = 0; c < after->row_type.column_count && c < before->row_type.column_count; c++)
-            if (after->used[c] && !before->used[c])
+        uint32_t index;
+        for (uint32_t c = 0; c < after->row_type.column_count; c++)
+            if (after->used[c] &&
+                (upgrade_find_column(&before->row_type, after->row_type.columns[c].name, &index) == NULL ||
+                 !before->used[index]))
                 list = br_arena_printf(reasons->arena, "%s%s%s", list, *list == '\0' ? "" : ", ",
                                        after->row_type.columns[c].name);
         if (*list != '\0')
@@ -106,10 +226,11 @@ static void judge(struct br_upgrade *upgrade, struct br_upgrade_view *row) {
     } else if (row->after == NULL) {
         row->verdict = BR_UPGRADE_REMOVED;
         upgrade_reason(&reasons, "its messages stay until the stream's limits take them");
-    } else if (same_state(row->before, row->after)) {
+    } else if (same_state(upgrade, row->before, row->after)) {
         row->verdict = BR_UPGRADE_KEEP;
         row->messages_change = note_messages(&reasons, row->before, row->after, true);
         note_columns(&reasons, row);
+        note_labels(&reasons, row);
     } else {
         row->verdict = BR_UPGRADE_REBUILD;
         upgrade_explain(&reasons, row->before, row->after);
@@ -129,12 +250,32 @@ static void mark_nodes(const struct br_node *node, bool *nodes) {
         mark_nodes(node->inputs[i], nodes);
 }
 
-static bool shares_rows(const struct br_pipeline *pipeline, const bool *one, const bool *other) {
-    for (uint32_t n = 0; n < pipeline->node_count; n++)
-        if (one[n] && other[n] && pipeline->nodes[n]->kind != BR_NODE_SOURCE &&
-            pipeline->nodes[n]->state_table_count != 0)
+static bool shares_rows(const struct br_upgrade *upgrade, const bool *one, const bool *other) {
+    const struct br_pipeline *pipeline = upgrade->after;
+    for (uint32_t n = 0; n < pipeline->node_count; n++) {
+        const struct br_node *node = pipeline->nodes[n];
+        bool apart = node->kind == BR_NODE_SOURCE && !upgrade->grown[node->source.table->index];
+        if (one[n] && other[n] && node->state_table_count != 0 && !apart)
             return true;
+    }
     return false;
+}
+
+static void find_grown(struct br_upgrade *upgrade) {
+    upgrade->grown = br_arena_array(upgrade->arena, bool, upgrade->after->table_count + 1);
+    for (uint32_t t = 0; t < upgrade->after->table_count; t++) {
+        const struct br_table *after = &upgrade->after->tables[t],
+                              *before = br_pipeline_find_table(upgrade->before, after->name);
+        uint32_t index = 0;
+        for (uint32_t c = 0; before != NULL && c < after->row_type.column_count; c++) {
+            const struct br_column_def *now = &after->row_type.columns[c],
+                                       *was = upgrade_find_column(&before->row_type, now->name, &index);
+            const char *why, *more = NULL;
+            if (was != NULL && after->used[c] &&
+                upgrade_same_labels(upgrade->arena, &before->row_type, was, &after->row_type, now, &why, &more))
+                upgrade->grown[t] |= more != NULL;
+        }
+    }
 }
 
 // A view that is computed and has stored rows in common with this one; NULL: there is none.
@@ -149,7 +290,7 @@ static const struct br_upgrade_view *find_sharer(const struct br_upgrade *upgrad
             continue;
         bool *others = br_calloc(pipeline->node_count + 1, sizeof *others);
         mark_nodes(other->after->root, others);
-        if (shares_rows(pipeline, own, others))
+        if (shares_rows(upgrade, own, others))
             found = other;
         free(others);
     }
@@ -215,11 +356,13 @@ struct br_upgrade *br_upgrade_compare(const struct br_pipeline *before, const st
         if (br_pipeline_find_view(after, before->views[v].name) == NULL)
             upgrade->views[upgrade->view_count++] =
                 (struct br_upgrade_view){.view = before->views[v].name, .before = &before->views[v]};
+    find_grown(upgrade);
     for (uint32_t i = 0; i < upgrade->view_count; i++) {
         judge(upgrade, &upgrade->views[i]);
         upgrade->counts[upgrade->views[i].verdict]++;
     }
     br_upgrade_settle(upgrade, NULL, "");
+    upgrade_find_moves(upgrade);
     return upgrade;
 }
 
@@ -268,6 +411,8 @@ static void print_text(const struct br_upgrade *upgrade, struct br_buffer *out) 
     br_buffer_printf(out, "%u kept, %u rebuilt, %u new, %u removed\n", upgrade->counts[BR_UPGRADE_KEEP],
                      upgrade->counts[BR_UPGRADE_REBUILD], upgrade->counts[BR_UPGRADE_NEW],
                      upgrade->counts[BR_UPGRADE_REMOVED]);
+    for (uint32_t i = 0; i < upgrade->move_count; i++)
+        br_buffer_printf(out, "%s  %s\n", i == 0 ? "field numbers move\n" : "", upgrade->moves[i].text);
 }
 
 static void put_member(struct br_buffer *out, const char *name, const char *text) {
@@ -294,6 +439,14 @@ static void print_json(const struct br_upgrade *upgrade, struct br_buffer *out) 
             br_json_append_string(br_slice_of(row->reads[t]), out);
         }
         br_buffer_printf(out, "],\"messages_change\":%s}", row->messages_change ? "true" : "false");
+    }
+    br_buffer_append_text(out, "],\"moves\":[");
+    for (uint32_t i = 0; i < upgrade->move_count; i++) {
+        br_buffer_append_text(out, i == 0 ? "{" : ",{");
+        put_member(out, "message", upgrade->moves[i].message);
+        br_buffer_append_byte(out, ',');
+        put_member(out, "text", upgrade->moves[i].text);
+        br_buffer_append_byte(out, '}');
     }
     br_buffer_append_text(out, "]}\n");
 }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a changed pipeline means for each view: keep its state, or rebuild it, and why; in words for people.
 //
-// U1. A view is kept when its plan, from the tables' gates up to its rows, is the same: equal signatures (plan.h). Then
-//     the old state is the new one's, whatever else stands in the file. What is only about messages (subject, format,
-//     layout, ttl, names of columns) keeps the rows: `messages_change` says so.
+// U1. A view is kept when its plan, from the tables' gates up to its rows, is the same: equal likeness (plan.h), and
+// the
+//     enums that it reads have the values that they had, at least. Then the old state is the new one's, whatever else
+//     stands in the file. What is only about messages (subject, format, layout, ttl, names of columns) keeps the rows:
+//     `messages_change` says so.
 // U2. Views are told apart by their names: a view under another name is a new one.
 // U3. A view that is kept takes its state over, from the lineage that runs the old pipeline (br_task_graft), unless it
-//     shares stored rows (other than those of a table) with one that is computed anew: then it is computed with that
-//     one, and comes to the same.
+//     shares stored rows with one that is computed anew: then it is computed with that one, and comes to the same. Rows
+//     of a table may be shared, unless an event may be read otherwise now (an enum has further values).
 // U4. The reasons are found by looking, the verdict isn't: a reason may be missing or one too many, a verdict never
 //     wrong.
+// U5. A field number (or an enum value's) that doesn't mean what it did is a move: whoever has the former schema reads
+//     one column as another, and so does the new pipeline with old events. Moves are told of messages that are derived
+//     from columns, but for those of views that are JSON, and of columns that are read from messages of the user's own.
 #ifndef BR_REPLAY_UPGRADE_H
 #define BR_REPLAY_UPGRADE_H
 
@@ -28,6 +33,14 @@ struct br_upgrade_view {
     const char *again;    // why a view that is kept is computed all the same; "": it isn't
     bool messages_change; // other messages for the same rows: subscribers notice
     bool only_functions;  // rebuilt because of functions or casts alone
+    bool more_labels;     // kept, and an enum (or oneof) that it reads has values (members) which it hadn't
+};
+
+// U5
+struct br_field_move {
+    const char *message; // full name
+    const char *text;    // field 4 "email" of shop.contacts was 3
+    bool derived;        // from columns: a lock keeps the number; else the user's .proto says it
 };
 
 struct br_upgrade {
@@ -35,6 +48,9 @@ struct br_upgrade {
     struct br_upgrade_view *views;            // in the order of the new file, removed ones last
     uint32_t view_count;
     uint32_t counts[4]; // by verdict
+    struct br_field_move *moves;
+    uint32_t move_count, move_capacity;
+    bool *grown; // tables (by index in `after`) whose stored rows may have labels that they hadn't
     struct br_arena *arena;
 };
 
@@ -46,6 +62,12 @@ void br_upgrade_sleeping(const struct br_upgrade *upgrade, bool *ret_tables);
 void br_upgrade_destroy(struct br_upgrade **upgrade);
 const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict); // "keep", "rebuild", "new", "removed"
 const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view);
+// What keeps numbers where they were, as sentences with commands: for moves, else nothing. path: of the new file;
+// former: the old one's, NULL: it is the plan that runs.
+void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const char *former, struct br_buffer *out);
+// BR_DATA with the moves and what mends them; BR_OK when there are none. made: a replay with that file is there.
+enum br_status br_upgrade_check_moves(const struct br_upgrade *upgrade, const char *path, bool made,
+                                      struct br_error *error) BR_MUST_CHECK;
 // A table with one line a view, and a line that sums up; or one JSON object and a line end.
 void br_upgrade_print(const struct br_upgrade *upgrade, bool json, struct br_buffer *out);
 

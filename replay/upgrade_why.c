@@ -217,18 +217,16 @@ static bool same_default(const struct br_expr *a, const struct br_expr *b) {
     return a == NULL || b == NULL ? a == b : br_expr_equal(a, b);
 }
 
-static const struct br_column_def *find_column(const struct br_row_type *type, const char *name) {
-    for (uint32_t i = 0; i < type->column_count; i++)
-        if (strcmp(type->columns[i].name, name) == 0)
-            return &type->columns[i];
-    return NULL;
-}
-
+// Of columns that anybody reads. used: by column; NULL: all of them.
 static void compare_columns(struct upgrade_reasons *reasons, const char *of, const struct br_row_type *before,
-                            const struct br_row_type *after) {
+                            const bool *used_before, const struct br_row_type *after, const bool *used_after) {
+    uint32_t index = 0;
     for (uint32_t i = 0; i < after->column_count; i++) {
-        const struct br_column_def *now = &after->columns[i], *was = find_column(before, now->name);
-        const char *what = NULL;
+        const struct br_column_def *now = &after->columns[i], *was = upgrade_find_column(before, now->name, &index);
+        bool used = used_after == NULL || used_after[i] || (was != NULL && used_before[index]);
+        const char *what = NULL, *wire = NULL;
+        if (!used)
+            continue;
         if (was == NULL)
             what = "is new";
         else if (was->type != now->type)
@@ -240,13 +238,19 @@ static void compare_columns(struct upgrade_reasons *reasons, const char *of, con
             what = now->not_null ? "is NOT NULL now" : "may be NULL now";
         else if (!same_default(was->default_value, now->default_value))
             what = "has another DEFAULT";
-        if (what != NULL) {
-            reasons->others = true;
+        if (was != NULL)
+            wire = upgrade_wire_change(reasons->arena, before, was, after, now);
+        if (was != NULL && wire == NULL)
+            upgrade_same_labels(reasons->arena, before, was, after, now, &wire, NULL);
+        reasons->others |= what != NULL || wire != NULL;
+        if (what != NULL)
             upgrade_reason(reasons, "%s: column %s %s", of, now->name, what);
-        }
+        if (wire != NULL)
+            upgrade_reason(reasons, "%s: %s", of, wire);
     }
     for (uint32_t i = 0; i < before->column_count; i++)
-        if (find_column(after, before->columns[i].name) == NULL) {
+        if (upgrade_find_column(after, before->columns[i].name, &index) == NULL &&
+            (used_before == NULL || used_before[i])) {
             reasons->others = true;
             upgrade_reason(reasons, "%s: column %s is gone", of, before->columns[i].name);
         }
@@ -296,7 +300,7 @@ static void compare_versions(struct upgrade_reasons *reasons, const struct br_ta
             reasons->others = true;
             upgrade_reason(reasons, "table %s: reads version %s too", after->name, now->message_name);
         } else if (v != 0) {
-            compare_columns(reasons, now->message_name, was->row_type, now->row_type);
+            compare_columns(reasons, now->message_name, was->row_type, NULL, now->row_type, NULL);
             bool told_function = false;
             bool same = same_steps(before, was, after, now);
             for (uint32_t i = 0; !same && i < reasons->after->definition_count; i++) {
@@ -321,8 +325,10 @@ static void compare_versions(struct upgrade_reasons *reasons, const struct br_ta
 }
 
 static void compare_used(struct upgrade_reasons *reasons, const struct br_table *before, const struct br_table *after) {
+    uint32_t index;
     for (uint32_t c = 0; after->primary_key_count != 0 && c < after->row_type.column_count; c++)
-        if (c < before->row_type.column_count && before->used[c] != after->used[c]) {
+        if (upgrade_find_column(&before->row_type, after->row_type.columns[c].name, &index) != NULL &&
+            before->used[index] != after->used[c]) {
             reasons->others = true;
             upgrade_reason(reasons, "table %s: column %s of its rows is %s", after->name,
                            after->row_type.columns[c].name, after->used[c] ? "stored too" : "not stored any more");
@@ -347,8 +353,8 @@ static void compare_tables(struct upgrade_reasons *reasons, const struct br_tabl
         reason_of_table(reasons, after, "max_future");
     if (before->lookup != after->lookup)
         reason_of_table(reasons, after, "lookup");
-    compare_columns(reasons, br_arena_printf(reasons->arena, "table %s", after->name), &before->row_type,
-                    &after->row_type);
+    compare_columns(reasons, br_arena_printf(reasons->arena, "table %s", after->name), &before->row_type, before->used,
+                    &after->row_type, after->used);
     if (!same_checks(before, after))
         reason_of_table(reasons, after, "CHECK");
     compare_versions(reasons, before, after, told);
@@ -386,7 +392,7 @@ static void note_views(struct upgrade_reasons *reasons, const struct br_view *vi
     const struct br_view *other = node == view->root ? NULL : upgrade_view_of(reasons->after, node);
     if (other != NULL) {
         const struct br_view *before = br_pipeline_find_view(reasons->before, other->name);
-        if (before != NULL && before->root->signature != other->root->signature)
+        if (before != NULL && !upgrade_same_rows(reasons->before, before, reasons->after, other))
             note_rebuilt(reasons, before, other);
         return;
     }

@@ -4,14 +4,17 @@
 #include "state/store_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define ASIDE_MAX 100000 // folders set aside at one path; somebody looks before there are that many
 #define OPEN_FOLDERS_MAX 16
+#define LOCK_NAME "PROOF.lock"
 
 void br_store_destroy(struct br_store **store) {
     if (*store != NULL)
@@ -158,6 +161,15 @@ enum br_status br_store_checkpoint(struct br_store *store, const char *path, str
     return store->ops->checkpoint(store, path, error);
 }
 
+enum br_status br_store_check(struct br_store *store, struct br_error *error) {
+    return store->ops->check == NULL ? BR_OK : store->ops->check(store, error);
+}
+
+void br_store_note(struct br_store *store, uint64_t epoch, uint64_t digest) {
+    if (store->ops->note != NULL)
+        store->ops->note(store, epoch, digest);
+}
+
 void br_store_usage(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_disk) {
     store->ops->usage(store, ret_memory, ret_disk);
 }
@@ -188,6 +200,34 @@ enum br_status store_make_folder(const char *path, struct br_error *error) {
     return BR_OK;
 }
 
+enum br_status store_lock(const char *path, int *ret_lock, struct br_error *error) {
+    char name[PATH_MAX];
+    struct stat held, there;
+    snprintf(name, sizeof name, "%s/" LOCK_NAME, path);
+    int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (lock < 0)
+        return br_error_set_native(error, BR_FATAL, errno, "cannot open the state's lock %s: %s", name,
+                                   strerror(errno));
+    bool in_use = flock(lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    // The folder may have been set aside between the two calls: then this is the lock of another one.
+    in_use = in_use || fstat(lock, &held) != 0 || stat(name, &there) != 0 || held.st_ino != there.st_ino;
+    if (in_use) {
+        close(lock);
+        return br_error_set_native(error, BR_FATAL, BR_STORE_IN_USE,
+                                   "data directory in use: %s is open in another process or task; stop it or give this "
+                                   "one another folder",
+                                   path);
+    }
+    *ret_lock = lock;
+    return BR_OK;
+}
+
+void store_unlock(int *lock) {
+    if (*lock >= 0)
+        close(*lock);
+    *lock = -1;
+}
+
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where) {
     (void)status;
     (void)kind;
@@ -202,7 +242,7 @@ enum br_status br_store_remove(const char *path, struct br_error *error) {
     return BR_OK;
 }
 
-enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {
+static enum br_status rename_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')
         len--;
@@ -220,4 +260,12 @@ enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t s
     }
     return br_error_set(error, BR_FATAL, "cannot set the state folder %s aside: %d are there already; remove some",
                         path, ASIDE_MAX);
+}
+
+enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {
+    int lock = -1;
+    BR_TRY(store_lock(path, &lock, error)); // two workers may have found the damage: one moves it away
+    enum br_status status = rename_aside(path, ret_new_path, size, error);
+    store_unlock(&lock);
+    return status;
 }

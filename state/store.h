@@ -2,10 +2,10 @@
 // A store: ordered bytes → bytes, written in atomic batches. One per task and lineage. RocksDB is one implementation, a
 // sorted map in memory the other (simulator, `braid test`, ad-hoc queries).
 //
-// What is durable: a batch is applied whole or not at all, in order; no fsync is done (RocksDB's own WAL is off or
-// unsynced; correctness comes from the log, see docs/exactly-once.md). A crash of the process keeps what was written; a
-// crash of the machine may lose a suffix of batches, never a part of one and never one before another. rocksdb_* stands
-// in store_rocksdb.c only. Not thread-safe.
+// What is durable: a batch is applied whole or not at all, in order; no call waits for an fsync (correctness comes from
+// the log, see docs/exactly-once.md). A crash of the process keeps what was written; a crash of the machine may lose a
+// suffix of batches, never a part of one and never one before another. What is opened is what was written, or isn't
+// opened: proof.h. Not thread-safe.
 #ifndef BR_STATE_STORE_H
 #define BR_STATE_STORE_H
 
@@ -15,12 +15,32 @@ struct br_store;
 struct br_store_batch;
 struct br_store_iterator;
 
-// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when another
-// process has it open (error->native BR_STORE_IN_USE; names it), when the disk is full, or on corruption. cache_bytes
-// bounds RocksDB's block cache and memtables together.
+// error->native of a BR_FATAL: another process or task has the folder open; or what is in it isn't what was written, as
+// far as that shows now. A damaged store can't be used any more: set its folder aside, the log has it all. Any call on
+// a store may find damage; br_store_check tells it again.
 #define BR_STORE_IN_USE (-1)
+#define BR_STORE_DAMAGED (-2)
+
+// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when it is in use
+// or damaged (see above), when it can't be read or written, or when the disk is full: each in words of its own.
+// cache_bytes bounds RocksDB's block cache and memtables together.
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;
+// The same for what is removed after use: nothing proves it when it is opened again.
+enum br_status br_store_open_scratch(const char *path, size_t cache_bytes, struct br_store **ret_store,
+                                     struct br_error *error) BR_MUST_CHECK;
+// Opens a folder to read all of it, also while a worker uses it: changes nothing, takes no lock; writes fail.
+// BR_STORE_DAMAGED as above.
+struct br_store_reading {
+    bool has_proof;               // false: the folder is one of a version before PROOF
+    uint64_t flush, proven_flush; // the last one that is there, the one that PROOF names
+    uint64_t files, bytes;        // br_store_read_all: SSTs
+};
+enum br_status br_store_open_to_read(const char *path, struct br_store **ret_store,
+                                     struct br_store_reading *ret_reading, struct br_error *error) BR_MUST_CHECK;
+// Reads every file of such a store to the end; its checksums are compared. BR_RETRY: *stop was set (NULL: never is).
+enum br_status br_store_read_all(struct br_store *store, const volatile bool *stop, struct br_store_reading *reading,
+                                 struct br_error *error) BR_MUST_CHECK;
 struct br_store *br_store_create_memory(void);
 // Another handle on a memory store: it lives until every handle is destroyed. What a crashed task has written is found
 // again through it.
@@ -28,7 +48,7 @@ struct br_store *br_store_share_memory(struct br_store *store);
 // Flushes nothing: what was written is in the store's files (or gone, for memory).
 void br_store_destroy(struct br_store **store);
 // Removes the folder of a closed RocksDB store with all that is in it; fine when there is none. `set_aside` renames it
-// to PATH.aside-<n> instead and tells the new name.
+// to PATH.aside-<n> instead and tells the new name (BR_STORE_IN_USE when somebody has opened it).
 enum br_status br_store_remove(const char *path, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error)
     BR_MUST_CHECK;
@@ -84,6 +104,10 @@ enum br_status br_store_last_key(struct br_store *store, struct br_slice first, 
 // A consistent copy of the store as it is now, in a new folder (RocksDB checkpoint: hard links). Memory stores refuse
 // with BR_FATAL.
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) BR_MUST_CHECK;
+// BR_FATAL with BR_STORE_DAMAGED when an earlier call has found damage, whoever was told of it.
+enum br_status br_store_check(struct br_store *store, struct br_error *error) BR_MUST_CHECK;
+// What the writes from now on are: the state at the end of this epoch, which has this digest. For the store's proof.
+void br_store_note(struct br_store *store, uint64_t epoch, uint64_t digest);
 // Bytes of memory held (block cache, memtables, map) and bytes on disk; for status.
 void br_store_usage(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_disk);
 

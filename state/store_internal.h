@@ -41,6 +41,9 @@ struct store_ops {
                                struct br_buffer *key, bool *ret_found, struct br_error *error);
     enum br_status (*checkpoint)(struct br_store *store, const char *path, struct br_error *error);
     void (*usage)(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_disk);
+    // NULL: there is nothing to find, nothing to note.
+    enum br_status (*check)(struct br_store *store, struct br_error *error);
+    void (*note)(struct br_store *store, uint64_t epoch, uint64_t digest);
 };
 
 // First member of each kind's own structs.
@@ -60,6 +63,10 @@ struct br_store_run {
 
 // mkdir -p; names the folder in the error.
 enum br_status store_make_folder(const char *path, struct br_error *error) BR_MUST_CHECK;
+// Holds the folder for this process and task until it is unlocked: BR_FATAL with BR_STORE_IN_USE when another does.
+// Where the file system knows no such locks there is RocksDB's own.
+enum br_status store_lock(const char *path, int *ret_lock, struct br_error *error) BR_MUST_CHECK;
+void store_unlock(int *lock); // -1: nothing to do
 // Runs of at least this many bytes become files (RocksDB stores; tests set it low).
 void store_rocksdb_set_run_bytes_min(struct br_store *store, size_t bytes);
 

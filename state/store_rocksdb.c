@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store in RocksDB, through its C API, with functions that 7.8 and 9.x both have.
+// The store in RocksDB, through its C API, with functions that 7.8 and 9.x both have. How it is opened:
+// store_rocksdb_open.c.
 //
 // R1. One column family only, so that the WAL and the memtables keep one order: what is recovered is a prefix of the
 //     batches.
-// R2. The WAL is on and unsynced: a killed process loses nothing, and writing it costs 0.2 of about 1.2 us per key
+// R2. The WAL is on, and no write waits for its sync (the prover does that beside): a killed process loses nothing, and
+// writing it costs 0.2 of about 1.2 us per key
 //     (measured with 35-byte entries); without it a killed worker would re-read the log from the last memtable flush.
 // R3. A large run becomes an SST file of its own that is ingested whole (one manifest edit). All memtables are flushed
 //     before, or a crash of the machine could lose an earlier batch (unsynced WAL) but keep the run (synced file). A
@@ -16,51 +18,33 @@
 //     Filters and indexes are not partitioned: with room for them that was slower in every run, and it wins (5.3
 //     against 7.3 us) only when the cache is less than half of what they need, because sorted reads use a file's
 //     filter for many keys at once.
+// R5. A folder is opened after it has passed the proof (proof.h), and held by a lock of ours (store_lock), which unlike
+//     RocksDB's tells that it is in use before anything is looked at. Each write and each run holds a link of the
+//     chain; the prover is told of it after it is in. A scratch store, which is removed when it is closed, has none of
+//     this.
+// R6. RocksDB before 8.7 loses the error of a block that is damaged when range deletes make an iterator seek again: it
+//     goes on behind the block as if its rows were not. There, when the store may hold range deletes, an iterator has a
+//     witness: a second one that passes over all that range deletes hide too, seeks nothing again, and reports what it
+//     finds. No row is given out before the witness has read as far. (Compactions and point reads lose nothing.)
 //
 // Keys are looked up in sorted order in groups of READ_GROUP and the values copied out, so that RocksDB's blocks are
 // freed while they are still in the CPU's cache.
-#include "state/store_internal.h"
+#include "state/store_rocksdb_internal.h"
+
+#include "state/prover.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-#define CACHE_BYTES_MIN (4 * MIB)
-#define MEMTABLE_BYTES_MIN (1 * MIB)
-#define MEMTABLE_BYTES_MAX (16 * MIB)
-#define RUN_BYTES_MIN (4 * MIB)       // smaller runs are batches
-#define RUN_FILE_BYTES_MAX (64 * MIB) // a file of a run; its filter keeps 8 bytes per key in memory until it is written
-#define FILE_BYTES (32 * MIB)
-#define LEVEL_BASE_BYTES (256 * MIB)
-#define BLOCK_BYTES 4096
-#define FILTER_BITS_PER_KEY 10.0
+#define RUN_FILE_BYTES_MAX ((size_t)64 << 20) // its filter keeps 8 bytes per key in memory until it is written
 #define READ_GROUP 128
-#define CHECKSUM_XXH3 4
 #define READ_AHEAD_STEP (128 << 10)
-
-struct rocksdb_store {
-    struct br_store base;
-    char *path;
-    rocksdb_t *db;
-    rocksdb_options_t *options;
-    rocksdb_cache_t *cache;
-    rocksdb_column_family_handle_t *family;
-    rocksdb_readoptions_t *read_options;
-    rocksdb_writeoptions_t *write_options;
-    rocksdb_flushoptions_t *flush_options;
-    rocksdb_envoptions_t *env_options;
-    rocksdb_ingestexternalfileoptions_t *ingest_options;
-    struct br_buffer values; // of the last get_many
-    size_t run_bytes_min;
-    uint64_t runs; // numbers the files of runs
-};
 
 struct rocksdb_batch {
     struct br_store_batch base;
@@ -71,13 +55,16 @@ struct rocksdb_iterator {
     struct br_store_iterator base;
     rocksdb_readoptions_t *read_options;
     rocksdb_iterator_t *native;
-    struct br_buffer last; // RocksDB keeps pointing at it
+    rocksdb_readoptions_t *witness_options;
+    rocksdb_iterator_t *witness; // R6; NULL: none is needed
+    struct br_buffer last;       // RocksDB keeps pointing at it
     bool started;
 };
 
 struct rocksdb_run {
     struct br_store_run base;
     rocksdb_sstfilewriter_t *writer;
+    struct chain_link link;
     size_t file_bytes;
     char **files;
     size_t file_count;
@@ -85,100 +72,25 @@ struct rocksdb_run {
 
 // --- errors ---
 
-// Turns RocksDB's message (freed here) into ours. `doing` says what we were at.
-static enum br_status convert(const char *path, const char *doing, char *native, struct br_error *error) {
-    char text[BR_ERROR_MESSAGE_SIZE / 2];
-    snprintf(text, sizeof text, "%s", native);
-    free(native);
-    if (strstr(text, "/LOCK") != NULL)
-        return br_error_set_native(
-            error, BR_FATAL, BR_STORE_IN_USE,
-            "data directory in use: %s is open in another process or task; stop it or give this one "
-            "another folder (%s)",
-            path, text);
-    if (strstr(text, "No space left") != NULL || strstr(text, "NoSpace") != NULL)
-        return br_error_set(error, BR_FATAL,
-                            "disk full: no space left for the state in %s while %s; free some space and start again, "
-                            "nothing is lost (%s)",
-                            path, doing, text);
-    if (strstr(text, "Corruption") != NULL || strstr(text, "No such file") != NULL)
-        return br_error_set(error, BR_FATAL,
-                            "the state in %s is damaged (found while %s): move the folder away and start again, it is "
-                            "rebuilt from the log (%s)",
-                            path, doing, text);
-    return br_error_set(error, BR_FATAL, "the state in %s failed while %s: %s", path, doing, text);
+// P8: the first damage that an open store shows is kept, and noted in the folder.
+static enum br_status note_damage(struct rocksdb_store *store, const struct br_error *error) {
+    if (error->native != BR_STORE_DAMAGED || store->damage != NULL)
+        return BR_FATAL;
+    store->damage = br_alloc(sizeof *store->damage);
+    *store->damage = *error;
+    if (store->prover != NULL)
+        proof_mark_damaged(store->path, error->message);
+    return BR_FATAL;
 }
 
-static enum br_status check_native(const struct rocksdb_store *store, const char *doing, char *native,
+static enum br_status check_native(struct rocksdb_store *store, const char *doing, char *native,
                                    struct br_error *error) {
-    return native == NULL ? BR_OK : convert(store->path, doing, native, error);
-}
-
-// --- opening and closing ---
-
-static rocksdb_cache_t *create_cache(size_t bytes) {
-    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
-    rocksdb_lru_cache_options_set_capacity(options, bytes);
-    rocksdb_lru_cache_options_set_num_shard_bits(options, 0); // filters are large: shards would bound them by less
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(options);
-    rocksdb_lru_cache_options_destroy(options);
-    return cache;
-}
-
-static void set_table_options(rocksdb_options_t *options, rocksdb_cache_t *cache) {
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
-    rocksdb_block_based_options_set_format_version(table, 5);
-    rocksdb_block_based_options_set_checksum(table, CHECKSUM_XXH3);
-    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS_PER_KEY));
-    rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-    rocksdb_block_based_options_set_block_cache(table, cache);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
-    rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_block_based_options_destroy(table);
-}
-
-static rocksdb_options_t *create_options(size_t memtable_bytes, rocksdb_cache_t *cache) {
-    rocksdb_options_t *options = rocksdb_options_create();
-    set_table_options(options, cache);
-    rocksdb_options_set_create_if_missing(options, 1);
-    rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_write_buffer_size(options, memtable_bytes);
-    rocksdb_options_set_max_write_buffer_number(options, 2);
-    // Most lookups are of keys that the memtable lacks: its filter is cheaper than its skip list.
-    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
-    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.05);
-    rocksdb_options_set_allow_concurrent_memtable_write(options, 0); // one writer
-    rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
-    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BASE_BYTES);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 0);
-    rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_bytes_per_sync(options, MIB); // spreads the write-back of compactions
-    rocksdb_options_set_max_total_wal_size(options, 4 * memtable_bytes);
-    rocksdb_options_set_info_log_level(options, 2); // warnings
-    rocksdb_options_set_max_log_file_size(options, MIB);
-    rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    return options;
-}
-
-static void rocksdb_store_destroy(struct br_store *base) {
-    struct rocksdb_store *store = (struct rocksdb_store *)base;
-    if (store->family != NULL)
-        rocksdb_column_family_handle_destroy(store->family);
-    if (store->db != NULL)
-        rocksdb_close(store->db);
-    rocksdb_ingestexternalfileoptions_destroy(store->ingest_options);
-    rocksdb_envoptions_destroy(store->env_options);
-    rocksdb_flushoptions_destroy(store->flush_options);
-    rocksdb_writeoptions_destroy(store->write_options);
-    rocksdb_readoptions_destroy(store->read_options);
-    rocksdb_options_destroy(store->options);
-    rocksdb_cache_destroy(store->cache);
-    br_buffer_free(&store->values);
-    free(store->path);
-    free(store);
+    if (native == NULL)
+        return BR_OK;
+    struct br_error own = {0};
+    error = error == NULL ? &own : error;
+    enum br_status status = store_rocksdb_error(store->path, doing, native, error);
+    return store->db == NULL ? status : note_damage(store, error);
 }
 
 static char *run_file_path(const struct rocksdb_store *store, const char *name) {
@@ -189,7 +101,7 @@ static char *run_file_path(const struct rocksdb_store *store, const char *name) 
 }
 
 // Makes the folder for the files of runs and removes what a crash left there. Called with the database's lock held.
-static enum br_status clear_runs(const struct rocksdb_store *store, struct br_error *error) {
+enum br_status store_rocksdb_clear_runs(const struct rocksdb_store *store, struct br_error *error) {
     BR_AUTO_FREE char *path = run_file_path(store, "");
     BR_TRY(store_make_folder(path, error));
     DIR *folder = opendir(path);
@@ -256,23 +168,63 @@ static enum br_status rocksdb_store_get_many(struct br_store *base, const struct
     return BR_OK;
 }
 
+// The link of the chain is nobody's row.
+static const struct br_slice after_chain = {(const uint8_t *)CHAIN_KEY "\0", CHAIN_KEY_LEN + 1};
+
+static rocksdb_readoptions_t *scan_options(struct br_slice last) {
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    if (last.len != 0)
+        rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)last.ptr, last.len);
+    return options;
+}
+
+static struct br_slice native_key(const rocksdb_iterator_t *native) {
+    struct br_slice key;
+    key.ptr = (const uint8_t *)rocksdb_iter_key(native, &key.len);
+    return key;
+}
+
+static char *native_error(const rocksdb_iterator_t *native) {
+    char *error = NULL;
+    rocksdb_iter_get_error(native, &error);
+    return error;
+}
+
+static bool needs_witness(const struct rocksdb_store *store) {
+    return ROCKSDB_VERSION_MAJOR * 100 + ROCKSDB_VERSION_MINOR < 807 && store->has_ranges;
+}
+
 static enum br_status rocksdb_store_scan(struct br_store *base, struct br_slice first, struct br_slice last,
                                          struct br_store_iterator **ret_iterator, struct br_error *error) {
     (void)error;
     struct rocksdb_store *store = (struct rocksdb_store *)base;
     struct rocksdb_iterator *iterator = br_calloc(1, sizeof *iterator);
     iterator->base.store = base;
-    iterator->read_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(iterator->read_options, 0);
-    if (last.len != 0) {
-        br_buffer_append_slice(&iterator->last, last);
-        rocksdb_readoptions_set_iterate_upper_bound(iterator->read_options, (const char *)iterator->last.ptr,
-                                                    iterator->last.len);
-    }
+    if (br_slice_compare(first, after_chain) < 0)
+        first = after_chain;
+    br_buffer_append_slice(&iterator->last, last);
+    iterator->read_options = scan_options(br_buffer_slice(&iterator->last));
     iterator->native = rocksdb_create_iterator_cf(store->db, iterator->read_options, store->family);
-    rocksdb_iter_seek(iterator->native, first.len == 0 ? "" : (const char *)first.ptr, first.len);
+    rocksdb_iter_seek(iterator->native, (const char *)first.ptr, first.len);
+    if (needs_witness(store)) {
+        iterator->witness_options = scan_options(br_buffer_slice(&iterator->last));
+        rocksdb_readoptions_set_ignore_range_deletions(iterator->witness_options, 1);
+        iterator->witness = rocksdb_create_iterator_cf(store->db, iterator->witness_options, store->family);
+        rocksdb_iter_seek(iterator->witness, (const char *)first.ptr, first.len);
+    }
     *ret_iterator = &iterator->base;
     return BR_OK;
+}
+
+// Brings the witness to where the iterator stands, which may be the end. False: it found an error on its way.
+static bool bear_witness(const struct rocksdb_iterator *iterator) {
+    rocksdb_iterator_t *witness = iterator->witness;
+    bool ended = !rocksdb_iter_valid(iterator->native);
+    struct br_slice key = !ended ? native_key(iterator->native) : (struct br_slice){0};
+    while (rocksdb_iter_valid(witness) && (ended || br_slice_compare(native_key(witness), key) < 0))
+        rocksdb_iter_next(witness);
+    return ended || rocksdb_iter_valid(witness); // the key is there for a witness too
 }
 
 static bool rocksdb_store_iterator_next(struct br_store_iterator *base, struct br_slice *ret_key,
@@ -281,44 +233,68 @@ static bool rocksdb_store_iterator_next(struct br_store_iterator *base, struct b
     if (iterator->started && rocksdb_iter_valid(iterator->native))
         rocksdb_iter_next(iterator->native);
     iterator->started = true;
+    if (iterator->witness != NULL && !bear_witness(iterator))
+        return false;
     if (!rocksdb_iter_valid(iterator->native))
         return false;
-    ret_key->ptr = (const uint8_t *)rocksdb_iter_key(iterator->native, &ret_key->len);
+    *ret_key = native_key(iterator->native);
     ret_value->ptr = (const uint8_t *)rocksdb_iter_value(iterator->native, &ret_value->len);
     return true;
 }
 
 static enum br_status rocksdb_store_iterator_status(const struct br_store_iterator *base, struct br_error *error) {
     const struct rocksdb_iterator *iterator = (const struct rocksdb_iterator *)base;
-    char *native = NULL;
-    rocksdb_iter_get_error(iterator->native, &native);
-    return check_native((const struct rocksdb_store *)base->store, "scanning", native, error);
+    struct rocksdb_store *store = (struct rocksdb_store *)base->store;
+    BR_TRY(check_native(store, "scanning", native_error(iterator->native), error));
+    return iterator->witness == NULL ? BR_OK : check_native(store, "scanning", native_error(iterator->witness), error);
 }
 
 static void rocksdb_store_iterator_destroy(struct br_store_iterator *base) {
     struct rocksdb_iterator *iterator = (struct rocksdb_iterator *)base;
     rocksdb_iter_destroy(iterator->native);
     rocksdb_readoptions_destroy(iterator->read_options);
+    if (iterator->witness != NULL) {
+        rocksdb_iter_destroy(iterator->witness);
+        rocksdb_readoptions_destroy(iterator->witness_options);
+    }
     br_buffer_free(&iterator->last);
     free(iterator);
+}
+
+// Goes down from last to a key before it that isn't less than `until`, or the first below. Valid or not: as it ends.
+static rocksdb_iterator_t *seek_down(struct rocksdb_store *store, const rocksdb_readoptions_t *options,
+                                     struct br_slice last, struct br_slice until) {
+    rocksdb_iterator_t *native = rocksdb_create_iterator_cf(store->db, options, store->family);
+    rocksdb_iter_seek_for_prev(native, (const char *)last.ptr, last.len);
+    while (rocksdb_iter_valid(native) && br_slice_compare(native_key(native), until) >= 0)
+        rocksdb_iter_prev(native);
+    return native;
+}
+
+// R6, downwards: all from last to the key that was found, or to the range's begin, is read by a witness.
+static char *witness_down(struct rocksdb_store *store, struct br_slice last, struct br_slice found) {
+    rocksdb_readoptions_t *options = scan_options((struct br_slice){0});
+    rocksdb_readoptions_set_ignore_range_deletions(options, 1);
+    rocksdb_iterator_t *witness = seek_down(store, options, last, found);
+    char *error = native_error(witness);
+    rocksdb_iter_destroy(witness);
+    rocksdb_readoptions_destroy(options);
+    return error;
 }
 
 static enum br_status rocksdb_store_last_key(struct br_store *base, struct br_slice first, struct br_slice last,
                                              struct br_buffer *key, bool *ret_found, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
-    rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(store->db, store->read_options, store->family);
-    rocksdb_iter_seek_for_prev(iterator, (const char *)last.ptr, last.len);
-    struct br_slice found = {0};
-    for (; rocksdb_iter_valid(iterator); rocksdb_iter_prev(iterator)) {
-        found.ptr = (const uint8_t *)rocksdb_iter_key(iterator, &found.len);
-        if (br_slice_compare(found, last) < 0) // it may stand on last itself
-            break;
-    }
+    if (br_slice_compare(first, after_chain) < 0)
+        first = after_chain;
+    rocksdb_iterator_t *iterator = seek_down(store, store->read_options, last, last); // it may stand on last itself
+    struct br_slice found = rocksdb_iter_valid(iterator) ? native_key(iterator) : (struct br_slice){0};
     *ret_found = rocksdb_iter_valid(iterator) && br_slice_compare(found, first) >= 0;
-    if (*ret_found)
+    char *native = native_error(iterator);
+    if (native == NULL && needs_witness(store))
+        native = witness_down(store, last, *ret_found ? found : first);
+    if (*ret_found && native == NULL)
         br_buffer_append_slice(key, found);
-    char *native = NULL;
-    rocksdb_iter_get_error(iterator, &native);
     rocksdb_iter_destroy(iterator);
     return check_native(store, "reading", native, error);
 }
@@ -355,6 +331,7 @@ static void rocksdb_store_batch_delete(struct br_store_batch *base, struct br_sl
 }
 
 static void rocksdb_store_batch_delete_range(struct br_store_batch *base, struct br_slice first, struct br_slice last) {
+    ((struct rocksdb_store *)base->store)->has_ranges = true;
     rocksdb_writebatch_delete_range(native_of(base), first.len == 0 ? "" : (const char *)first.ptr, first.len,
                                     (const char *)last.ptr, last.len);
 }
@@ -365,11 +342,37 @@ static size_t rocksdb_store_batch_size(const struct br_store_batch *base) {
     return size;
 }
 
+// What comes before each flush: nothing is written behind damage, or behind a proof that couldn't be.
+static enum br_status begin_flush(struct rocksdb_store *store, struct chain_link *ret_link, struct br_error *error) {
+    struct chain_link last = {.last = store->mark.flush, .to = store->mark.link};
+    *ret_link = chain_next(&last, store->opening);
+    if (store->damage != NULL) {
+        *error = *store->damage;
+        return BR_FATAL;
+    }
+    return store->prover == NULL ? BR_OK : prover_check(store->prover, error);
+}
+
+static void end_flush(struct rocksdb_store *store, const struct chain_link *link) {
+    store->mark.flush = link->last;
+    store->mark.link = link->to;
+    store->mark.sequence = rocksdb_get_latest_sequence_number(store->db);
+    if (store->prover != NULL)
+        prover_wants(store->prover, &store->mark);
+}
+
 static enum br_status rocksdb_store_write(struct br_store *base, struct br_store_batch *batch, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
+    struct chain_link link;
+    uint8_t bytes[CHAIN_LINK_BYTES];
     char *native = NULL;
+    BR_TRY(begin_flush(store, &link, error));
+    chain_encode(&link, bytes);
+    rocksdb_writebatch_merge(native_of(batch), CHAIN_KEY, CHAIN_KEY_LEN, (const char *)bytes, sizeof bytes);
     rocksdb_write(store->db, store->write_options, native_of(batch), &native);
-    return check_native(store, "writing", native, error);
+    BR_TRY(check_native(store, "writing", native, error));
+    end_flush(store, &link);
+    return BR_OK;
 }
 
 // --- runs (R3) ---
@@ -419,6 +422,15 @@ static void rocksdb_store_run_destroy(struct br_store_run *base) {
     free(run);
 }
 
+// Its key comes before all others.
+static enum br_status put_link(struct rocksdb_run *run, struct br_error *error) {
+    uint8_t bytes[CHAIN_LINK_BYTES];
+    char *native = NULL;
+    chain_encode(&run->link, bytes);
+    rocksdb_sstfilewriter_merge(run->writer, CHAIN_KEY, CHAIN_KEY_LEN, (const char *)bytes, sizeof bytes, &native);
+    return check_native((struct rocksdb_store *)run->base.store, "flushing", native, error);
+}
+
 static enum br_status rocksdb_store_run_begin(struct br_store *base, size_t expected_bytes,
                                               struct br_store_run **ret_run, struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
@@ -427,7 +439,11 @@ static enum br_status rocksdb_store_run_begin(struct br_store *base, size_t expe
     struct rocksdb_run *run = br_calloc(1, sizeof *run);
     run->base.store = base;
     run->writer = rocksdb_sstfilewriter_create(store->env_options, store->options);
-    enum br_status status = open_run_file(run, error);
+    enum br_status status = begin_flush(store, &run->link, error);
+    if (status == BR_OK)
+        status = open_run_file(run, error);
+    if (status == BR_OK)
+        status = put_link(run, error);
     if (status == BR_OK)
         *ret_run = &run->base;
     else
@@ -439,6 +455,7 @@ static enum br_status rocksdb_store_run_delete_range(struct br_store_run *base, 
                                                      struct br_slice last, struct br_error *error) {
     struct rocksdb_run *run = (struct rocksdb_run *)base;
     char *native = NULL;
+    ((struct rocksdb_store *)base->store)->has_ranges = true;
     rocksdb_sstfilewriter_delete_range(run->writer, first.len == 0 ? "" : (const char *)first.ptr, first.len,
                                        (const char *)last.ptr, last.len, &native);
     return check_native((struct rocksdb_store *)base->store, "flushing", native, error);
@@ -474,6 +491,7 @@ static enum br_status rocksdb_store_run_delete(struct br_store_run *base, struct
 static enum br_status rocksdb_store_run_commit(struct br_store_run *base, struct br_error *error) {
     struct rocksdb_run *run = (struct rocksdb_run *)base;
     struct rocksdb_store *store = (struct rocksdb_store *)base->store;
+    BR_CHECK(run->link.last == store->mark.flush + 1);
     BR_TRY(finish_run_file(run, error));
     char *native = NULL;
     rocksdb_flush_cf(store->db, store->flush_options, store->family, &native);
@@ -482,7 +500,9 @@ static enum br_status rocksdb_store_run_commit(struct br_store_run *base, struct
                                     store->ingest_options, &native);
     // Building the file and the compactions before it left free memory scattered in malloc's arenas: give it back.
     malloc_trim(0);
-    return check_native(store, "taking in a flushed file", native, error);
+    BR_TRY(check_native(store, "taking in a flushed file", native, error));
+    end_flush(store, &run->link);
+    return BR_OK;
 }
 
 // --- the rest ---
@@ -494,7 +514,27 @@ static enum br_status rocksdb_store_checkpoint(struct br_store *base, const char
     BR_TRY(check_native(store, "making a checkpoint", native, error));
     rocksdb_checkpoint_create(checkpoint, path, 0, &native);
     rocksdb_checkpoint_object_destroy(checkpoint);
-    return check_native(store, "making a checkpoint", native, error);
+    BR_TRY(check_native(store, "making a checkpoint", native, error));
+    struct proof proof = {.mark = store->mark};
+    enum br_status status = proof_name_files(path, &proof, error);
+    if (status == BR_OK)
+        status = proof_write(path, &proof, error);
+    proof_free(&proof);
+    return status;
+}
+
+static enum br_status rocksdb_store_check(struct br_store *base, struct br_error *error) {
+    const struct rocksdb_store *store = (const struct rocksdb_store *)base;
+    if (store->damage == NULL)
+        return BR_OK;
+    *error = *store->damage;
+    return BR_FATAL;
+}
+
+static void rocksdb_store_note(struct br_store *base, uint64_t epoch, uint64_t digest) {
+    struct rocksdb_store *store = (struct rocksdb_store *)base;
+    store->mark.epoch = epoch;
+    store->mark.digest = digest;
 }
 
 static uint64_t property(const struct rocksdb_store *store, const char *name) {
@@ -514,8 +554,12 @@ void store_rocksdb_set_run_bytes_min(struct br_store *store, size_t bytes) {
     ((struct rocksdb_store *)store)->run_bytes_min = bytes;
 }
 
-static const struct store_ops ops = {
-    .destroy = rocksdb_store_destroy,
+void store_rocksdb_settle(struct br_store *store) {
+    prover_settle(((struct rocksdb_store *)store)->prover);
+}
+
+const struct store_ops store_rocksdb_ops = {
+    .destroy = store_rocksdb_destroy,
     .get_many = rocksdb_store_get_many,
     .batch_create = rocksdb_store_batch_create,
     .batch_destroy = rocksdb_store_batch_destroy,
@@ -537,47 +581,7 @@ static const struct store_ops ops = {
     .iterator_destroy = rocksdb_store_iterator_destroy,
     .last_key = rocksdb_store_last_key,
     .checkpoint = rocksdb_store_checkpoint,
+    .check = rocksdb_store_check,
+    .note = rocksdb_store_note,
     .usage = rocksdb_store_usage,
 };
-
-static struct rocksdb_store *create_closed(const char *path, size_t cache_bytes) {
-    struct rocksdb_store *store = br_calloc(1, sizeof *store);
-    cache_bytes = cache_bytes < CACHE_BYTES_MIN ? CACHE_BYTES_MIN : cache_bytes;
-    size_t memtable_bytes = cache_bytes / 8;
-    memtable_bytes = memtable_bytes < MEMTABLE_BYTES_MIN ? MEMTABLE_BYTES_MIN : memtable_bytes;
-    memtable_bytes = memtable_bytes > MEMTABLE_BYTES_MAX ? MEMTABLE_BYTES_MAX : memtable_bytes;
-    store->base.ops = &ops;
-    store->path = br_strdup(path);
-    store->run_bytes_min = memtable_bytes / 2 < RUN_BYTES_MIN ? memtable_bytes / 2 : RUN_BYTES_MIN;
-    store->cache = create_cache(cache_bytes - 2 * memtable_bytes);
-    store->options = create_options(memtable_bytes, store->cache);
-    store->read_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_fill_cache(store->read_options, 0);
-    store->write_options = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_memtable_insert_hint_per_batch(store->write_options, 1); // batches come sorted
-    store->flush_options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(store->flush_options, 1);
-    store->env_options = rocksdb_envoptions_create();
-    store->ingest_options = rocksdb_ingestexternalfileoptions_create();
-    rocksdb_ingestexternalfileoptions_set_move_files(store->ingest_options, 1);
-    return store;
-}
-
-enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
-                                     struct br_error *error) {
-    BR_TRY(store_make_folder(path, error));
-    struct rocksdb_store *store = create_closed(path, cache_bytes);
-    const char *name = "default";
-    const rocksdb_options_t *options = store->options;
-    char *native = NULL;
-    store->db = rocksdb_open_column_families(options, path, 1, &name, &options, &store->family, &native);
-    enum br_status status = check_native(store, "opening", native, error);
-    if (status == BR_OK)
-        status = clear_runs(store, error);
-    if (status != BR_OK) {
-        rocksdb_store_destroy(&store->base);
-        return status;
-    }
-    *ret_store = &store->base;
-    return BR_OK;
-}

@@ -29,10 +29,8 @@ enum br_status br_state_create(struct br_store *take_store, size_t budget_bytes,
     bool found = false;
     enum br_status status = br_store_get(state->store, br_buffer_slice(&key), &value, &found, error);
     if (status == BR_OK && found && value.len != 8)
-        status = br_error_set(error, BR_FATAL,
-                              "the state's epoch has %zu bytes instead of 8: the state is damaged or was "
-                              "written by another program; set its folder aside to rebuild it from the log",
-                              value.len);
+        status = br_error_set_native(error, BR_FATAL, BR_STORE_DAMAGED,
+                                     "the state is damaged: its epoch has %zu bytes instead of 8", value.len);
     if (status == BR_OK && found)
         state->flushed_epoch = br_be64_get(value.ptr);
     br_buffer_free(&key);

@@ -69,6 +69,5 @@ enum br_status br_field_chain_find(const struct br_message_type *message, const 
                                    struct br_field_chain *ret_chain, struct br_error *error) BR_MUST_CHECK;
 const char *br_field_kind_text(const struct br_message_field *field); // the same, or its type's full name
 enum br_wire_type br_wire_type_of(enum br_wire_kind kind);            // of one value, not packed
-const char *br_wire_kind_name(enum br_wire_kind kind);                // as .proto files spell it
 
 #endif

@@ -257,20 +257,11 @@ static bool enum_name(struct run *run, const struct action *action, int64_t numb
     return true;
 }
 
-// float carries 6 digits that mean something, as PostgreSQL's float4 to numeric has it.
-static bool numeric_from_float(double value, struct br_numeric *ret) {
-    char text[32];
-    if (!isfinite(value))
-        return false;
-    int length = snprintf(text, sizeof text, "%.6g", value);
-    return br_numeric_parse((struct br_slice){(const uint8_t *)text, (size_t)length}, ret);
-}
-
 static bool number_to_numeric(enum br_wire_kind kind, const struct number *number, struct br_numeric *ret) {
     if (kind == BR_PB_DOUBLE)
         return br_numeric_from_double(number->real, ret);
     if (kind == BR_PB_FLOAT)
-        return numeric_from_float(number->real, ret);
+        return br_numeric_from_digits_of(number->real, 6, ret); // as PostgreSQL's float4: so many mean something
     return br_numeric_make(number->above ? (__int128)(uint64_t)number->integer : number->integer, 0, ret);
 }
 
@@ -348,13 +339,19 @@ static inline bool parse_short_decimal(struct br_slice text, struct br_numeric *
     return br_numeric_make(first != 0 ? -(__int128)coefficient : coefficient, (unsigned)scale, ret);
 }
 
-static bool parse_text(enum br_type type, struct br_slice text, void *values, uint32_t row) {
+static bool parse_time(struct br_slice text, bool any, int64_t *ret_us) {
+    return br_timestamptz_parse(text, ret_us) &&
+           (any || (*ret_us >= BR_COLUMN_TIME_MIN && *ret_us < BR_COLUMN_TIME_END));
+}
+
+static bool parse_text(const struct run *run, enum br_type type, struct br_slice text, void *values) {
+    uint32_t row = run->row;
     switch (type) {
     case BR_NUMERIC:
         return parse_short_decimal(text, (struct br_numeric *)values + row) ||
                br_numeric_parse(text, (struct br_numeric *)values + row);
     case BR_TIMESTAMPTZ:
-        return br_timestamptz_parse(text, (int64_t *)values + row);
+        return parse_time(text, run->decoder->takes_any_time, (int64_t *)values + row);
     case BR_DATE:
         return br_date_parse(text, (int32_t *)values + row);
     case BR_INTERVAL:
@@ -372,15 +369,18 @@ static int store_parsed(struct run *run, const struct action *action, struct br_
         return SLOT_IMPLICIT;
     if (text.len == 0 && !action->has_presence)
         return SLOT_ABSENT; // the same as left out
-    if (BR_LIKELY(parse_text(action->type, text, values, run->row)))
+    if (BR_LIKELY(parse_text(run, action->type, text, values)))
         return SLOT_SEEN;
     size_t shown = text.len > 60 ? 60 : text.len;
     bool printable = br_utf8_valid_prefix((struct br_slice){text.ptr, shown}) == shown;
-    snprintf(run->detail, DETAIL_SIZE, "is no valid %s%s%.*s%s", br_type_name(action->type), printable ? ": \"" : "",
+    int64_t us;
+    bool beyond = action->type == BR_TIMESTAMPTZ && br_timestamptz_parse(text, &us);
+    snprintf(run->detail, DETAIL_SIZE, "is no valid %s%s%.*s%s%s", br_type_name(action->type), printable ? ": \"" : "",
              printable ? (int)shown : 0, (const char *)text.ptr,
              !printable         ? ""
              : shown < text.len ? "…\""
-                                : "\"");
+                                : "\"",
+             beyond ? ": a column holds the years 1 to 9999" : "");
     *fault = run->detail;
     return -1;
 }

@@ -25,6 +25,8 @@ struct br_decoder;
 enum br_status br_decoder_create(const struct br_message_type *message, const char *const *paths,
                                  const enum br_type *types, const bool *wanted, uint32_t column_count,
                                  struct br_decoder **ret_decoder, struct br_error *error) BR_MUST_CHECK;
+// Before it is used: texts may tell times beyond the years that a column holds, as the first build let them.
+void br_decoder_take_any_time(struct br_decoder *decoder);
 void br_decoder_destroy(struct br_decoder **decoder);
 // Decodes one message into row `row` of a batch made by br_batch_create for these columns. Text points into bytes or
 // the arena. On BR_DATA the row's content is undefined and may be used again.

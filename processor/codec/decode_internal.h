@@ -87,6 +87,7 @@ struct br_decoder {
     uint16_t *clears;
     struct enum_names *enums;
     uint32_t enum_count;
+    bool takes_any_time;
 };
 
 #endif

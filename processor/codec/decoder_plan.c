@@ -282,6 +282,10 @@ enum br_status br_decoder_create(const struct br_message_type *message, const ch
     return BR_OK;
 }
 
+void br_decoder_take_any_time(struct br_decoder *decoder) {
+    decoder->takes_any_time = true;
+}
+
 void br_decoder_destroy(struct br_decoder **decoder) {
     if (*decoder == NULL)
         return;

@@ -169,7 +169,7 @@ const struct br_message_field *br_message_find_field(const struct br_message_typ
     return NULL;
 }
 
-static enum br_wire_kind derived_kind(enum br_type type) {
+enum br_wire_kind br_derived_kind(enum br_type type) {
     switch (type) {
     case BR_BOOLEAN:
         return BR_PB_BOOL;
@@ -198,6 +198,7 @@ static enum br_wire_kind derived_kind(enum br_type type) {
 
 enum br_status br_descriptors_derive(struct br_descriptors *descriptors, const char *full_name,
                                      const char *const *names, const enum br_type *types, uint32_t count,
+                                     const struct br_derived_numbers *numbers,
                                      const struct br_message_type **ret_message, struct br_error *error) {
     if (br_type_list_find(&descriptors->types, full_name) != NULL)
         return br_error_set(error, BR_DATA,
@@ -217,13 +218,20 @@ enum br_status br_descriptors_derive(struct br_descriptors *descriptors, const c
             return br_error_set(error, BR_DATA, "%s has two columns named \"%s\": rename one with AS", full_name,
                                 names[i]);
         *field = (struct br_message_field){.name = br_arena_strdup(descriptors->arena, names[i]),
-                                           .number = i + 1,
-                                           .kind = derived_kind(types[i]),
+                                           .number = numbers == NULL ? i + 1 : numbers->numbers[i],
+                                           .kind = br_derived_kind(types[i]),
                                            .has_presence = true,
                                            .oneof_index = -1};
         if (field->kind == BR_PB_MESSAGE)
             field->message = br_descriptors_find(descriptors, "google.protobuf.Timestamp");
         message->field_count = i + 1;
+    }
+    if (numbers != NULL) {
+        br_message_sort_fields(message);
+        message->reserved_numbers = numbers->reserved_numbers;
+        message->reserved_number_count = numbers->reserved_number_count;
+        message->reserved_names = numbers->reserved_names;
+        message->reserved_name_count = numbers->reserved_name_count;
     }
     struct br_type_list fresh = {0};
     br_type_list_append(&fresh, (struct br_type_entry){.name = message->name, .message = message});

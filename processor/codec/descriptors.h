@@ -60,6 +60,11 @@ struct br_message_type {
     const char **oneof_names; // by oneof_index
     uint32_t oneof_count;
     const char *file; // the .proto that declares it, NULL when derived
+    // Of a derived message: numbers and names that no field may have any more.
+    const uint32_t *reserved_numbers; // ascending
+    uint32_t reserved_number_count;
+    const char *const *reserved_names;
+    uint32_t reserved_name_count;
 };
 
 struct br_descriptors *br_descriptors_create(void);
@@ -87,15 +92,34 @@ enum br_type br_field_sql_type(const struct br_message_field *field);
 // days; interval from string or google.protobuf.Duration; text from string and enum.)
 bool br_field_fits(const struct br_message_field *field, enum br_type type);
 
-// A message derived from columns: proto3, field numbers in their order from 1, every scalar `optional`. boolean bool,
-// integer int32, bigint int64, numeric string (decimal text), double double, text string, bytea bytes, timestamptz
-// google.protobuf.Timestamp, date string (ISO), interval string. BR_DATA when the name is taken.
+// The field numbers of a derived message, when they aren't those of the columns' order. Borrowed as long as the
+// descriptors live, but for `numbers`.
+struct br_derived_numbers {
+    const uint32_t *numbers;          // one for each field: 1 to BR_WIRE_NUMBER_MAX, each once
+    const uint32_t *reserved_numbers; // ascending
+    uint32_t reserved_number_count;
+    const char *const *reserved_names;
+    uint32_t reserved_name_count;
+};
+// A message derived from columns: proto3, field numbers in their order from 1 unless `numbers` (may be NULL) says
+// otherwise, every scalar `optional`. boolean bool, integer int32, bigint int64, numeric string (decimal text), double
+// double, text string, bytea bytes, timestamptz google.protobuf.Timestamp, date string (ISO), interval string. BR_DATA
+// when the name is taken.
 enum br_status br_descriptors_derive(struct br_descriptors *descriptors, const char *full_name,
                                      const char *const *names, const enum br_type *types, uint32_t count,
+                                     const struct br_derived_numbers *numbers,
                                      const struct br_message_type **ret_message, struct br_error *error) BR_MUST_CHECK;
+enum br_wire_kind br_derived_kind(enum br_type type);  // of a derived field; BR_PB_MESSAGE: google.protobuf.Timestamp
+const char *br_wire_kind_name(enum br_wire_kind kind); // as .proto files spell it
+// What stands above a message and its fields.
+struct br_message_comments {
+    const char *message;       // NULL: nothing
+    const char *const *fields; // by field; NULL: nothing above any, or above this one
+};
 // A .proto file with the given messages (and the enums and messages they need that are not well-known), for `braid
-// schema export`; compiles with protoc.
-void br_descriptors_print_proto(const struct br_message_type *const *messages, const char *const *comments,
-                                uint32_t count, const char *package, struct br_buffer *out);
+// schema export`; compiles with protoc. comments: by message; NULL: none.
+void br_descriptors_print_proto(const struct br_message_type *const *messages,
+                                const struct br_message_comments *comments, uint32_t count, const char *package,
+                                struct br_buffer *out);
 
 #endif

@@ -16,9 +16,9 @@
 struct item {
     const struct br_message_type *message;
     const struct br_enum_type *enumeration;
-    const char *comment; // NULL: none
-    const char *name;    // full name as printed
-    bool inner_group;    // printed where its field stands
+    struct br_message_comments comments;
+    const char *name; // full name as printed
+    bool inner_group; // printed where its field stands
 };
 struct printer {
     struct br_arena *arena;
@@ -263,19 +263,37 @@ static void print_oneof(struct printer *printer, const struct br_message_type *m
 
 static void print_scope(struct printer *printer, const char *scope, size_t length, uint32_t depth);
 
+static void print_reserved(struct printer *printer, const struct br_message_type *message, uint32_t depth) {
+    for (uint32_t i = 0; i < message->reserved_number_count; i++) {
+        if (i == 0)
+            indent(printer, depth);
+        br_buffer_printf(printer->out, "%s%u", i == 0 ? "reserved " : ", ", message->reserved_numbers[i]);
+    }
+    br_buffer_append_text(printer->out, message->reserved_number_count == 0 ? "" : ";\n");
+    for (uint32_t i = 0; i < message->reserved_name_count; i++) {
+        if (i == 0)
+            indent(printer, depth);
+        br_buffer_printf(printer->out, "%s\"%s\"", i == 0 ? "reserved " : ", ", message->reserved_names[i]);
+    }
+    br_buffer_append_text(printer->out, message->reserved_name_count == 0 ? "" : ";\n");
+}
+
 static void print_fields(struct printer *printer, const struct br_message_type *message, uint32_t depth) {
     const char **names = name_fields(printer, message);
+    const struct item *item = find_item(printer, message);
+    print_reserved(printer, message, depth);
     for (uint32_t i = 0; i < message->field_count; i++) {
         int32_t oneof = message->fields[i].oneof_index;
         bool first = true;
         for (uint32_t j = 0; oneof >= 0 && j < i; j++)
             first &= message->fields[j].oneof_index != oneof;
+        if (item->comments.fields != NULL) // derived messages have no oneof
+            print_comment(printer, item->comments.fields[i], depth);
         if (oneof < 0)
             print_field(printer, &message->fields[i], names[i], depth);
         else if (first)
             print_oneof(printer, message, names, oneof, depth);
     }
-    const struct item *item = find_item(printer, message);
     print_scope(printer, item->name, strlen(item->name), depth);
 }
 
@@ -322,7 +340,7 @@ static void print_scope(struct printer *printer, const char *scope, size_t lengt
         if (depth == 0)
             br_buffer_append_text(printer->out, "\n");
         if (exact != NULL)
-            print_comment(printer, exact->comment, depth);
+            print_comment(printer, exact->comments.message, depth);
         indent(printer, depth);
         bool is_enum = exact != NULL && exact->enumeration != NULL;
         br_buffer_printf(printer->out, "%s %.*s {\n", is_enum ? "enum" : "message", (int)(component - skip),
@@ -338,11 +356,13 @@ static void print_scope(struct printer *printer, const char *scope, size_t lengt
     }
 }
 
-void br_descriptors_print_proto(const struct br_message_type *const *messages, const char *const *comments,
-                                uint32_t count, const char *package, struct br_buffer *out) {
+void br_descriptors_print_proto(const struct br_message_type *const *messages,
+                                const struct br_message_comments *comments, uint32_t count, const char *package,
+                                struct br_buffer *out) {
     struct printer printer = {.arena = br_arena_create(), .out = out};
     for (uint32_t i = 0; i < count; i++)
-        add_item(&printer, (struct item){.message = messages[i], .comment = comments == NULL ? NULL : comments[i]});
+        add_item(&printer, (struct item){.message = messages[i],
+                                         .comments = comments == NULL ? (struct br_message_comments){0} : comments[i]});
     collect(&printer);
     name_items(&printer);
     const char *scope = *package == '\0' ? "" : identifier_of(printer.arena, package, true);

@@ -121,6 +121,19 @@ static void same_double(struct br_call *call) {
 
 // --- double: infinite from finite is overflow, 0 from a product or quotient of others underflow
 #define IS_FINITE(v) (((v) - (v)) == 0)
+
+// The bits of a NaN are the processor's choice, and the compiler's, which may swap operands: here they are what x86
+// gives.
+static double nan_of(double x, double y) {
+    uint64_t bits = UINT64_C(0xfff8000000000000);
+    if (isnan(x) || isnan(y))
+        memcpy(&bits, isnan(x) ? &x : &y, sizeof bits);
+    bits |= UINT64_C(1) << 51; // quiet
+    double nan;
+    memcpy(&nan, &bits, sizeof nan);
+    return nan;
+}
+
 #define DOUBLE_BINARY(kernel, symbol, may_underflow)                                                                   \
     static void kernel(struct br_call *call) {                                                                         \
         uint64_t bad = 0;                                                                                              \
@@ -131,7 +144,9 @@ static void same_double(struct br_call *call) {
                 double x = BR_ARGUMENT(call, 0, double, row);                                                          \
                 double y = BR_ARGUMENT(call, 1, double, row);                                                          \
                 double z = BR_RESULT(call, double)[row];                                                               \
-                if (isinf(z) && !isinf(x) && !isinf(y))                                                                \
+                if (isnan(z))                                                                                          \
+                    BR_RESULT(call, double)[row] = nan_of(x, y);                                                       \
+                else if (isinf(z) && !isinf(x) && !isinf(y))                                                           \
                     br_call_fail(call, row, DOUBLE_OVERFLOW);                                                          \
                 else if (may_underflow && z == 0 && x != 0 && y != 0)                                                  \
                     br_call_fail(call, row, DOUBLE_UNDERFLOW);                                                         \
@@ -153,6 +168,8 @@ static void double_divide(struct br_call *call) {
             double z = BR_RESULT(call, double)[row];
             if (y == 0 && !isnan(x))
                 br_call_fail(call, row, DIVISION);
+            else if (isnan(z))
+                BR_RESULT(call, double)[row] = nan_of(x, y);
             else if (isinf(z) && !isinf(x))
                 br_call_fail(call, row, DOUBLE_OVERFLOW);
             else if (z == 0 && x != 0 && !isinf(y))

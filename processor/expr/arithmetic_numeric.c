@@ -84,14 +84,56 @@ BR_ROW_KERNEL(numeric_sqrt, {
         br_call_fail(call, row, OVERFLOW);
 })
 
+NUMERIC_CHECKED_UNARY(numeric_exp, br_numeric_exp(x, z))
+
+// PostgreSQL's words for what has no logarithm; NULL when it has one.
+static const char *no_logarithm(struct br_numeric n) {
+    int sign = sign_of(n);
+    return sign > 0 ? NULL : sign == 0 ? "cannot take logarithm of zero" : "cannot take logarithm of a negative number";
+}
+static const char *ln_of(struct br_numeric x, struct br_numeric *ret) {
+    const char *wrong = no_logarithm(x);
+    return wrong != NULL ? wrong : br_numeric_ln(x, ret) ? NULL : OVERFLOW;
+}
+static const char *log_of(struct br_numeric base, struct br_numeric x, struct br_numeric *ret) {
+    const char *wrong = no_logarithm(base) != NULL ? no_logarithm(base) : no_logarithm(x);
+    if (wrong == NULL && br_numeric_compare(base, br_numeric_from_int64(1)) == 0)
+        wrong = "division by zero"; // by its logarithm
+    return wrong != NULL ? wrong : br_numeric_log(base, x, ret) ? NULL : OVERFLOW;
+}
+static const char *power_of(struct br_numeric base, struct br_numeric exponent, struct br_numeric *ret) {
+    if (sign_of(base) == 0 && sign_of(exponent) < 0)
+        return "zero raised to a negative power is undefined";
+    if (sign_of(base) < 0 && br_numeric_scale(br_numeric_normalize(exponent)) != 0)
+        return "a negative number raised to a non-integer power yields a complex result";
+    return br_numeric_power(base, exponent, ret) ? NULL : OVERFLOW;
+}
+#define NUMERIC_WORDED(kernel, call_of_x)                                                                              \
+    BR_ROW_KERNEL(kernel, {                                                                                            \
+        const struct br_numeric x = BR_ARGUMENT(call, 0, struct br_numeric, row);                                      \
+        struct br_numeric *z = &BR_RESULT(call, struct br_numeric)[row];                                               \
+        const char *wrong = call_of_x;                                                                                 \
+        if (wrong != NULL)                                                                                             \
+            br_call_fail(call, row, wrong);                                                                            \
+    })
+NUMERIC_WORDED(numeric_ln, ln_of(x, z))
+NUMERIC_WORDED(numeric_log10, log_of(br_numeric_from_int64(10), x, z))
+NUMERIC_WORDED(numeric_log, log_of(x, BR_ARGUMENT(call, 1, struct br_numeric, row), z))
+NUMERIC_WORDED(numeric_power, power_of(x, BR_ARGUMENT(call, 1, struct br_numeric, row), z))
+
 BR_ROW_KERNEL(numeric_scale, {
     BR_RESULT(call, int32_t)[row] = (int32_t)br_numeric_scale(BR_ARGUMENT(call, 0, struct br_numeric, row));
 })
 
-// numeric(precision, scale): rounds to the scale; at most precision - scale digits before the point.
+// numeric(precision, scale): rounds to the scale; at most precision - scale digits before the point. The binder takes
+// no other precision and scale than PostgreSQL does, but the function can be called by its name.
 BR_ROW_KERNEL(numeric_typmod, {
     const int32_t precision = BR_ARGUMENT(call, 1, int32_t, row);
     const int32_t scale = BR_ARGUMENT(call, 2, int32_t, row);
+    if (precision < 1 || precision > 1000 || scale < -1000 || scale > 1000) {
+        br_call_fail(call, row, "numeric precision must be between 1 and 1000, scale between -1000 and 1000");
+        continue;
+    }
     struct br_numeric *z = &BR_RESULT(call, struct br_numeric)[row];
     struct br_numeric magnitude;
     bool fits = br_numeric_round(BR_ARGUMENT(call, 0, struct br_numeric, row), scale, z);
@@ -136,6 +178,14 @@ static const struct br_function FUNCTIONS[] = {
     UNARY("round", numeric_round),
     UNARY("trunc", numeric_truncate),
     UNARY("sqrt", numeric_sqrt),
+    UNARY("exp", numeric_exp),
+    UNARY("ln", numeric_ln),
+    UNARY("log", numeric_log10),
+    UNARY("log10", numeric_log10),
+    BINARY("log", numeric_log),
+    BINARY("power", numeric_power),
+    BINARY("pow", numeric_power),
+    BINARY("^", numeric_power),
     UNARY("trim_scale", numeric_trim_scale),
     {"round", BR_NUMERIC, 2, {BR_NUMERIC, BR_INTEGER}, numeric_round_to, NULL, 0},
     {"trunc", BR_NUMERIC, 2, {BR_NUMERIC, BR_INTEGER}, numeric_truncate_to, NULL, 0},

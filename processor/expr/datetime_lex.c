@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens of time texts, cut as PostgreSQL cuts them: a run of digits is a number, a date or a time by what follows.
 #include "processor/expr/datetime_internal.h"
+#include "processor/expr/decimal.h"
 
 #include <math.h>
 
@@ -162,7 +163,8 @@ bool br_fraction_parse(const char *text, double *ret_fraction) {
     for (const char *at = text + 1; *at != '\0'; at++)
         if (!is_digit(*at))
             return false;
-    *ret_fraction = text[1] == '\0' ? 0 : strtod(text, NULL);
+    size_t digits = strlen(text + 1);
+    *ret_fraction = br_double_of_digits(text + 1, digits, -(int64_t)digits);
     return true;
 }
 

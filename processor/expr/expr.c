@@ -123,6 +123,10 @@ enum br_status br_expr_make_call(struct br_arena *arena, const struct br_functio
 }
 
 // --- questions about trees
+bool br_expr_is_elementary(const struct br_expr *expr) {
+    return expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_ELEMENTARY) != 0;
+}
+
 bool br_expr_reads_clock(const struct br_expr *expr) {
     if (expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_READS_CLOCK) != 0)
         return true;

@@ -83,7 +83,12 @@ bool br_expr_reads_clock(const struct br_expr *expr);
 // Does it only compare its arguments (=, <>, <, …, IS [NOT] NULL, IS DISTINCT)? It then takes equal values for one,
 // however they are written (1.0 and 1.00).
 bool br_expr_compares(const struct br_expr *expr);
+// Is there a row that it could fail on? True when that isn't known.
+bool br_expr_may_fail(const struct br_expr *expr);
 bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
+// Is it a call of a function of doubles that is correctly rounded now and was not before semantics 1 (exp, ln, power,
+// sin …)? Not of what stands in its arguments.
+bool br_expr_is_elementary(const struct br_expr *expr);
 // A copy with columns renumbered: column c becomes map[c].
 struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);
 // Columns read: sets used[c].

@@ -46,6 +46,7 @@ enum br_function_flags {
     BR_READS_CLOCK = 2,
     BR_HIDDEN = 4, // made by casts and special forms; not to be called by name
     BR_VARIADIC = 8,
+    BR_ELEMENTARY = 16, // came from the C library before semantics 1 (processor/semantics.c)
 };
 struct br_function {
     const char *name;

@@ -3,6 +3,7 @@
 // ISO 8601 ("P1DT2H", "P0001-02-03T04:05:06"). A fraction of a unit runs down into the next smaller ones: of a month
 // into days, of a day into time, of a year into months.
 #include "processor/expr/datetime_internal.h"
+#include "processor/expr/decimal.h"
 
 #include <math.h>
 
@@ -225,9 +226,19 @@ static enum br_time_parsed iso_number(struct iso *iso, int64_t *ret_whole, doubl
         end += 1 + strspn(end + 1, "0123456789");
     if (*ret_digits == 0 && end - first < 2)
         return BR_TIME_SYNTAX;
-    double value = strtod(iso->at, NULL); // no exponent can follow: e is no unit and is refused by the caller
-    if (!(fabs(value) <= 1e15))
+    // An exponent can't follow: e is no unit and is refused by the caller.
+    char number[BR_TIME_TEXT_MAX];
+    size_t len = (size_t)(end - first);
+    int64_t exponent;
+    if (len > sizeof number)
+        return BR_TIME_SYNTAX;
+    memcpy(number, first, len);
+    len = br_digits_without_point(number, len, &exponent);
+    double value = br_double_of_digits(number, len, exponent);
+    if (!(value <= 1e15))
         return BR_TIME_FIELD;
+    if (first != iso->at)
+        value = -value;
     *ret_whole = (int64_t)value;
     *ret_fraction = value - (double)*ret_whole;
     iso->at = end;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mathematical functions of doubles, with PostgreSQL's errors. Powers, roots and logarithms of numerics other than sqrt
-// come here too, through the implicit cast: their result is double precision, where PostgreSQL gives a numeric.
+// Mathematical functions of doubles, with PostgreSQL's errors. Nothing here comes from the C library but what IEEE 754
+// defines to the last bit (elementary.h).
 #define _GNU_SOURCE // M_PI
+#include "processor/expr/elementary.h"
 #include "processor/expr/expr_internal.h"
 
 #include <math.h>
@@ -50,10 +51,10 @@ BR_ROW_KERNEL(double_sqrt, {
     else
         SET_DOUBLE(sqrt(x));
 })
-BR_ROW_KERNEL(double_cbrt, { SET_DOUBLE(cbrt(DOUBLE(0))); })
+BR_ROW_KERNEL(double_cbrt, { SET_DOUBLE(br_cbrt(DOUBLE(0))); })
 BR_ROW_KERNEL(double_exp, {
     double x = DOUBLE(0);
-    set_checked(call, row, exp(x), isinf(x), isinf(x));
+    set_checked(call, row, br_exp(x), isinf(x), isinf(x));
 })
 
 static void logarithm(struct br_call *call, double (*function)(double)) {
@@ -68,10 +69,10 @@ static void logarithm(struct br_call *call, double (*function)(double)) {
     });
 }
 static void double_ln(struct br_call *call) {
-    logarithm(call, log);
+    logarithm(call, br_ln);
 }
 static void double_log(struct br_call *call) {
-    logarithm(call, log10);
+    logarithm(call, br_log10);
 }
 
 BR_ROW_KERNEL(double_power, {
@@ -82,7 +83,7 @@ BR_ROW_KERNEL(double_power, {
     else if (x < 0 && !isnan(y) && floor(y) != y)
         br_call_fail(call, row, "a negative number raised to a non-integer power yields a complex result");
     else
-        set_checked(call, row, pow(x, y), isinf(x) || isinf(y), x == 0 || isinf(x) || isinf(y));
+        set_checked(call, row, br_power(x, y), isinf(x) || isinf(y), x == 0 || isinf(x) || isinf(y));
 })
 
 static const char INPUT_RANGE[] = "input is out of range";
@@ -94,13 +95,13 @@ static const char INPUT_RANGE[] = "input is out of range";
         else                                                                                                           \
             br_call_fail(call, row, INPUT_RANGE);                                                                      \
     })
-ANGLE(double_sin, sin, !isinf(x))
-ANGLE(double_cos, cos, !isinf(x))
-ANGLE(double_tan, tan, !isinf(x))
-ANGLE(double_asin, asin, (x >= -1 && x <= 1))
-ANGLE(double_acos, acos, (x >= -1 && x <= 1))
-ANGLE(double_atan, atan, true)
-BR_ROW_KERNEL(double_atan2, { SET_DOUBLE(atan2(DOUBLE(0), DOUBLE(1))); })
+ANGLE(double_sin, br_sin, !isinf(x))
+ANGLE(double_cos, br_cos, !isinf(x))
+ANGLE(double_tan, br_tan, !isinf(x))
+ANGLE(double_asin, br_asin, (x >= -1 && x <= 1))
+ANGLE(double_acos, br_acos, (x >= -1 && x <= 1))
+ANGLE(double_atan, br_atan, true)
+BR_ROW_KERNEL(double_atan2, { SET_DOUBLE(br_atan2(DOUBLE(0), DOUBLE(1))); })
 BR_ROW_KERNEL(double_pi, { SET_DOUBLE(M_PI); })
 
 // Which of `count` equal buckets between low and high a value falls into; 0 below, count + 1 from high on.
@@ -141,8 +142,10 @@ BR_ROW_KERNEL(width_bucket, {
 
 #define F1(name, kernel)                                                                                               \
     { name, BR_DOUBLE, 1, {BR_DOUBLE}, kernel, NULL, 0 }
-#define F2(name, kernel)                                                                                               \
-    { name, BR_DOUBLE, 2, {BR_DOUBLE, BR_DOUBLE}, kernel, NULL, 0 }
+#define ELEMENTARY1(name, kernel)                                                                                      \
+    { name, BR_DOUBLE, 1, {BR_DOUBLE}, kernel, NULL, BR_ELEMENTARY }
+#define ELEMENTARY2(name, kernel)                                                                                      \
+    { name, BR_DOUBLE, 2, {BR_DOUBLE, BR_DOUBLE}, kernel, NULL, BR_ELEMENTARY }
 static const struct br_function FUNCTIONS[] = {
     F1("ceil", double_ceil),
     F1("ceiling", double_ceil),
@@ -152,23 +155,23 @@ static const struct br_function FUNCTIONS[] = {
     F1("sign", double_sign),
     F1("sqrt", double_sqrt),
     F1("|/", double_sqrt),
-    F1("cbrt", double_cbrt),
-    F1("exp", double_exp),
-    F1("ln", double_ln),
-    F1("log", double_log),
-    F1("log10", double_log),
-    F2("power", double_power),
-    F2("pow", double_power),
-    F2("^", double_power),
+    ELEMENTARY1("cbrt", double_cbrt),
+    ELEMENTARY1("exp", double_exp),
+    ELEMENTARY1("ln", double_ln),
+    ELEMENTARY1("log", double_log),
+    ELEMENTARY1("log10", double_log),
+    ELEMENTARY2("power", double_power),
+    ELEMENTARY2("pow", double_power),
+    ELEMENTARY2("^", double_power),
     F1("degrees", double_degrees),
     F1("radians", double_radians),
-    F1("sin", double_sin),
-    F1("cos", double_cos),
-    F1("tan", double_tan),
-    F1("asin", double_asin),
-    F1("acos", double_acos),
-    F1("atan", double_atan),
-    F2("atan2", double_atan2),
+    ELEMENTARY1("sin", double_sin),
+    ELEMENTARY1("cos", double_cos),
+    ELEMENTARY1("tan", double_tan),
+    ELEMENTARY1("asin", double_asin),
+    ELEMENTARY1("acos", double_acos),
+    ELEMENTARY1("atan", double_atan),
+    ELEMENTARY2("atan2", double_atan2),
     {"pi", BR_DOUBLE, 0, {0}, double_pi, NULL, 0},
     {"width_bucket", BR_INTEGER, 4, {BR_DOUBLE, BR_DOUBLE, BR_DOUBLE, BR_INTEGER}, width_bucket, NULL, 0},
 };

@@ -93,9 +93,7 @@ struct br_numeric br_numeric_normalize_slow(struct br_numeric n) {
 
 // --- division
 
-// PostgreSQL keeps digits in groups of four, aligned at the point. The place of the first group that isn't zero, and
-// its value (1..9999).
-static int first_group(br_u128 coefficient, unsigned scale, unsigned *ret_group) {
+int br_numeric_first_group(br_u128 coefficient, unsigned scale, unsigned *ret_group) {
     *ret_group = 0;
     if (coefficient == 0)
         return 0;
@@ -111,7 +109,7 @@ static int first_group(br_u128 coefficient, unsigned scale, unsigned *ret_group)
 // PostgreSQL's select_div_scale: at least 16 significant digits by its estimate of the quotient's weight.
 static unsigned division_scale(br_u128 a, unsigned a_scale, br_u128 b, unsigned b_scale) {
     unsigned a_group, b_group;
-    int weight = first_group(a, a_scale, &a_group) - first_group(b, b_scale, &b_group);
+    int weight = br_numeric_first_group(a, a_scale, &a_group) - br_numeric_first_group(b, b_scale, &b_group);
     if (a_group <= b_group)
         weight--;
     int scale = 16 - 4 * weight;
@@ -307,7 +305,7 @@ bool br_numeric_sqrt(struct br_numeric n, struct br_numeric *ret) {
     if (coefficient < 0)
         return false;
     // PostgreSQL's estimate of the root's weight gives 16 significant digits.
-    int root_weight = (first_group((br_u128)coefficient, have, &group) + 1) * 4 / 2 - 1;
+    int root_weight = (br_numeric_first_group((br_u128)coefficient, have, &group) + 1) * 4 / 2 - 1;
     int scale = 16 - root_weight;
     scale = scale < (int)have ? (int)have : scale;
     scale = scale > BR_NUMERIC_SCALE_MAX ? BR_NUMERIC_SCALE_MAX : scale;

@@ -50,6 +50,7 @@ static inline struct br_numeric br_numeric_from_int64(int64_t value) {
 bool br_numeric_fit(__int128 coefficient, unsigned scale, struct br_numeric *ret);
 bool br_numeric_from_double(
     double value, struct br_numeric *ret); // as PostgreSQL: 15 significant digits; false for NaN, infinities, overflow
+bool br_numeric_from_digits_of(double value, int precision, struct br_numeric *ret); // with 1 to 17 of them
 double br_numeric_to_double(struct br_numeric n);
 bool br_numeric_to_int64(struct br_numeric n, int64_t *ret); // rounds half away from zero
 // "-12.50", "1e10", " .5 "; false when it isn't a number or doesn't fit. Digits of the fraction past what fits are
@@ -97,6 +98,12 @@ bool br_numeric_truncate(struct br_numeric n, int scale, struct br_numeric *ret)
 bool br_numeric_floor(struct br_numeric n, struct br_numeric *ret);
 bool br_numeric_ceil(struct br_numeric n, struct br_numeric *ret);
 bool br_numeric_sqrt(struct br_numeric n, struct br_numeric *ret); // PostgreSQL's scale; for stddev; n >= 0
+// With PostgreSQL's scales (numeric_elementary.c).
+bool br_numeric_exp(struct br_numeric n, struct br_numeric *ret);
+bool br_numeric_ln(struct br_numeric n, struct br_numeric *ret);                          // n > 0
+bool br_numeric_log(struct br_numeric base, struct br_numeric n, struct br_numeric *ret); // both > 0, base not 1
+// Not 0 to a negative power, nor a negative number to one that isn't whole.
+bool br_numeric_power(struct br_numeric base, struct br_numeric exponent, struct br_numeric *ret);
 static inline int br_numeric_compare(struct br_numeric a, struct br_numeric b) {
     if (((a.low ^ b.low) & 63) != 0)
         return br_numeric_compare_slow(a, b);

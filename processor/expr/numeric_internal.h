@@ -45,6 +45,10 @@ uint64_t br_numeric_wide_divide_64(struct br_wide *wide, uint64_t divisor); // t
 // 256 by 128 bits. The quotient must fit 128 bits (upper half of the dividend < divisor).
 br_u128 br_numeric_wide_divide_128(const struct br_wide *wide, br_u128 divisor, br_u128 *ret_remainder);
 
+// PostgreSQL keeps digits in groups of four, aligned at the point. The place of the first group that isn't zero, and
+// its value (1..9999).
+int br_numeric_first_group(br_u128 coefficient, unsigned scale, unsigned *ret_group);
+
 // Cuts to the largest scale that fits, rounding half away from zero; false when digits before the point would have to
 // go.
 bool br_numeric_wide_fit(struct br_wide wide, unsigned scale, bool negative, struct br_numeric *ret);

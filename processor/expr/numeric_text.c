@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See numeric.h: text and floating point.
+#include "processor/expr/decimal.h"
 #include "processor/expr/numeric_internal.h"
 
 #include <math.h>
@@ -206,12 +207,22 @@ size_t br_numeric_print(struct br_numeric n, char *text) {
     return length;
 }
 
-bool br_numeric_from_double(double value, struct br_numeric *ret) {
+bool br_numeric_from_digits_of(double value, int precision, struct br_numeric *ret) {
+    char digits[BR_DOUBLE_DIGITS_MAX], text[48];
     if (!isfinite(value))
         return false;
-    char text[64];
-    int length = snprintf(text, sizeof text, "%.15g", value);
+    if (value == 0)
+        return br_numeric_make(0, 0, ret);
+    int exponent = br_double_to_digits(fabs(value), precision, digits);
+    while (precision > 1 && digits[precision - 1] == '0')
+        precision--;
+    int length =
+        snprintf(text, sizeof text, "%s%.*se%d", value < 0 ? "-" : "", precision, digits, exponent - precision);
     return br_numeric_parse((struct br_slice){(const uint8_t *)text, (size_t)length}, ret);
+}
+
+bool br_numeric_from_double(double value, struct br_numeric *ret) {
+    return br_numeric_from_digits_of(value, 15, ret);
 }
 
 double br_numeric_to_double(struct br_numeric n) {
@@ -222,7 +233,8 @@ double br_numeric_to_double(struct br_numeric n) {
     // Both exact in a double: one correctly rounded division.
     if (br_magnitude(coefficient) <= (br_u128)1 << 53 && scale < sizeof exact / sizeof exact[0])
         return (double)(int64_t)coefficient / exact[scale];
-    char text[BR_NUMERIC_TEXT_SIZE];
-    br_numeric_print(n, text);
-    return strtod(text, NULL);
+    char digits[BR_NUMERIC_TEXT_SIZE], *end = digits + sizeof digits;
+    const char *first = digits_before(end, br_magnitude(coefficient), 1);
+    double value = br_double_of_digits(first, (size_t)(end - first), -(int64_t)scale);
+    return coefficient < 0 ? -value : value;
 }

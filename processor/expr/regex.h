@@ -4,7 +4,7 @@
 // A match is the leftmost; its length and its groups follow PostgreSQL's rules of preference. Results depend on the
 // pattern and the text alone: characters are classified by tables of our own, matching is simulation of a finite
 // automaton, and what bounds it is a count of steps, not time or memory. Whether a text matches is found in linear
-// time. Why an engine of our own: docs/adr/0004. Patterns and texts are valid UTF-8.
+// time. Why an engine of our own: docs/adr/0005. Patterns and texts are valid UTF-8.
 #ifndef BR_PROCESSOR_EXPR_REGEX_H
 #define BR_PROCESSOR_EXPR_REGEX_H
 

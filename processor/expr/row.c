@@ -317,6 +317,27 @@ enum br_status br_rows_decode(const struct br_slice *rows, uint32_t count, struc
     return BR_OK;
 }
 
+// Values stand in the order of their columns, so only the bitmap changes.
+bool br_row_move_columns(struct br_slice bytes, const uint32_t *map, uint32_t from_count, uint32_t to_count,
+                         struct br_buffer *out) {
+    size_t from_size = bitmap_size(from_count), to_size = bitmap_size(to_count), begin = out->len;
+    if (!is_bitmap(bytes, from_count))
+        return false;
+    memset(br_buffer_reserve(out, to_size + 1), 0, to_size);
+    out->len += to_size;
+    int64_t last = -1;
+    for (uint32_t c = 0; c < from_count; c++) {
+        if ((bytes.ptr[c / 8] >> (c % 8) & 1) == 0)
+            continue;
+        if (map[c] >= to_count || (int64_t)map[c] <= last)
+            return false;
+        last = map[c];
+        out->ptr[begin + map[c] / 8] |= (uint8_t)(1u << (map[c] % 8));
+    }
+    br_buffer_append(out, bytes.ptr + from_size, bytes.len - from_size);
+    return true;
+}
+
 size_t br_row_size(struct br_slice bytes, const enum br_type *types, uint32_t column_count) {
     if (!is_bitmap(bytes, column_count))
         return 0;

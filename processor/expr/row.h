@@ -38,6 +38,11 @@ enum br_status br_rows_decode(const struct br_slice *rows, uint32_t count, struc
 // Bytes that one row value takes at the front of `bytes`; 0 when malformed.
 size_t br_row_size(struct br_slice bytes, const enum br_type *types, uint32_t column_count);
 
+// Appends the same row with columns in other places: column c of from_count becomes map[c] of to_count. The places
+// ascend; a column that has none (UINT32_MAX) must be NULL. False when it isn't, or when bytes are too few.
+bool br_row_move_columns(struct br_slice bytes, const uint32_t *map, uint32_t from_count, uint32_t to_count,
+                         struct br_buffer *out) BR_MUST_CHECK;
+
 // Copies row `row` of source into destination (same types, made by br_batch_create) at its row_count and counts it;
 // weight and origin are set by the caller.
 void br_batch_append_row(struct br_batch *destination, const struct br_batch *source, uint32_t row);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // See types.h: the shortest text of a double. Short decimals, which most are, are found by trying few fraction digits;
-// the rest through the C library's correctly rounded conversions.
+// the rest through correctly rounded conversions (decimal.h).
+#include "processor/expr/decimal.h"
 #include "processor/expr/types.h"
 
 #include <float.h>
@@ -14,17 +15,6 @@ struct decimal {
     char digits[24];
     int count, exponent;
 };
-
-static void take_scientific(const char *text, struct decimal *decimal) { // "d.ddde±xx"
-    decimal->count = 0;
-    const char *at = text;
-    for (; *at != 'e'; at++)
-        if (*at != '.')
-            decimal->digits[decimal->count++] = *at;
-    decimal->exponent = (int)strtol(at + 1, NULL, 10) + 1;
-    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
-        decimal->count--;
-}
 
 // Does it lie midway between two doubles, as 1e23 does? Reading such a decimal depends on ties going to even, which
 // PostgreSQL doesn't rely on. A midpoint is an odd number of 54 bits times a power of two; where doubles have
@@ -42,34 +32,33 @@ static bool is_midpoint(const struct decimal *decimal) {
     return zeros == 0 && odd >> 53 == 1;
 }
 
-static bool accept(const char *text, double value, struct decimal *decimal) {
-    if (strtod(text, NULL) != value)
+// Does it come back as the value? Trailing zeros go.
+static bool accept(struct decimal *decimal, int precision, double value) {
+    decimal->count = precision;
+    if (br_double_of_digits(decimal->digits, (size_t)precision, decimal->exponent - precision) != value)
         return false;
-    take_scientific(text, decimal);
+    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
+        decimal->count--;
     return !is_midpoint(decimal);
 }
 
 // The digits that precision gives, or their upper neighbour: below a power of two doubles are closer than above it, so
 // the nearest decimal may lie outside while the one above it lies inside.
 static bool try_precision(double value, int precision, struct decimal *decimal) {
-    char text[40];
-    snprintf(text, sizeof text, "%.*e", precision - 1, value);
-    if (accept(text, value, decimal))
+    decimal->exponent = br_double_to_digits(value, precision, decimal->digits);
+    if (accept(decimal, precision, value))
         return true;
     int exponent;
     if (frexp(value, &exponent) != 0.5)
         return false;
     // One up in the last digit; a carry through all nines would have been found with fewer digits.
-    char *last = text + (precision > 1 ? precision : 0);
-    while (last > text && (*last == '9' || *last == '.')) {
-        if (*last == '9')
-            *last = '0';
-        last--;
-    }
-    if (*last == '9')
+    int last = precision - 1;
+    for (; last > 0 && decimal->digits[last] == '9'; last--)
+        decimal->digits[last] = '0';
+    if (decimal->digits[last] == '9')
         return false;
-    ++*last;
-    return accept(text, value, decimal);
+    decimal->digits[last]++;
+    return accept(decimal, precision, value);
 }
 
 static void shortest(double value, struct decimal *decimal) {

@@ -2,15 +2,15 @@
 // See types.h: text input, with PostgreSQL's wording of what is wrong.
 #include "processor/expr/types.h"
 
+#include "processor/expr/big.h"
 #include "processor/expr/datetime_internal.h"
+#include "processor/expr/decimal.h"
 #include "processor/expr/numeric_internal.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <float.h>
 #include <math.h>
 
-#define SHOWN_MAX 200 // bytes of a bad value that a message shows
+#define SHOWN_MAX 200              // bytes of a bad value that a message shows
+#define EXPONENT_MAX 1000000000000 // past any that a text of digits could make up for
 
 static bool is_space(uint8_t byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
@@ -97,15 +97,81 @@ static enum br_status parse_numeric(struct br_slice text, struct br_value *value
     }
 }
 
-// Digits with a point and an exponent, decimal or hexadecimal: strtod takes "nan(…)" and more.
-static bool looks_numeric(const char *text) {
-    bool digits = false;
-    const char *at = text + (*text == '-' || *text == '+');
-    if (*at == '0' && (at[1] == 'x' || at[1] == 'X'))
-        return isxdigit((unsigned char)at[2]) || (at[2] == '.' && isxdigit((unsigned char)at[3]));
-    for (; (*at >= '0' && *at <= '9') || *at == '.'; at++)
-        digits |= *at != '.';
-    return digits && (*at == '\0' || *at == 'e' || *at == 'E');
+static int hex_digit(uint8_t byte) {
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+// e or p, a sign, digits; text ends behind them. Absent: 0.
+static bool read_exponent(const char *at, char letter, int64_t *ret_exponent) {
+    *ret_exponent = 0;
+    if (*at == '\0')
+        return true;
+    if ((*at | 0x20) != letter)
+        return false;
+    at++;
+    bool negative = *at == '-';
+    at += *at == '-' || *at == '+';
+    if (!is_digit(*at))
+        return false;
+    for (; is_digit(*at); at++)
+        if (*ret_exponent < EXPONENT_MAX)
+            *ret_exponent = *ret_exponent * 10 + (*at - '0');
+    if (negative)
+        *ret_exponent = -*ret_exponent;
+    return *at == '\0';
+}
+
+// Digits with a point and an exponent. *ret_zero: they are all zeros.
+static bool read_decimal(char *text, double *ret_value, bool *ret_zero) {
+    size_t len = 0, points = 0, zeros = 0;
+    int64_t exponent, shift;
+    for (; is_digit(text[len]) || text[len] == '.'; len++) {
+        points += text[len] == '.';
+        zeros += text[len] == '0';
+    }
+    if (points > 1 || len == points || !read_exponent(text + len, 'e', &exponent))
+        return false;
+    size_t count = br_digits_without_point(text, len, &shift);
+    *ret_zero = zeros == count;
+    *ret_value = br_double_of_digits(text, count, shift + exponent);
+    return true;
+}
+
+// The same with hexadecimal digits and a power of two: what follows 0x.
+static bool read_hexadecimal(const char *text, double *ret_value, bool *ret_zero) {
+    uint64_t mantissa = 0;
+    int64_t exponent, shift = 0;
+    bool point = false, any = false, more = false;
+    for (;; text++) {
+        int digit = hex_digit((uint8_t)*text);
+        if (*text == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (digit < 0)
+            break;
+        any = true;
+        if (mantissa >> 59 != 0) { // full: what follows can only break a tie
+            more |= digit != 0;
+            shift += point ? 0 : 4;
+        } else {
+            mantissa = mantissa << 4 | (uint64_t)digit;
+            shift -= point ? 4 : 0;
+        }
+    }
+    if (!any || !read_exponent(text, 'p', &exponent))
+        return false;
+    struct br_big value = br_big_of(3, (unsigned __int128)mantissa << 1 | more, shift + exponent - 1);
+    *ret_zero = br_big_is_zero(&value);
+    *ret_value = br_big_to_double(&value);
+    return true;
 }
 
 static bool special_double(struct br_slice word, double *ret_value) {
@@ -128,19 +194,21 @@ static enum br_status parse_double(struct br_slice text, struct br_arena *arena,
     if (special_double(word, &value->real))
         return BR_OK;
     char small[64];
-    char *copy = word.len < sizeof small ? small : br_arena_alloc(arena, word.len + 1), *end;
+    char *copy = word.len < sizeof small ? small : br_arena_alloc(arena, word.len + 1);
     if (word.len > 0)
         memcpy(copy, word.ptr, word.len);
     copy[word.len] = '\0';
-    if (strlen(copy) != word.len || !looks_numeric(copy))
+    char *digits = copy + (*copy == '-' || *copy == '+');
+    double real;
+    bool zero, hexadecimal = digits[0] == '0' && (digits[1] | 0x20) == 'x';
+    if (strlen(copy) != word.len ||
+        !(hexadecimal ? read_hexadecimal(digits + 2, &real, &zero) : read_decimal(digits, &real, &zero)))
         return bad_syntax("double precision", text, error);
-    errno = 0;
-    double real = strtod(copy, &end);
-    if (*end != '\0')
-        return bad_syntax("double precision", text, error);
-    if (errno == ERANGE && (real == 0 || isinf(real)))
+    if (isinf(real) || (real == 0 && !zero))
         return br_error_set(error, BR_DATA, "\"%.*s\" is out of range for type double precision", shown(word),
                             (const char *)word.ptr);
+    if (*copy == '-')
+        real = -real;
     value->real = real;
     return BR_OK;
 }
@@ -153,13 +221,6 @@ static enum br_status parse_text(struct br_slice text, struct br_arena *arena, s
                             text.ptr[valid], valid + 1);
     value->bytes = br_arena_copy(arena, text);
     return BR_OK;
-}
-
-static int hex_digit(uint8_t byte) {
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 0x20;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
 static enum br_status parse_hex(struct br_slice text, uint8_t *bytes, size_t *ret_len, struct br_error *error) {

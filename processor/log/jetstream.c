@@ -207,8 +207,9 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
             return br_error_set(error, BR_RETRY, "the connection was lost while waiting for a reply on %s: %s", subject,
                                 log->control.error.message);
         if (log->control.permission_error[0] != '\0')
-            return br_error_set(error, BR_FATAL, "the NATS server doesn't permit what is needed: %s",
-                                log->control.permission_error);
+            return br_error_set_native(error, BR_FATAL, BR_LOG_NOT_PERMITTED,
+                                       "the NATS server doesn't permit what is needed: %s",
+                                       log->control.permission_error);
         if (br_js_cancelled(log))
             return br_error_set(error, BR_RETRY, "cancelled while waiting for a reply on %s", subject);
         if (now_us >= deadline_us)

@@ -101,7 +101,8 @@ struct js_reader {
     // what was received
     struct br_window window;
     uint64_t
-        vouched_next; // while not checked: messages from this sequence on may be another stream's, and aren't shown
+        vouched_next; // while not settled: messages from this sequence on may be another stream's, and aren't shown
+    bool doubted;     // a consumer was made since the reader was trusted (L6)
     size_t seen;      // of what is shown, known to the caller by the last peek
     size_t held_bytes;
     bool drained;                // the last look at the socket found it empty
@@ -114,6 +115,12 @@ static struct js_reader *js_reader(struct br_reader *reader) {
 
 static void fail(struct js_reader *reader) {
     reader->state = READER_FAILED;
+}
+
+// What has been received may be shown: the stream was looked at since the consumer was made (R3), and still holds what
+// was read of it.
+static bool is_settled(const struct js_reader *reader) {
+    return reader->checked && !(reader->doubted && reader->base.proves);
 }
 
 // --- making a consumer
@@ -187,9 +194,10 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
     reader->ack_prefix_len = 0;
     reader->held_reply[0] = '\0';
     reader->asked = 0;
-    if (reader->checked)
+    if (is_settled(reader))
         reader->vouched_next = reader->next;
     reader->checked = false;
+    reader->doubted = true;
     reader->state = READER_CREATING;
     reader->deadline_us = now_us + reader->log->timeout_us;
     snprintf(subject, sizeof subject, "$JS.API.CONSUMER.CREATE.%s", reader->stream);
@@ -569,12 +577,12 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
     }
 }
 
-// How many messages of the window may be shown. What a new consumer gives before the stream was looked at (R3) may come
-// from one that was made anew under the same name.
+// How many messages of the window may be shown. What a new consumer gives before the stream was looked at may come from
+// one that was made anew under the same name, or that went back.
 static size_t visible(const struct js_reader *reader) {
     const struct br_log_message *messages = reader->window.items + reader->window.consumed;
     size_t low = 0, high = br_window_shown(&reader->window);
-    if (reader->checked)
+    if (is_settled(reader))
         return high;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -703,7 +711,27 @@ static uint64_t reader_pending(struct br_reader *base) {
 }
 
 static uint64_t reader_covered(struct br_reader *base) {
-    return js_reader(base)->next - 1;
+    const struct js_reader *reader = js_reader(base);
+    return (is_settled(reader) || reader->next < reader->vouched_next ? reader->next : reader->vouched_next) - 1;
+}
+
+// Each consumer is another look at the stream.
+static bool reader_doubt(struct br_reader *base, struct br_reader_doubt *ret_doubt) {
+    const struct js_reader *reader = js_reader(base);
+    if (!reader->doubted || !reader->checked || (reader->state != READER_STREAMING && reader->state != READER_ENDED))
+        return false;
+    *ret_doubt = (struct br_reader_doubt){.number = reader->generation,
+                                          .log = &reader->log->base,
+                                          .stream = reader->stream,
+                                          .filter = reader->filter,
+                                          .from = reader->vouched_next};
+    return true;
+}
+
+static void reader_trust(struct br_reader *base, uint64_t number) {
+    struct js_reader *reader = js_reader(base);
+    if (reader->generation == number)
+        reader->doubted = false;
 }
 
 static const struct br_reader_ops reader_ops = {
@@ -714,6 +742,8 @@ static const struct br_reader_ops reader_ops = {
     .caught_up = reader_caught_up,
     .pending = reader_pending,
     .covered = reader_covered,
+    .doubt = reader_doubt,
+    .trust = reader_trust,
 };
 
 // Until the consumer is there and the stream was looked at.
@@ -746,11 +776,12 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     BR_TRY(br_js_check_stream_name(stream, error));
     struct js_reader *reader = br_calloc(1, sizeof *reader);
     reader->base.ops = &reader_ops;
+    reader->base.window = &reader->window;
     reader->log = log;
     snprintf(reader->stream, sizeof reader->stream, "%s", stream);
     snprintf(reader->inbox, sizeof reader->inbox, "%sR%llu", log->inbox, (unsigned long long)log->next_token++);
     reader->filter = br_strdup(filter);
-    reader->next = first_sequence == 0 ? 1 : first_sequence;
+    reader->next = reader->vouched_next = first_sequence == 0 ? 1 : first_sequence;
     reader->stop = stop_sequence;
     reader->created.us = INT64_MIN;
     reader->check_us = INT64_MAX;

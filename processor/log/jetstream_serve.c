@@ -16,6 +16,9 @@ enum br_status br_js_serve(struct br_log *base, const char *subject, struct br_e
     struct js_log *log = js_log(base);
     if (!br_subject_valid(br_slice_of(subject), true))
         return br_error_set(error, BR_FATAL, "\"%s\" is no subject that can be served", subject);
+    for (size_t i = 0; i < log->service_count; i++)
+        if (strcmp(log->services[i], subject) == 0)
+            return BR_OK;
     log->services = br_realloc(log->services, (log->service_count + 1) * sizeof(char *));
     log->services[log->service_count++] = br_strdup(subject);
     // A connection that isn't up subscribes to all when it is.

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // See log.h. Checks what callers owe (our own invariants), then hands on to the implementation.
 #include "processor/log/log_internal.h"
+#include "processor/log/trail.h"
+
+#include "base/logging.h"
 
 #include <ctype.h>
+
+#define TELL_EVERY_UNASKED 64
 
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
     for (uint32_t i = 0; i < message->header_count; i++) {
@@ -90,10 +95,11 @@ enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t
                             "is there",
                             info->name, wanted, first - 1, first);
     if (next > info->last_sequence + 1)
-        return br_error_set(error, BR_FATAL,
-                            "stream %s has lost its newest messages: it ends at sequence %llu, but everything up to "
-                            "%llu has been read from it (did the server lose acknowledged messages?)",
-                            info->name, last, wanted - 1);
+        return br_error_set_native(
+            error, BR_FATAL, BR_LOG_CHANGED,
+            "stream %s has lost its newest messages: it ends at sequence %llu, but everything up to "
+            "%llu has been read from it (did the server lose acknowledged messages?)",
+            info->name, last, wanted - 1);
     return BR_OK;
 }
 
@@ -167,12 +173,62 @@ void br_reader_close(struct br_reader **reader) {
     *reader = NULL;
 }
 
+void br_reader_prove(struct br_reader *reader, const struct br_trail *known) {
+    reader->proves = true;
+    reader->trail = *known;
+    if (reader->ops->prove != NULL)
+        reader->ops->prove(reader);
+}
+
+struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_log_message *messages, size_t count) {
+    struct br_trail trail = reader->trail;
+    if (count != 0) {
+        struct br_fingerprint newest = br_fingerprint_of(&messages[count - 1]);
+        br_trail_add(&trail, &newest);
+    }
+    return trail;
+}
+
+// What isn't shown as long as the stream doesn't answer is told now and then.
+static void tell_unasked(struct br_reader *reader, const struct br_reader_doubt *doubt, const struct br_error *why) {
+    if (reader->unasked++ % TELL_EVERY_UNASKED == 0)
+        br_log_line(BR_LEVEL_WARN, "reading waits until it is known whether the stream is still the one that was read",
+                    BR_STR("stream", doubt->stream), BR_STR("why", why->message));
+}
+
+// L6. What is shown is older than what is in doubt. When the stream can't be asked now, it stays so.
+static enum br_status settle_doubt(struct br_reader *reader, const struct br_log_message **messages, size_t *count,
+                                   struct br_error *error) {
+    struct br_reader_doubt doubt;
+    struct br_error why;
+    if (!reader->proves || reader->ops->doubt == NULL || !reader->ops->doubt(reader, &doubt))
+        return BR_OK;
+    struct br_trail trail = br_reader_trail(reader, *messages, *count);
+    enum br_status status =
+        br_trail_prove(&trail, doubt.log, doubt.stream, doubt.filter, doubt.from, &reader->warned, &why);
+    if (status == BR_RETRY) {
+        tell_unasked(reader, &doubt, &why);
+        return BR_OK;
+    }
+    if (status != BR_OK && error != NULL)
+        *error = why;
+    BR_TRY(status);
+    reader->unasked = 0;
+    reader->ops->trust(reader, doubt.number);
+    return reader->ops->peek(reader, messages, count, error);
+}
+
 enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
                               struct br_error *error) {
-    return reader->ops->peek(reader, ret_messages, ret_count, error);
+    BR_TRY(reader->ops->peek(reader, ret_messages, ret_count, error));
+    return settle_doubt(reader, ret_messages, ret_count, error);
 }
 
 void br_reader_consume(struct br_reader *reader, size_t count) {
+    if (reader->proves && count != 0) {
+        struct br_fingerprint newest = br_fingerprint_of(&reader->window->items[reader->window->consumed + count - 1]);
+        br_trail_add(&reader->trail, &newest);
+    }
     reader->ops->consume(reader, count);
 }
 

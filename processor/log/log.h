@@ -19,6 +19,10 @@
 //     itself (it starts again at the last sequence + 1); it never skips silently: when the stream no longer has the
 //     message it must read next, it fails with BR_FATAL naming the missing sequences.
 //
+// L6. A reader that knows what was read before (br_reader_prove) shows nothing that came by a new look at the stream
+//     before it is proven that the stream still holds what was read (trail.h): a stream that went back and was filled
+//     up again is BR_FATAL (native: BR_LOG_CHANGED).
+//
 // nats_* and js_* stand in processor/log/ only. A struct br_log belongs to one task thread; the implementation's own
 // threads meet it at bounded queues. Messages are borrowed until br_reader_release.
 #ifndef BR_PROCESSOR_LOG_LOG_H
@@ -62,6 +66,23 @@ struct br_stream_info {
     // Limits beyond which the oldest messages are dropped; 0: none.
     int64_t max_age_us;
     uint64_t max_bytes, max_messages;
+};
+
+// Native codes of errors.
+enum { BR_LOG_CHANGED = -7001, BR_LOG_NOT_PERMITTED };
+
+// One message of a stream, so that it is known again.
+struct br_fingerprint {
+    uint64_t sequence; // 0: none
+    int64_t time_us;   // when the stream stored it
+    uint64_t hash;     // of subject, headers and payload; 0: not known
+};
+#define BR_TRAIL_MAX 16
+// What was read of a stream (trail.h).
+struct br_trail {
+    uint64_t read_to; // the last message consumed, or what lies before the first that is of interest
+    uint32_t count;
+    struct br_fingerprint marks[BR_TRAIL_MAX]; // by sequence, the newest last
 };
 
 enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };
@@ -137,9 +158,12 @@ enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) 
 enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                               uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
     BR_MUST_CHECK;
+// Tells a reader that was just opened what was read of the stream before; from now on it notes what is consumed, and
+// proves (L6). Sequences are the reader's.
+void br_reader_prove(struct br_reader *reader, const struct br_trail *known);
 void br_reader_close(struct br_reader **reader);
 // What has been received and not consumed, as one array; grows at the end as messages arrive (call again). Never
-// blocks.
+// blocks, but for the proof after a new look at the stream (L6).
 enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
                               struct br_error *error) BR_MUST_CHECK;
 // The first count of them are consumed: peek no longer shows them, but their memory stays until release.
@@ -165,7 +189,7 @@ struct br_request {
     void *raw;
 };
 // Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
-// calls).
+// calls). A subject that is served already is served once: a worker's next task begins on the same log.
 enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
 // The next waiting request; false when there is none. Valid until answered.
 bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);

@@ -6,6 +6,14 @@
 
 #include "processor/log/log.h"
 
+// A new look at a stream.
+struct br_reader_doubt {
+    uint64_t number;
+    struct br_log *log;
+    const char *stream, *filter;
+    uint64_t from; // the first sequence that isn't shown
+};
+
 // The contract of each is that of the br_reader_* function of the same name.
 struct br_reader_ops {
     void (*close)(struct br_reader *reader);
@@ -16,12 +24,24 @@ struct br_reader_ops {
     bool (*caught_up)(struct br_reader *reader);
     uint64_t (*pending)(struct br_reader *reader);
     uint64_t (*covered)(struct br_reader *reader);
+    // Of readers over one stream: has a new look been taken at it, of which nothing is shown until it is trusted (L6)?
+    // Only while `proves`. Trust holds for the look with this number.
+    bool (*doubt)(struct br_reader *reader, struct br_reader_doubt *ret_doubt);
+    void (*trust)(struct br_reader *reader, uint64_t number);
+    // br_reader_prove, for readers that hand on to others; NULL: nothing more to do.
+    void (*prove)(struct br_reader *reader);
 };
 
 // First member of every implementation's struct.
 struct br_reader {
     const struct br_reader_ops *ops;
+    const struct br_window *window; // what it has, shown or to be shown
+    bool proves, warned;
+    unsigned unasked;      // times in a row that the stream couldn't be asked
+    struct br_trail trail; // while it proves
 };
+// The trail, and the newest of the messages that are shown and not consumed.
+struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_log_message *messages, size_t count);
 
 // The messages of a reader as one array: released … consumed … shown. Arrays that were outgrown stay until release, so
 // that a struct br_log_message * of an earlier peek holds as long as its message does.

@@ -11,7 +11,7 @@
 #define SIM_START_US INT64_C(1767225600000000) // 2026-01-01
 #define WAIT_STEP_US_MAX INT64_C(1000000)      // how far one br_log_wait may move the clock
 #define APPEND_STEP_US INT64_C(1000)           // the same while an append's reply is awaited
-#define READER_SHOWN_MAX 65536                 // messages that a reader shows before the task must consume
+#define READER_SHOWN_MAX 65536                 // messages that a reader shows before the task must consume, unless set
 #define APPEND_SIZE_MAX (size_t)(1 << 20)
 #define PUBLISH_SIZE_MAX (size_t)(64 << 20)
 #define LATE_CALLS_MAX 40
@@ -43,6 +43,10 @@ struct sim_reader {
     uint64_t stop; // 0: none
     bool from_beginning;
     bool caught_up;
+    uint64_t looks, restarts; // the number of this look at the stream; restarts of the server it has seen
+    bool doubted;             // since this look (log.h, L6)
+    size_t shown_max;         // four times as much when it is asked for again before anything was consumed
+    bool asked;
     uint64_t counted_to, counted; // matching messages in next … counted_to - 1
     struct br_window window;
     struct sim_reader *next_reader;
@@ -54,16 +58,16 @@ static const struct br_sim *sim_of_clock(const struct br_clock *clock) {
     return (const struct br_sim *)(const void *)clock; // its first member
 }
 static struct br_wall_time sim_wall(const struct br_clock *clock) {
-    return (struct br_wall_time){sim_of_clock(clock)->wall_us};
+    return (struct br_wall_time){sim_wall_us(sim_of_clock(clock))};
 }
 static struct br_mono_time sim_mono(const struct br_clock *clock) {
-    return (struct br_mono_time){sim_of_clock(clock)->wall_us};
+    return (struct br_mono_time){sim_of_clock(clock)->mono_us};
 }
 
 struct br_sim *br_sim_create(const struct br_sim_faults *faults) {
     struct br_sim *sim = br_calloc(1, sizeof *sim);
     sim->clock = (struct br_clock){sim_wall, sim_mono};
-    sim->wall_us = SIM_START_US;
+    sim->mono_us = SIM_START_US;
     sim->arena = br_arena_create();
     sim->requests_end = &sim->requests;
     if (faults != NULL)
@@ -96,8 +100,14 @@ const struct br_clock *br_sim_clock(struct br_sim *sim) {
 }
 
 void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now) {
-    if (now.us > sim->wall_us || !sim->touched)
-        sim->wall_us = now.us;
+    if (now.us > sim_wall_us(sim) || !sim->touched)
+        sim->mono_us = now.us - sim->skew_us;
+}
+
+void br_sim_jump(struct br_sim *sim, int64_t by_us) {
+    sim->skew_us += by_us;
+    if (by_us < 0)
+        sim->last_stored_us += by_us;
 }
 
 void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *context) {
@@ -379,7 +389,7 @@ static enum br_status sim_append_wait(struct br_log *base, enum br_append_result
                                       struct br_error *error) {
     struct sim_log *log = sim_log(base);
     BR_TRY(begin_call(log, error));
-    log->sim->wall_us += (int64_t)log->append_polls * DELAY_US; // what wasn't asked for meanwhile is waited for
+    log->sim->mono_us += (int64_t)log->append_polls * DELAY_US; // what wasn't asked for meanwhile is waited for
     log->append_polls = 0;
     if (log->append_refused)
         return br_error_set(error, BR_RETRY, "the simulated server refused the batch");
@@ -454,14 +464,53 @@ static enum br_status check_stream(struct sim_reader *reader, struct br_error *e
     return br_log_check_position(&info, next, error);
 }
 
+static size_t shown_max(const struct sim_log *log) {
+    return log->sim->faults.shown_max == 0 ? READER_SHOWN_MAX : log->sim->faults.shown_max;
+}
+
+// The server has been away: what comes from now on may come from another past.
+static void look_again(struct sim_reader *reader) {
+    if (reader->restarts == reader->stream->restarts)
+        return;
+    reader->restarts = reader->stream->restarts;
+    reader->looks++;
+    reader->doubted = true;
+}
+
+static bool sim_reader_doubt(struct br_reader *base, struct br_reader_doubt *ret_doubt) {
+    const struct sim_reader *reader = sim_reader(base);
+    *ret_doubt = (struct br_reader_doubt){.number = reader->looks,
+                                          .log = &reader->log->base,
+                                          .stream = reader->stream->name,
+                                          .filter = reader->filter,
+                                          .from = reader->next};
+    return reader->doubted;
+}
+
+static void sim_reader_trust(struct br_reader *base, uint64_t number) {
+    struct sim_reader *reader = sim_reader(base);
+    if (reader->looks == number)
+        reader->doubted = false;
+}
+
 static enum br_status sim_reader_peek(struct br_reader *base, const struct br_log_message **ret_messages,
                                       size_t *ret_count, struct br_error *error) {
     struct sim_reader *reader = sim_reader(base);
     struct sim_log *log = reader->log;
     BR_TRY(begin_call(log, error));
     BR_TRY(check_stream(reader, error));
+    look_again(reader);
+    if (reader->doubted && base->proves) {
+        *ret_messages = reader->window.items + reader->window.consumed;
+        *ret_count = br_window_shown(&reader->window);
+        reader->caught_up = false;
+        return BR_OK;
+    }
     bool delayed = chance(log, log->sim->faults.delay);
-    uint64_t room = READER_SHOWN_MAX - br_window_shown(&reader->window);
+    if (reader->asked && br_window_shown(&reader->window) >= reader->shown_max)
+        reader->shown_max = 4 * shown_max(log);
+    reader->asked = true;
+    uint64_t room = reader->shown_max - br_window_shown(&reader->window);
     if (delayed && room > DELAY_POLLS_MAX)
         room = draw(log->sim) % (DELAY_POLLS_MAX + 1);
     bool more = reader_seek(reader);
@@ -482,7 +531,11 @@ static enum br_status sim_reader_peek(struct br_reader *base, const struct br_lo
 }
 
 static void sim_reader_consume(struct br_reader *base, size_t count) {
-    br_window_consume(&sim_reader(base)->window, count);
+    struct sim_reader *reader = sim_reader(base);
+    br_window_consume(&reader->window, count);
+    reader->asked = count == 0;
+    if (br_window_shown(&reader->window) <= shown_max(reader->log))
+        reader->shown_max = shown_max(reader->log);
 }
 
 static void sim_reader_release(struct br_reader *base) {
@@ -518,6 +571,8 @@ static const struct br_reader_ops reader_ops = {
     .caught_up = sim_reader_caught_up,
     .pending = sim_reader_pending,
     .covered = sim_reader_covered,
+    .doubt = sim_reader_doubt,
+    .trust = sim_reader_trust,
 };
 
 static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
@@ -532,9 +587,13 @@ static enum br_status sim_reader_open(struct br_log *base, const char *name, con
     BR_TRY(br_log_check_position(&info, first_sequence, error));
     struct sim_reader *reader = br_calloc(1, sizeof *reader);
     reader->base.ops = &reader_ops;
+    reader->base.window = &reader->window;
     reader->log = log;
     reader->stream = stream;
     reader->created = stream->created;
+    reader->restarts = stream->restarts;
+    reader->doubted = true;
+    reader->shown_max = shown_max(log);
     reader->filter = br_strdup(filter);
     reader->next = reader->counted_to = first_sequence == 0 ? 1 : first_sequence;
     reader->from_beginning = first_sequence <= 1;
@@ -565,7 +624,7 @@ static bool anything_new(struct sim_log *log) {
         bool changed = reader->created.us != reader->stream->created.us ||
                        reader->stream->first_sequence > reader->next ||
                        reader->stream->last_sequence + 1 < reader->next;
-        if (changed || (br_window_shown(&reader->window) < READER_SHOWN_MAX && reader_seek(reader)))
+        if (changed || (br_window_shown(&reader->window) < reader->shown_max && reader_seek(reader)))
             return true;
     }
     return false;
@@ -578,7 +637,7 @@ static void sim_wait(struct br_log *base, int64_t timeout_us) {
     if (!anything_new(log)) {
         int64_t most = base->appending ? APPEND_STEP_US : WAIT_STEP_US_MAX;
         int64_t by = timeout_us < most ? timeout_us : most;
-        log->sim->wall_us += by > 0 ? by : 0;
+        log->sim->mono_us += by > 0 ? by : 0;
         log->append_polls = 0;
     }
     log->woken = false;
@@ -594,6 +653,9 @@ static enum br_status sim_serve(struct br_log *base, const char *subject, struct
     struct sim_log *log = sim_log(base);
     struct br_sim *sim = log->sim;
     BR_TRY(begin_refusable_call(log, error));
+    for (size_t i = 0; i < sim->service_count; i++)
+        if (sim->services[i].log == base && strcmp(sim->services[i].subject, subject) == 0)
+            return BR_OK;
     sim->services = br_realloc(sim->services, (sim->service_count + 1) * sizeof *sim->services);
     struct br_slice copy = br_arena_copy(sim->arena, (struct br_slice){(const uint8_t *)subject, strlen(subject) + 1});
     sim->services[sim->service_count++] =
@@ -651,7 +713,7 @@ static enum br_status sim_request(struct br_log *base, const char *subject, stru
     *sim->requests_end = request;
     sim->requests_end = &request->next;
 
-    int64_t deadline_us = sim->wall_us + timeout_us;
+    int64_t deadline_us = sim->mono_us + timeout_us;
     struct sim_part **at = &request->parts;
     while (*at != NULL || !request->complete) {
         if (*at != NULL) {
@@ -663,12 +725,12 @@ static enum br_status sim_request(struct br_log *base, const char *subject, stru
             at = &(*at)->next;
             continue;
         }
-        if (sim->idle == NULL || sim->wall_us >= deadline_us) {
+        if (sim->idle == NULL || sim->mono_us >= deadline_us) {
             request->abandoned = true;
             return br_error_set(error, BR_FATAL, "no worker answers on '%s' in time", subject);
         }
         sim->idle(sim->idle_context);
-        sim->wall_us += 1000;
+        sim->mono_us += 1000;
     }
     return BR_OK;
 }

@@ -7,9 +7,9 @@
 // feeder, an observer). Everything runs in one thread; br_log_wait advances the simulated clock instead of sleeping.
 // The same seed and the same calls give the same history.
 //
-// Stored messages have ascending timestamps that all differ: the clock's reading, or one microsecond after the previous
-// message, whichever is later. Appends are refused above 1 MiB a message (headers included), as by a server with its
-// defaults; br_log_publish takes up to 64 MiB.
+// Stored messages have ascending timestamps that all differ (while the clock doesn't jump): the clock's reading, or one
+// microsecond after the previous message, whichever is later. Appends are refused above 1 MiB a message (headers
+// included), as by a server with its defaults; br_log_publish takes up to 64 MiB.
 #ifndef BR_PROCESSOR_LOG_SIMULATED_H
 #define BR_PROCESSOR_LOG_SIMULATED_H
 
@@ -26,6 +26,7 @@ struct br_sim_faults {
                          // zombie's write
     uint32_t delay;      // a reader shows fewer messages than there are, an append's reply takes some polls
     uint32_t refuse;     // BR_RETRY from any call that may say so
+    uint32_t shown_max;  // not a chance: so many messages a reader shows before some must be consumed; 0: very many
     uint32_t
         crash; // any call: br_sim_crashed() becomes true and this connection's calls fail with BR_FATAL from then on
 };
@@ -44,13 +45,16 @@ uint64_t br_sim_calls(const struct br_log *log);
 const struct br_clock *br_sim_clock(struct br_sim *sim);
 // Never goes back: an earlier time is ignored, unless nothing has been stored yet.
 void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now);
+// The wall clock, of which stored messages have their times too, jumps forward or back; the monotonic one doesn't.
+void br_sim_jump(struct br_sim *sim, int64_t by_us);
 // Called again and again while a br_log_request waits: lets the task that serves it take its steps. NULL: nothing does.
 void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *context);
 
 enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,
                                  size_t subject_count, struct br_error *error) BR_MUST_CHECK;
 // Server faults made by hand: removes the messages with sequence < first_kept (purge); forgets the newest messages
-// (power loss); deletes one message; drops and makes the stream anew (another creation time, sequence 1).
+// (power loss: the stream's readers are cut off, and look at it anew); deletes one message; drops and makes the stream
+// anew (another creation time, sequence 1).
 void br_sim_purge(struct br_sim *sim, const char *stream, uint64_t first_kept);
 void br_sim_forget_after(struct br_sim *sim, const char *stream, uint64_t last_kept);
 void br_sim_delete(struct br_sim *sim, const char *stream, uint64_t sequence);

@@ -22,6 +22,7 @@ struct sim_stream {
     int64_t max_age_us;
     int replicas;
     bool allow_atomic;
+    uint64_t restarts;      // of its server, that readers have to notice
     bool last_only;         // of each subject the last message alone is kept (a bucket)
     struct sim_slot *slots; // by sequence - 1
     size_t slot_count, slot_capacity;
@@ -59,9 +60,10 @@ struct sim_service {
 };
 
 struct br_sim {
-    struct br_clock clock; // first: handed out
-    int64_t wall_us;
-    int64_t last_stored_us; // stored messages have ascending timestamps, all different
+    struct br_clock clock;  // first: handed out
+    int64_t mono_us;        // never goes back
+    int64_t skew_us;        // of the wall clock beside it: jumps
+    int64_t last_stored_us; // stored messages have ascending timestamps, all different, while the clock doesn't jump
     bool touched;           // something has been stored: the clock can't be set back any more
     struct br_sim_faults faults;
     uint64_t random;
@@ -78,6 +80,9 @@ struct br_sim {
     void *idle_context;
 };
 
+static inline int64_t sim_wall_us(const struct br_sim *sim) {
+    return sim->mono_us + sim->skew_us;
+}
 struct sim_stream *br_sim_stream_find(struct br_sim *sim, const char *name);
 struct sim_stream *br_sim_stream_of_subject(struct br_sim *sim, struct br_slice subject);
 enum br_status br_sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,

@@ -100,7 +100,8 @@ enum br_status br_sim_stream_widen(struct br_sim *sim, struct sim_stream *stream
 
 // Ascending and never twice the same, as a server's nanoseconds are.
 static struct br_wall_time stamp(struct br_sim *sim) {
-    sim->last_stored_us = sim->wall_us > sim->last_stored_us ? sim->wall_us : sim->last_stored_us + 1;
+    int64_t now_us = sim_wall_us(sim);
+    sim->last_stored_us = now_us > sim->last_stored_us ? now_us : sim->last_stored_us + 1;
     return (struct br_wall_time){sim->last_stored_us};
 }
 
@@ -301,6 +302,7 @@ void br_sim_forget_after(struct br_sim *sim, const char *name, uint64_t last_kep
     }
     if (stream->first_sequence > stream->last_sequence + 1)
         stream->first_sequence = stream->last_sequence + 1;
+    stream->restarts++;
     settle(stream);
 }
 
@@ -322,6 +324,11 @@ void br_sim_delete(struct br_sim *sim, const char *name, uint64_t sequence) {
 
 void br_sim_recreate(struct br_sim *sim, const char *name) {
     struct sim_stream *stream = must_find(sim, name);
+    size_t kept = 0;
+    for (size_t i = 0; i < sim->late_count; i++) // what was on its way to the former one goes nowhere
+        if (sim->late[i].stream != stream)
+            sim->late[kept++] = sim->late[i];
+    sim->late_count = kept;
     stream->created = stamp(sim);
     stream->first_sequence = 1;
     stream->last_sequence = stream->message_count = stream->bytes = 0;

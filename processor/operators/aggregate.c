@@ -516,6 +516,7 @@ static enum br_status plan(struct br_aggregator *aggregator, struct br_error *er
         if (aggregator->mark.kind == BR_MARK_NONE)
             return br_error_set(error, BR_FATAL, "plan: node %u closes by a column without a window mark", node->id);
         BR_TRY(br_operator_table(&aggregator->op, 1, "closed rows", &aggregator->closed, error));
+        br_windows_plan(aggregator);
     }
     aggregator->accumulator_count = node->aggregate.aggregate_count;
     aggregator->accumulators = br_calloc(aggregator->accumulator_count + 1, sizeof *aggregator->accumulators);

@@ -72,6 +72,8 @@ struct br_aggregator {
     // windows
     int32_t window_field; // group column with the bound; -1: never closes
     struct br_window_mark mark;
+    bool from_left;    // its bound comes with the left sides of joins
+    bool of_one_table; // no other table than the mark's can change the input
     bool smallest_known;
     int64_t smallest_open; // least window bound of the groups; INT64_MAX: none
     // the epoch's touched groups
@@ -186,6 +188,7 @@ void br_variance_finish(const struct br_aggregator *aggregator, const struct br_
                         struct br_results *results, struct br_column *column);
 
 // --- close.c: windows
+void br_windows_plan(struct br_aggregator *aggregator);
 // The last window bound that the watermark closes; false when it closes none.
 bool br_windows_closed_by(const struct br_aggregator *aggregator, struct br_event_time watermark, int64_t *ret_bound);
 // The batch without rows of closed windows, which go to the ledger.

@@ -219,21 +219,54 @@ static int64_t take_from_tail(struct br_entry *entry, struct head *head, struct 
     return 0;
 }
 
+static enum br_status delete_chunks(struct br_state_table *table, const struct br_entry *entry, uint32_t count,
+                                    struct br_arena *arena, struct br_error *error) {
+    for (uint32_t c = 0; c < count; c++)
+        BR_TRY(br_state_delete(table, chunk_key(entry, c, arena), error));
+    return BR_OK;
+}
+
+// The head is left to the caller to put in place.
+static enum br_status write_rows(struct br_state_table *table, struct br_entry *entry, struct head *head,
+                                 const struct br_bag_rows *rows, struct br_arena *arena, struct br_error *error) {
+    struct br_slice *copies = br_arena_alloc(arena, rows->count * sizeof *copies);
+    for (size_t i = 0; i < rows->count; i++)
+        copies[i] = br_arena_copy(arena, rows->rows[i].bytes);
+    BR_TRY(delete_chunks(table, entry, head->chunks, arena, error));
+    *head = (struct head){0};
+    br_entry_resize(table, entry, sizeof *head);
+    for (size_t i = 0; i < rows->count; i++) {
+        head->total += rows->rows[i].weight;
+        BR_TRY(append_record(table, entry, head, copies[i], rows->rows[i].weight, arena, error));
+    }
+    head->clean = head->records;
+    return BR_OK;
+}
+
 static enum br_status rewrite(struct br_state_table *table, struct br_entry *entry, struct head *head,
                               struct br_arena *arena, struct br_error *error) {
     struct br_bag_rows rows = {0};
     BR_TRY(br_bag_read(table, entry, arena, &rows, error));
     br_bag_consolidate(&rows, arena);
-    for (size_t i = 0; i < rows.count; i++)
-        rows.rows[i].bytes = br_arena_copy(arena, rows.rows[i].bytes);
-    for (uint32_t c = 0; c < head->chunks; c++)
-        BR_TRY(br_state_delete(table, chunk_key(entry, c, arena), error));
-    int64_t total = head->total;
-    *head = (struct head){.total = total};
-    br_entry_resize(table, entry, sizeof *head);
-    for (size_t i = 0; i < rows.count; i++)
-        BR_TRY(append_record(table, entry, head, rows.rows[i].bytes, rows.rows[i].weight, arena, error));
-    head->clean = head->records;
+    return write_rows(table, entry, head, &rows, arena, error);
+}
+
+enum br_status br_bag_write(struct br_state_table *table, struct br_entry *entry, const struct br_bag_rows *rows,
+                            struct br_arena *arena, struct br_error *error) {
+    if (entry->value_len < sizeof(struct head))
+        return damaged(error);
+    struct head head = head_of(entry);
+    BR_TRY(write_rows(table, entry, &head, rows, arena, error));
+    set_head(entry, &head);
+    return BR_OK;
+}
+
+enum br_status br_bag_remove(struct br_state_table *table, struct br_entry *entry, struct br_arena *arena,
+                             struct br_error *error) {
+    if (entry->value_len < sizeof(struct head))
+        return damaged(error);
+    BR_TRY(delete_chunks(table, entry, head_of(entry).chunks, arena, error));
+    br_entry_delete(table, entry);
     return BR_OK;
 }
 

@@ -35,6 +35,12 @@ enum br_status br_bag_read(struct br_state_table *table, const struct br_entry *
 enum { BR_BAG_HEAD_SIZE = 32 };
 enum br_status br_bag_add(struct br_state_table *table, struct br_entry *entry, struct br_slice row, int64_t weight,
                           struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;
+// These rows, and no others, are in the bag from now on. Their bytes may stand in it.
+enum br_status br_bag_write(struct br_state_table *table, struct br_entry *entry, const struct br_bag_rows *rows,
+                            struct br_arena *arena, struct br_error *error) BR_MUST_CHECK;
+// The entry dies.
+enum br_status br_bag_remove(struct br_state_table *table, struct br_entry *entry, struct br_arena *arena,
+                             struct br_error *error) BR_MUST_CHECK;
 int64_t br_bag_total(const struct br_entry *entry);
 bool br_bag_is_empty(const struct br_entry *entry); // no records: the head is to be deleted
 

@@ -2,32 +2,26 @@
 // Windows of an aggregate: rows that come too late, and groups that close behind the watermark.
 //
 // W1. A window is closed by a watermark when window_end + lateness <= watermark. A row whose window is closed by the
-//     watermark of the epoch's start is late: it is not applied and goes to the ledger (a retraction is dropped).
+//     watermark of the epoch's start is not applied. When it is a new event it is late and goes to the ledger.
 // W2. Windows are closed by the watermark of the epoch's end, after the epoch's changes have gone out: so what an
 //     upstream aggregate gives when it closes its windows still finds them open here.
 // W3. A group that closes leaves its row in the table of closed rows (group key → row bytes), when a view reads it
 // back;
 //     its value and the values counted for it are deleted as one range of keys. With emit_final its row goes out then.
 // W4. Windows with a NULL bound never close.
+// W5. A row is a new event when an event of the table whose watermark closes the windows has brought it. What a
+//     change of a joined table makes of events that were there before is none: they came in time, and were counted.
 #include "processor/operators/aggregate_internal.h"
+#include "processor/operators/closing.h"
 
 // A chunk of closed rows is written when it has so many bytes.
 #define CLOSED_CHUNK_SIZE 4096
 
 bool br_windows_closed_by(const struct br_aggregator *aggregator, struct br_event_time watermark, int64_t *ret_bound) {
-    if (watermark.us == BR_EVENT_TIME_MIN)
-        return false;
-    if (watermark.us == BR_EVENT_TIME_MAX) {
-        *ret_bound = INT64_MAX;
-        return true;
-    }
-    __int128 bound = (__int128)watermark.us - aggregator->op.node->aggregate.lateness_us;
+    __int128 offset = aggregator->op.node->aggregate.lateness_us;
     if (aggregator->mark.kind == BR_MARK_START)
-        bound -= aggregator->mark.size_us;
-    if (bound < INT64_MIN)
-        return false;
-    *ret_bound = bound > INT64_MAX ? INT64_MAX : (int64_t)bound;
-    return true;
+        offset += aggregator->mark.size_us;
+    return br_closed_up_to(watermark, offset, ret_bound);
 }
 
 // --- late rows
@@ -35,11 +29,62 @@ static struct br_event_time clamp(__int128 us) {
     return (struct br_event_time){us > INT64_MAX ? INT64_MAX : us < INT64_MIN ? INT64_MIN : (int64_t)us};
 }
 
+// Does the bound come with the rows of left sides alone? Those that a join gives for a new row of its left side have
+// that row's origin, others have none.
+static bool comes_from_left(const struct br_node *node, uint32_t column) {
+    switch (node->kind) {
+    case BR_NODE_FILTER:
+        return comes_from_left(node->inputs[0], column);
+    case BR_NODE_PROJECT:
+        return node->project.exprs[column]->kind != BR_EXPR_COLUMN ||
+               comes_from_left(node->inputs[0], node->project.exprs[column]->column);
+    case BR_NODE_WINDOW:
+        return comes_from_left(node->inputs[0],
+                               column < node->inputs[0]->field_count ? column : node->window.time_column);
+    case BR_NODE_JOIN:
+        return column < node->inputs[0]->field_count && comes_from_left(node->inputs[0], column);
+    case BR_NODE_SOURCE:
+    case BR_NODE_AGGREGATE:
+    case BR_NODE_SCAN:
+        break;
+    }
+    return true;
+}
+
+// Can rows of another table change what the node gives?
+static bool follows_only(const struct br_node *node, uint32_t table) {
+    if (node->kind == BR_NODE_SOURCE)
+        return node->source.table->index == table;
+    bool lookup = node->kind == BR_NODE_JOIN && node->join.lookup;
+    for (uint32_t i = 0; i < node->input_count - lookup; i++)
+        if (!follows_only(node->inputs[i], table))
+            return false;
+    return true;
+}
+
+void br_windows_plan(struct br_aggregator *aggregator) {
+    const struct br_node *node = aggregator->op.node;
+    aggregator->from_left = comes_from_left(node->inputs[0], node->aggregate.group[aggregator->window_field]);
+    aggregator->of_one_table = follows_only(node->inputs[0], aggregator->mark.table);
+}
+
+// W5. What an aggregate below gives at the end of an epoch bears no trace of its cause: it is due to new events where
+// nothing else can change it.
+static bool is_new_event(const struct br_aggregator *aggregator, const struct br_batch *batch, uint32_t row) {
+    const struct br_graph *graph = aggregator->op.graph;
+    uint32_t table = aggregator->mark.table;
+    if (graph->epoch->by_old_rules)
+        return true;
+    if (graph->cause == BR_NO_TABLE)
+        return aggregator->of_one_table;
+    return graph->cause == table && (br_batch_origin(batch, row) != BR_NO_ORIGIN) == aggregator->from_left;
+}
+
 static enum br_status report_late(struct br_aggregator *aggregator, const struct br_batch *batch, uint32_t row,
                                   int64_t bound, struct br_error *error) {
     struct br_operator *op = &aggregator->op;
     const struct br_sink *sink = &op->graph->sink;
-    if (sink->late == NULL || br_batch_weight(batch, row) < 0)
+    if (sink->late == NULL || br_batch_weight(batch, row) < 0 || !is_new_event(aggregator, batch, row))
         return BR_OK;
     bool is_start = aggregator->mark.kind == BR_MARK_START;
     __int128 start = is_start ? bound : (__int128)bound - aggregator->mark.size_us;

@@ -78,13 +78,14 @@ static enum br_status project_batch(struct br_operator *op, const struct br_batc
                                  .weights = batch->weights,
                                  .origins = batch->origins};
     projected.columns = br_arena_array(op->arena, struct br_column, node->field_count);
+    bool bounded = op->graph->pipeline != NULL; // what a query gives is printed, no message is made of it
     for (uint32_t f = 0; f < node->field_count; f++) {
         const struct br_expr *expr = node->project.exprs[f];
         if (expr->kind == BR_EXPR_COLUMN)
             projected.columns[f] = batch->columns[expr->column];
         else
             BR_TRY(br_expr_eval(expr, batch, NULL, &eval, &projected.columns[f], error));
-        if (expr->kind != BR_EXPR_COLUMN && expr->type == BR_TIMESTAMPTZ)
+        if (bounded && expr->kind != BR_EXPR_COLUMN && expr->type == BR_TIMESTAMPTZ)
             br_eval_bound_times(&eval, &projected.columns[f], batch->row_count);
     }
     if (eval.error_count == 0)

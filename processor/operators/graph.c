@@ -120,9 +120,12 @@ static void mark_scanned(struct br_operator *op) {
         mark_scanned(op->inputs[0]);
 }
 
-enum br_status br_graph_build(struct br_node **nodes, uint32_t node_count, struct br_state *state,
-                              const struct br_sink *sink, struct br_graph **ret_graph, struct br_error *error) {
+enum br_status br_graph_build(const struct br_pipeline *pipeline, struct br_node **nodes, uint32_t node_count,
+                              struct br_state *state, const struct br_sink *sink, struct br_graph **ret_graph,
+                              struct br_error *error) {
     struct br_graph *graph = br_calloc(1, sizeof *graph);
+    graph->pipeline = pipeline;
+    graph->cause = BR_NO_TABLE;
     graph->nodes = nodes;
     graph->node_count = node_count;
     graph->state = state;
@@ -144,8 +147,7 @@ enum br_status br_graph_build(struct br_node **nodes, uint32_t node_count, struc
 enum br_status br_graph_create(const struct br_pipeline *pipeline, struct br_state *state, const struct br_sink *sink,
                                struct br_graph **ret_graph, struct br_error *error) {
     struct br_graph *graph = NULL;
-    BR_TRY(br_graph_build(pipeline->nodes, pipeline->node_count, state, sink, &graph, error));
-    graph->pipeline = pipeline;
+    BR_TRY(br_graph_build(pipeline, pipeline->nodes, pipeline->node_count, state, sink, &graph, error));
     graph->sinks = br_calloc(pipeline->view_count + 1, sizeof *graph->sinks);
     for (uint32_t v = 0; v < pipeline->view_count; v++) {
         enum br_status status = br_sink_create(graph, &pipeline->views[v], &graph->sinks[v], error);
@@ -210,12 +212,14 @@ enum br_status br_graph_push(struct br_graph *graph, uint32_t table, const struc
     if (batch->row_count == 0)
         return BR_OK;
     graph->epoch = epoch;
+    graph->cause = table;
     enum br_status status = BR_OK;
     for (uint32_t n = 0; n < graph->node_count && status == BR_OK; n++) {
         const struct br_node *node = graph->nodes[n];
         if (node->kind == BR_NODE_SOURCE && node->source.table->index == table && !graph->operators[n]->asleep)
             status = graph->operators[n]->class->push(graph->operators[n], 0, batch, error);
     }
+    graph->cause = BR_NO_TABLE;
     graph->epoch = NULL;
     return status;
 }

@@ -14,6 +14,19 @@
 
 struct br_graph;
 
+// When an event came in: where its message stands in its stream, and when the stream stored it.
+#define BR_NO_STREAM UINT32_MAX
+struct br_moment {
+    int64_t stored_us;
+    uint64_t sequence;
+    uint32_t stream; // equal numbers: the same stream, whose sequences tell the order; BR_NO_STREAM: it came otherwise
+};
+static inline bool br_moment_is_older(const struct br_moment *a, const struct br_moment *b) {
+    if (a->stream == b->stream && a->stream != BR_NO_STREAM)
+        return a->sequence < b->sequence;
+    return a->stored_us < b->stored_us;
+}
+
 // What operators may know of the epoch. Made by the caller; constant but for watermark_after, which the caller fills
 // before br_graph_end_epoch.
 struct br_epoch {
@@ -23,6 +36,13 @@ struct br_epoch {
         *watermarks_before; // by table: as of the end of the previous epoch; rows of windows closed by it are late
     const struct br_event_time *watermarks_after; // by table: windows up to here are closed at the end of this epoch
     struct br_arena *arena;                       // lives until after the sink has seen the epoch
+    // What lookups go by: when an event of the epoch, named by its origin, came in. NULL: lookups find what is there
+    // when they are made.
+    struct br_moment (*moment)(const void *context, uint32_t origin);
+    const void *moment_context;
+    // Recorded by version 0.1.0 (semantics 0), which is to be repeated: lookups find what is there when they are made,
+    // joins keep the rows of closed windows, and a row that a joined table's change gives for such a window is late.
+    bool by_old_rules;
 };
 
 // One change of a keyed or multiset view, in canonical order (key bytes, then row bytes). Rows are of the view's
@@ -46,8 +66,8 @@ struct br_sink {
     // The net changes of a view that also retracts; at most once an epoch and view, not called when nothing changed.
     enum br_status (*changes)(void *context, const struct br_view *view, const struct br_change *changes, size_t count,
                               struct br_error *error);
-    // A row came for a window that is closed. origin: the event (or BR_NO_ORIGIN: then batch/row are the row as the
-    // aggregate saw it, with node->inputs[0]'s fields).
+    // A new event came for a window that is closed. origin: the event (or BR_NO_ORIGIN: then batch/row are the row as
+    // the aggregate saw it, with node->inputs[0]'s fields).
     enum br_status (*late)(void *context, const struct br_view *view, const struct br_node *node,
                            const struct br_batch *batch, uint32_t row, struct br_event_time window_start,
                            struct br_event_time window_end, int64_t late_by_us, struct br_error *error);
@@ -62,10 +82,13 @@ struct br_sink {
 
 // How many state tables the operator of a node uses: the planner gives it the numbers node->state_table …
 // state_table + this - 1, and sets state_table_count to it. Upsert source 1, aggregate 2 + its aggregates, join 2,
-// others 0. Views with an emit_interval use number BR_VIEW_TABLE_MAX - view->index beside that, so nodes' numbers stay
-// below 60000.
+// others 0. Views with an emit_interval use number BR_VIEW_TABLE_MAX - view->index beside that, joins that let go of
+// rows those from BR_INDEX_TABLE_MIN on (br_join_index_table), so nodes' numbers stay below.
 #define BR_VIEW_TABLE_MAX 65534
+#define BR_INDEX_TABLE_MIN 60000
 uint16_t br_node_state_tables(const struct br_node *node);
+// Where a side of a join (0 left, 1 right) notes when its rows can go; 0: the plan is too large, nothing is let go.
+uint16_t br_join_index_table(const struct br_pipeline *pipeline, const struct br_node *join, uint32_t port);
 
 // Builds operators for the nodes and sinks for the views. state borrowed; its tables are opened by their numbers in the
 // plan.

@@ -10,8 +10,10 @@
 //   J2. Otherwise a side is stored as bags (bag.h), state table 0 left, 1 right.
 //   J3. Left outer: a left row is given with NULLs while the weight of its matches is not positive. With a residual
 //       condition the matches are counted per left row when the right side changes, else per key.
-//   J4. A lookup join reads the right side as it is when a left row passes: nothing of the left is stored, a change of
-//       the right gives nothing.
+//   J4. A lookup join reads the right side as it was when the left row's message was stored (past.h), or as it is for a
+//       row that comes of no one message: nothing of the left is stored, a change of the right gives nothing. The right
+//       side is always the source's own rows (J1): that the left rows looked up the same table before doesn't matter.
+//   J5. What no open window needs is let go (join_close.c).
 // Rows given for a left row have its origin; rows given because the right side changed have none.
 #include "processor/operators/join_internal.h"
 
@@ -58,19 +60,40 @@ static enum br_status find_stored(struct br_join *join, const struct br_join_sid
     return br_state_find_many(side->rows, keys->keys, keys->hashes, keys->count, *ret, error);
 }
 
+static void hold_one(struct br_join *join, struct br_bag_rows *rows, struct br_slice row) {
+    if (rows->capacity == 0) {
+        rows->rows = br_arena_alloc(join->op.arena, sizeof *rows->rows);
+        rows->capacity = 1;
+    }
+    rows->rows[0] = (struct br_bag_row){row, 1};
+    rows->count = 1;
+}
+
 static enum br_status read_stored(struct br_join *join, const struct br_join_side *side, const struct br_entry *entry,
                                   struct br_bag_rows *rows, struct br_error *error) {
     rows->count = 0;
     if (entry == NULL)
         return BR_OK;
-    if (!side->shared)
-        return br_bag_read(side->rows, entry, join->op.arena, rows, error);
-    if (rows->capacity == 0) {
-        rows->rows = br_arena_alloc(join->op.arena, sizeof *rows->rows);
-        rows->capacity = 1;
+    if (!side->shared) {
+        BR_TRY(br_bag_read(side->rows, entry, join->op.arena, rows, error));
+        return side->index == NULL ? BR_OK : br_join_drop_closed(join, side, rows, error);
     }
-    rows->rows[0] = (struct br_bag_row){{entry->value, entry->value_len}, 1};
-    rows->count = 1;
+    hold_one(join, rows, (struct br_slice){entry->value, entry->value_len});
+    return BR_OK;
+}
+
+// What the left row finds of a lookup table.
+static enum br_status read_found(struct br_join *join, const struct br_batch *batch, const struct br_join_keys *keys,
+                                 uint32_t row, const struct br_entry *entry, struct br_bag_rows *rows,
+                                 struct br_error *error) {
+    const struct br_epoch *epoch = join->op.graph->epoch;
+    struct br_slice earlier;
+    if (join->past == NULL || !br_past_is_any(join->past, epoch) ||
+        !br_past_find(join->past, epoch, keys->keys[row], keys->hashes[row], br_batch_origin(batch, row), &earlier))
+        return read_stored(join, &join->sides[1], entry, rows, error);
+    rows->count = 0;
+    if (earlier.len != 0)
+        hold_one(join, rows, earlier);
     return BR_OK;
 }
 
@@ -80,15 +103,29 @@ struct storing {
     uint32_t emptied_count;
 };
 
-static enum br_status obtain_bags(struct br_join *join, const struct br_join_side *side,
+static enum br_status note_new_bags(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
+                                    const struct br_slice *keys, const uint32_t *rows, const bool *is_new,
+                                    uint32_t count, struct br_error *error) {
+    for (uint32_t i = 0; i < count; i++)
+        if (is_new[i])
+            BR_TRY(br_join_note_bag(join, side, keys[i], batch, rows[i], error));
+    return BR_OK;
+}
+
+static enum br_status obtain_bags(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
                                   const struct br_join_keys *keys, bool store_null, struct storing *storing,
                                   struct br_error *error) {
     struct br_arena *arena = join->op.arena;
     struct br_slice *wanted = br_arena_alloc(arena, keys->count * sizeof *wanted);
     uint64_t *hashes = br_arena_alloc(arena, keys->count * sizeof *hashes);
     uint32_t *rows = br_arena_alloc(arena, keys->count * sizeof *rows), count = 0;
+    bool *keeps = NULL;
+    if (side->index != NULL) {
+        BR_TRY(br_join_need_index(join, side, error));
+        BR_TRY(br_join_keeps(join, side, batch, keys, &keeps, error));
+    }
     for (uint32_t r = 0; r < keys->count; r++) {
-        if (key_is_null(keys, r) && !store_null)
+        if ((key_is_null(keys, r) && !store_null) || (keeps != NULL && !keeps[r]))
             continue;
         wanted[count] = keys->keys[r];
         hashes[count] = keys->hashes[r];
@@ -102,7 +139,8 @@ static enum br_status obtain_bags(struct br_join *join, const struct br_join_sid
     BR_TRY(br_state_obtain_many(side->rows, wanted, hashes, count, BR_BAG_HEAD_SIZE, found, is_new, error));
     for (uint32_t i = 0; i < count; i++)
         storing->entries[rows[i]] = found[i];
-    return BR_OK;
+    side->stored += count;
+    return side->index == NULL ? BR_OK : note_new_bags(join, side, batch, wanted, rows, is_new, count, error);
 }
 
 static enum br_status add_to_bags(struct br_join *join, const struct br_join_side *side, const struct br_batch *batch,
@@ -132,12 +170,12 @@ static void drop_emptied(const struct br_join_side *side, struct storing *storin
     }
 }
 
-static enum br_status store(struct br_join *join, const struct br_join_side *side, const struct br_batch *batch,
+static enum br_status store(struct br_join *join, struct br_join_side *side, const struct br_batch *batch,
                             const struct br_join_keys *keys, bool store_null, struct br_error *error) {
     struct storing storing;
     if (side->shared)
         return BR_OK;
-    BR_TRY(obtain_bags(join, side, keys, store_null, &storing, error));
+    BR_TRY(obtain_bags(join, side, batch, keys, store_null, &storing, error));
     BR_TRY(add_to_bags(join, side, batch, &storing, error));
     drop_emptied(side, &storing);
     return BR_OK;
@@ -154,10 +192,10 @@ enum br_status br_join_probe_left(struct br_join *join, const struct br_batch *b
     if (join->left_outer)
         pairs->matches = br_arena_array(join->op.arena, int64_t, batch->row_count);
     for (uint32_t r = 0; r < batch->row_count; r++) {
-        if (entries[r] == NULL || key_is_null(keys, r))
+        if ((entries[r] == NULL && join->past == NULL) || key_is_null(keys, r))
             continue;
         int64_t weight = br_batch_weight(batch, r);
-        BR_TRY(read_stored(join, right, entries[r], &rows, error));
+        BR_TRY(read_found(join, batch, keys, r, entries[r], &rows, error));
         for (size_t i = 0; i < rows.count; i++)
             BR_TRY(br_pairs_add(pairs, r, rows.rows[i].bytes, weight * rows.rows[i].weight, rows.rows[i].weight, r,
                                 error));
@@ -298,7 +336,8 @@ static enum br_status settle_key(struct br_join *join, struct key_change *change
 
 static enum br_status push_right_outer(struct br_join *join, const struct br_batch *batch,
                                        const struct br_join_keys *keys, struct br_error *error) {
-    const struct br_join_side *left = &join->sides[0], *right = &join->sides[1];
+    const struct br_join_side *left = &join->sides[0];
+    struct br_join_side *right = &join->sides[1];
     struct br_output output = br_operator_output(&join->op);
     struct br_entry **left_entries, **right_entries;
     struct storing storing = {0};
@@ -312,7 +351,7 @@ static enum br_status push_right_outer(struct br_join *join, const struct br_bat
     if (right->shared) {
         BR_TRY(find_stored(join, right, keys, &right_entries, error));
     } else {
-        BR_TRY(obtain_bags(join, right, keys, false, &storing, error));
+        BR_TRY(obtain_bags(join, right, batch, keys, false, &storing, error));
         BR_TRY(add_to_bags(join, right, batch, &storing, error));
         right_entries = storing.entries;
     }
@@ -324,13 +363,12 @@ static enum br_status push_right_outer(struct br_join *join, const struct br_bat
 
 static enum br_status push_right(struct br_join *join, const struct br_batch *batch, struct br_error *error) {
     struct br_join_keys keys;
-    if (join->lookup && join->sides[1].shared)
+    if (join->lookup)
         return BR_OK;
     find_keys(join, batch, &join->sides[1], &keys);
-    if (join->left_outer && !join->lookup)
+    if (join->left_outer)
         return push_right_outer(join, batch, &keys, error);
-    if (!join->lookup)
-        BR_TRY(probe_right(join, batch, &keys, error));
+    BR_TRY(probe_right(join, batch, &keys, error));
     return store(join, &join->sides[1], batch, &keys, false, error);
 }
 
@@ -515,7 +553,7 @@ static void share_source(struct br_join *join, uint32_t port, const uint32_t *ke
     uint32_t wanted[BR_JOIN_KEYS_MAX];
     uint32_t *choice = br_arena_array(join->op.graph->arena, uint32_t, node->inputs[port]->field_count);
     const struct br_node *source = chosen_source(join, node->inputs[port], choice);
-    if (source == NULL || has_table(other, source->source.table))
+    if (source == NULL || (!join->lookup && has_table(other, source->source.table)))
         return;
     if (!order_as_primary_key(source->source.table, keys, choice, node->join.key_count, wanted))
         return;
@@ -524,6 +562,8 @@ static void share_source(struct br_join *join, uint32_t port, const uint32_t *ke
     memcpy(order, wanted, node->join.key_count * sizeof *wanted);
     *ordered = true;
     share_rows(join, port, source, choice);
+    if (join->lookup)
+        join->past = br_source_keep_past(join->op.graph->operators[source->id]);
 }
 
 static enum br_status plan_side(struct br_join *join, uint32_t port, const uint32_t *keys, const uint32_t *order,
@@ -560,10 +600,14 @@ static enum br_status plan(struct br_join *join, struct br_error *error) {
     for (uint32_t k = 0; k < node->join.key_count; k++)
         order[k] = k;
     share_source(join, 1, node->join.right_keys, order, &ordered);
+    if (join->lookup && !join->sides[1].shared)
+        return br_error_set(error, BR_FATAL, "plan: node %u looks up a table by other columns than its primary key",
+                            node->id);
     if (!join->lookup)
         share_source(join, 0, node->join.left_keys, order, &ordered);
     BR_TRY(plan_side(join, 0, node->join.left_keys, order, error));
     BR_TRY(plan_side(join, 1, node->join.right_keys, order, error));
+    br_join_plan_closing(join);
     br_pairs_prepare(join);
     return BR_OK;
 }
@@ -575,7 +619,7 @@ static void destroy(struct br_operator *op) {
     br_operator_free(op);
 }
 
-static const struct br_operator_class join_class = {"join", push, NULL, scan, destroy};
+static const struct br_operator_class join_class = {"join", push, br_join_close, scan, destroy};
 
 enum br_status br_join_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,
                               struct br_error *error) {

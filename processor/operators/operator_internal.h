@@ -48,6 +48,8 @@ struct br_operator {
     enum br_type *types; // of the node's fields
 };
 
+#define BR_NO_TABLE UINT32_MAX
+
 struct br_graph {
     struct br_node **nodes; // borrowed from the plan
     uint32_t node_count;
@@ -58,13 +60,15 @@ struct br_graph {
     struct br_operator **sinks;     // by view
     uint32_t sink_count;
     const struct br_epoch *epoch; // while a call runs
+    uint32_t cause;               // whose rows are being pushed; BR_NO_TABLE: the epoch is ending
     struct br_arena *arena;       // as long as the graph
 };
 
 // --- making (graph.c)
 // Wires operators for the nodes; sinks are added by the caller. On failure *ret_graph is untouched.
-enum br_status br_graph_build(struct br_node **nodes, uint32_t node_count, struct br_state *state,
-                              const struct br_sink *sink, struct br_graph **ret_graph, struct br_error *error);
+enum br_status br_graph_build(const struct br_pipeline *pipeline, struct br_node **nodes, uint32_t node_count,
+                              struct br_state *state, const struct br_sink *sink, struct br_graph **ret_graph,
+                              struct br_error *error);
 void br_operator_connect(struct br_operator *from, struct br_operator *to, uint32_t port);
 // A zeroed operator of `size` bytes that begins with struct br_operator.
 void *br_operator_alloc(struct br_graph *graph, const struct br_node *node, const struct br_operator_class *class,
@@ -108,6 +112,9 @@ enum br_status br_window_apply(struct br_operator *op, const struct br_batch *ba
 // The upsert table's rows by primary key, for joins that read them in place; NULL when the operator is no upsert
 // source.
 struct br_state_table *br_source_rows(struct br_operator *op);
+// For lookups: from now on the upsert source keeps what its rows were earlier in the epoch.
+struct br_past;
+const struct br_past *br_source_keep_past(struct br_operator *op);
 
 // --- batches (batches.c)
 // Like br_batch_create, for exactly row_capacity rows (may exceed BR_BATCH_ROWS only for the caller's own use).

@@ -2,8 +2,9 @@
 // Pairs of rows that meet in a join become batches: columns are gathered from the live half, decoded for the stored
 // one, the residual condition decides, and what passes is given on and counted.
 //
-// A pair whose residual fails (division by zero, …) is no match; it is reported when its weight is positive and it is
-// given on, not when it is only counted.
+// A pair whose residual fails (division by zero, …) is left out, and its left row isn't one without a match: whether it
+// matches isn't known, so a left outer join gives no row with NULLs for it. The failure is reported when the pair's
+// weight is positive and pairs are given on, not when they are only counted.
 #include "processor/operators/join_internal.h"
 
 void br_pairs_prepare(struct br_join *join) {
@@ -92,6 +93,16 @@ static void count_matches(const struct br_pairs *pairs, const uint32_t *rows, ui
     }
 }
 
+// As epochs of version 0.1.0 have it, the left row of a lookup that fails is one without a match.
+static void count_failed(const struct br_pairs *pairs, const struct br_eval *eval) {
+    if (pairs->matches == NULL || (pairs->join->lookup && pairs->join->op.graph->epoch->by_old_rules))
+        return;
+    for (uint32_t i = 0; i < eval->error_count; i++) {
+        uint32_t pair = eval->errors[i].row;
+        pairs->matches[pairs->tags[pair]] += pairs->match_weights[pair];
+    }
+}
+
 static enum br_status give(struct br_pairs *pairs, const struct br_batch *batch, struct br_error *error) {
     if (batch->row_count == 0 || pairs->output.give == NULL)
         return BR_OK;
@@ -107,6 +118,7 @@ static enum br_status pass_residual(struct br_pairs *pairs, const struct br_batc
     if (eval.error_count != 0 && pairs->output.report)
         BR_TRY(br_operator_report_all(&join->op, batch, &eval, error));
     count_matches(pairs, rows, count);
+    count_failed(pairs, &eval);
     if (count == 0)
         return BR_OK;
     return give(pairs, br_batch_select(batch, rows, count, join->pair_arena), error);

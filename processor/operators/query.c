@@ -227,8 +227,8 @@ static enum br_status start(struct running *running, struct br_graph *views, con
                                        .watermarks_after = watermarks,
                                        .arena = running->arena};
     BR_TRY(br_state_create(br_store_create_memory(), QUERY_STATE_BYTES, &running->state, error));
-    BR_TRY(br_graph_build(running->query->nodes, running->query->node_count, running->state, &sink, &running->graph,
-                          error));
+    BR_TRY(br_graph_build(NULL, running->query->nodes, running->query->node_count, running->state, &sink,
+                          &running->graph, error));
     attach_result(running);
     return BR_OK;
 }

@@ -7,11 +7,13 @@
 //
 // The input of a query's scan is an operator here too: what is pushed into it goes on.
 #include "processor/operators/operator_internal.h"
+#include "processor/operators/past.h"
 
 struct source {
     struct br_operator op;
     const struct br_table *table;
     struct br_state_table *rows;    // NULL: append-only
+    struct br_past *past;           // for lookups; NULL: there are none
     const struct br_batch *current; // for the step being taken
     struct step *steps;
     uint32_t step_count;
@@ -46,8 +48,16 @@ static void give_old(struct source *source, const struct br_entry *entry) {
     source->steps[source->step_count++] = (struct step){.old = br_arena_copy(source->op.arena, value)};
 }
 
-static void delete_row(struct source *source, struct br_entry *entry) {
+static void note_change(struct source *source, const struct br_entry *entry, uint32_t row) {
+    struct br_slice key = {entry->key, entry->key_len}, before = {entry->value, entry->value_len};
+    if (source->past != NULL)
+        br_past_note(source->past, source->op.graph->epoch, key, entry->hash, before,
+                     br_batch_origin(source->current, row));
+}
+
+static void delete_row(struct source *source, struct br_entry *entry, uint32_t row) {
     if (entry->value_len != 0) {
+        note_change(source, entry, row);
         give_old(source, entry);
         br_entry_resize(source->rows, entry, 0);
     }
@@ -60,6 +70,7 @@ static void upsert_row(struct source *source, struct br_entry *entry, uint32_t r
     struct br_slice fresh = br_buffer_slice(&source->encoded);
     if (br_slice_equal(fresh, (struct br_slice){entry->value, entry->value_len}))
         return;
+    note_change(source, entry, row);
     if (entry->value_len != 0)
         give_old(source, entry);
     br_entry_resize(source->rows, entry, (uint32_t)fresh.len);
@@ -143,7 +154,7 @@ static enum br_status apply_upserts(struct source *source, const struct br_batch
         if (br_batch_weight(batch, r) > 0)
             upsert_row(source, entries[r], r);
         else
-            delete_row(source, entries[r]);
+            delete_row(source, entries[r], r);
     }
     drop_emptied(source);
     return emit_steps(source, error);
@@ -241,4 +252,11 @@ enum br_status br_scan_create(struct br_graph *graph, const struct br_node *node
 
 struct br_state_table *br_source_rows(struct br_operator *op) {
     return op->class == &upsert_class ? ((struct source *)op)->rows : NULL;
+}
+
+const struct br_past *br_source_keep_past(struct br_operator *op) {
+    struct source *source = (struct source *)op;
+    if (source->past == NULL)
+        source->past = br_arena_new(op->graph->arena, struct br_past);
+    return source->past;
 }

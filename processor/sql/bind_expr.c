@@ -7,10 +7,24 @@
 
 #include <stdlib.h>
 
+// Under rules 0 powers, exponentials and logarithms were those of doubles only: numerics were cast.
+static void take_doubles(struct sql_binder *binder, const char *name, struct br_expr **arguments, uint32_t count) {
+    static const char *const names[] = {"^", "power", "pow", "exp", "ln", "log", "log10"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
+        found = strcmp(name, names[i]) == 0;
+    for (uint32_t i = 0; i < count && found; i++)
+        if (arguments[i]->type == BR_NUMERIC)
+            BR_CHECK(br_expr_cast(binder->arena, arguments[i], BR_DOUBLE, BR_CAST_IMPLICIT, &arguments[i], NULL) ==
+                     BR_OK);
+}
+
 struct br_expr *sql_call(struct sql_binder *binder, const char *name, struct br_expr **arguments, uint32_t count,
                          int location) {
     struct br_error error;
     struct br_expr *expr = NULL;
+    if (binder->rules < 1)
+        take_doubles(binder, name, arguments, count);
     if (br_expr_call(binder->arena, name, arguments, count, location, &expr, &error) == BR_OK)
         return expr;
     // What is planned already is refused where it is started, if at all (semantics.c), with the view's name.

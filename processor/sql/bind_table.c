@@ -562,7 +562,8 @@ void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statem
         return;
     struct br_pipeline *pipeline = binder->pipeline;
     struct br_table *table = &pipeline->tables[pipeline->table_count];
-    *table = (struct br_table){.name = symbol->name, .index = pipeline->table_count};
+    *table =
+        (struct br_table){.name = symbol->name, .index = pipeline->table_count, .takes_any_time = binder->rules < 1};
     table->row_type.name = symbol->name;
     symbol->table = table;
     symbol->row_type = &table->row_type;

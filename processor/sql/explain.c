@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be said about a plan: per view the tree of its operators, with keys, append-only marks, when windows close,
 // what is kept in which state tables. A view read by another is named there, not repeated.
+#include "processor/operators/closing.h"
 #include "processor/sql/sql_internal.h"
 
 #include <inttypes.h>
@@ -79,6 +80,22 @@ static const char *closing_text(struct explain *e, const struct br_node *node) {
     if (node->aggregate.lateness_us != 0)
         br_buffer_printf(&text, " + %s", duration(e->arena, node->aggregate.lateness_us));
     br_buffer_printf(&text, " <= watermark of %s", e->pipeline->tables[field->mark.table].name);
+    return taken(e, &text);
+}
+
+// When a join lets go of the rows of a side.
+static const char *going_text(struct explain *e, const struct br_node *node, uint32_t port) {
+    struct br_closing closing = br_join_closing(e->pipeline, node, port);
+    struct br_buffer text = {0};
+    if (!closing.closes)
+        return NULL;
+    br_buffer_printf(&text, "%s rows%s go when ", port == 0 ? "left" : "right",
+                     closing.read_back ? " that have met nothing" : "");
+    for (uint32_t i = 0; i < closing.bound_count; i++)
+        br_buffer_printf(&text, "%s%s + %s <= watermark of %s", i == 0 ? "" : " and ",
+                         node->inputs[port]->fields[closing.column].name,
+                         duration(e->arena, closing.bounds[i].offset_us),
+                         e->pipeline->tables[closing.bounds[i].table].name);
     return taken(e, &text);
 }
 
@@ -217,6 +234,11 @@ static void print_traits(struct explain *e, const struct br_node *node, unsigned
         br_buffer_printf(e->out,
                          node->state_table_count == 1 ? "; %s (state table %u)" : "; %s (state tables %u to %u)",
                          stores, node->state_table, node->state_table + node->state_table_count - 1u);
+    for (uint32_t port = 0; port < 2 && node->kind == BR_NODE_JOIN; port++) {
+        const char *going = going_text(e, node, port);
+        if (going != NULL)
+            br_buffer_printf(e->out, "; %s", going);
+    }
     br_buffer_append_text(e->out, "\n");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pipeline from its file: SET first (the name and the descriptors are needed by all the rest), then every statement
 // in the order of the file, then what needs all of them: versions, the plan.
+#include "processor/sql/field_lock.h"
 #include "processor/sql/sql_internal.h"
 
 #include "processor/subject.h"
@@ -12,8 +13,8 @@
 
 #define DESCRIPTORS_BYTES_MAX ((size_t)64 << 20)
 
-// --- descriptors
-static enum br_status read_file(const char *path, struct br_buffer *out, struct br_error *error) {
+// --- files beside the SQL
+static enum br_status read_file(const char *path, size_t most, struct br_buffer *out, struct br_error *error) {
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         return br_error_set_native(error, BR_DATA, errno, "%s: %s", path, strerror(errno));
@@ -22,15 +23,17 @@ static enum br_status read_file(const char *path, struct br_buffer *out, struct 
         uint8_t *at = br_buffer_reserve(out, 65536);
         n = fread(at, 1, 65536, file);
         out->len += n;
-    } while (n != 0 && out->len <= DESCRIPTORS_BYTES_MAX);
+    } while (n != 0 && out->len <= most);
     bool failed = ferror(file) != 0;
     fclose(file);
     if (failed)
         return br_error_set(error, BR_DATA, "%s: can't be read", path);
-    if (out->len > DESCRIPTORS_BYTES_MAX)
-        return br_error_set(error, BR_DATA, "%s: larger than 64 MiB", path);
+    if (out->len > most)
+        return br_error_set(error, BR_DATA, "%s: larger than %zu MiB", path, most >> 20);
     return BR_OK;
 }
+
+// --- descriptors
 
 static void keep_descriptors(struct sql_binder *binder, struct br_slice bytes) {
     struct br_pipeline *pipeline = binder->pipeline;
@@ -46,7 +49,7 @@ static void keep_descriptors(struct sql_binder *binder, struct br_slice bytes) {
 static void load_descriptors(struct sql_binder *binder, const char *path, int location) {
     struct br_buffer bytes = {0};
     struct br_error error;
-    if (read_file(path, &bytes, &error) != BR_OK)
+    if (read_file(path, DESCRIPTORS_BYTES_MAX, &bytes, &error) != BR_OK)
         sql_error(binder, location, "make it by protoc --include_imports --descriptor_set_out=FILE", "%s",
                   error.message);
     else if (br_descriptors_add_set(binder->descriptors, br_buffer_slice(&bytes), path, &error) != BR_OK)
@@ -85,6 +88,51 @@ static void load_listed(struct sql_binder *binder, const char *list, int locatio
     }
 }
 
+// --- field numbers
+static void use_lock(struct sql_binder *binder, struct br_slice text) {
+    struct br_error error;
+    struct br_pipeline *pipeline = binder->pipeline;
+    pipeline->fields = br_arena_copy(binder->arena, text);
+    if (br_field_lock_parse(pipeline->fields, pipeline->fields_path, binder->arena, &binder->lock, &error) == BR_OK)
+        binder->lock_used = br_arena_array(binder->arena, bool, binder->lock->count + 1);
+    else
+        sql_error(binder, binder->lock_location, "mend the line, or take the file back from version control", "%s",
+                  error.message);
+}
+
+static void load_lock(struct sql_binder *binder, const char *path, int location,
+                      const struct br_pipeline_options *options) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+    struct br_error error;
+    struct br_pipeline *pipeline = binder->pipeline;
+    if (pipeline->fields_path != NULL) {
+        sql_error(binder, location, "one file holds the numbers of all messages", "braid.fields is set twice");
+        return;
+    }
+    bool stored = options != NULL && options->stored;
+    pipeline->fields_path = br_arena_strdup(binder->arena, stored ? path : beside(binder, path));
+    binder->lock_location = location;
+    if (options != NULL && options->unlocked)
+        return;
+    if (stored) {
+        if (options->fields.ptr == NULL)
+            sql_error(binder, location, NULL, "the field numbers of %s were not stored with this text", path);
+        else
+            use_lock(binder, options->fields);
+    } else if (read_file(pipeline->fields_path, BR_FIELD_LOCK_BYTES_MAX, &text, &error) != BR_OK) {
+        sql_error(
+            binder, location,
+            br_arena_printf(binder->arena,
+                            "take it from where the SQL file comes from; when there is none yet, make it by braid "
+                            "schema lock %s",
+                            binder->path),
+            "%s", error.message);
+    } else {
+        *br_buffer_reserve(&text, 1) = '\0'; // so that an empty file has a place
+        use_lock(binder, br_buffer_slice(&text));
+    }
+}
+
 // --- the name
 static bool valid_name(const char *name) {
     for (const char *at = name; *at != '\0'; at++)
@@ -104,8 +152,8 @@ static const char *name_of_file(struct br_arena *arena, const char *path) {
     return *name == '\0' ? "pipeline" : name;
 }
 
-enum { SETTING_PIPELINE, SETTING_DESCRIPTORS, SETTING_ARCHIVE, SETTING_COUNT };
-static const char *const setting_names[] = {"braid.pipeline", "braid.descriptors", "braid.archive"};
+enum { SETTING_PIPELINE, SETTING_DESCRIPTORS, SETTING_ARCHIVE, SETTING_FIELDS, SETTING_COUNT };
+static const char *const setting_names[] = {"braid.pipeline", "braid.descriptors", "braid.archive", "braid.fields"};
 
 static const char *setting_text(const PgQuery__Node *node) {
     return node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL
@@ -113,7 +161,9 @@ static const char *setting_text(const PgQuery__Node *node) {
                : NULL;
 }
 
-static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *set, bool named, bool stored) {
+static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *set,
+                     const struct br_pipeline_options *options) {
+    bool named = options != NULL && options->name != NULL, stored = options != NULL && options->stored;
     int location = binder->statement;
     if (!sql_only(binder, set, "kind name args"))
         return;
@@ -130,7 +180,7 @@ static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *
             sql_nearest_try(&nearest, setting_names[i]);
         const char *hint = sql_nearest_hint(binder, &nearest);
         sql_error(binder, location,
-                  hint != NULL ? hint : "settings are braid.pipeline, braid.descriptors, braid.archive",
+                  hint != NULL ? hint : "settings are braid.pipeline, braid.descriptors, braid.archive, braid.fields",
                   "unrecognized configuration parameter \"%s\"", set->name);
         return;
     }
@@ -145,6 +195,8 @@ static void bind_set(struct sql_binder *binder, const PgQuery__VariableSetStmt *
             load_listed(binder, text, location);
         else if (setting == SETTING_ARCHIVE)
             binder->archive_path = sql_archive_path(binder, text, location);
+        else if (setting == SETTING_FIELDS)
+            load_lock(binder, text, location, options);
         else if (set->n_args > 1 || !valid_name(text))
             sql_error(binder, location, "letters, digits, _ and -, at most 64", "invalid pipeline name '%s'", text);
         else if (!named)
@@ -282,7 +334,6 @@ static void note_definition(struct sql_binder *binder, const struct sql_statemen
 static void bind_file(struct sql_binder *binder, const struct sql_statements *statements,
                       const struct br_pipeline_options *options) {
     struct br_pipeline *pipeline = binder->pipeline;
-    bool named = options != NULL && options->name != NULL, stored = options != NULL && options->stored;
     pipeline->tables = br_arena_array(binder->arena, struct br_table, statements->count + 1);
     if (options != NULL && options->select != NULL)
         sql_collect_select_paths(binder, options->select);
@@ -295,7 +346,7 @@ static void bind_file(struct sql_binder *binder, const struct sql_statements *st
         const PgQuery__Node *node = statements->list[i].node;
         enter(binder, &statements->list[i]);
         if (node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)
-            bind_set(binder, node->variable_set_stmt, named, stored);
+            bind_set(binder, node->variable_set_stmt, options);
         if (node->node_case == PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT)
             collect_from_bodies(binder, node->create_function_stmt);
         sql_collect_paths(binder, node);
@@ -366,6 +417,8 @@ static enum br_status load(struct sql_binder *binder, const struct br_pipeline_o
     bind_file(binder, &statements, options);
     check_no_circle(binder);
     check_silence(binder);
+    if (binder->diagnostics->error_count == 0)
+        sql_check_lock(binder);
     if (binder->diagnostics->error_count != 0 ||
         (options != NULL && options->select != NULL && !sql_bind_history(binder, options)))
         return BR_OK;
@@ -418,7 +471,9 @@ enum br_status br_pipeline_change(const struct br_pipeline *pipeline, const stru
     struct br_pipeline_options options = {.name = pipeline->name,
                                           .descriptor_sets = pipeline->descriptor_sets,
                                           .descriptor_set_count = pipeline->descriptor_set_count,
+                                          .fields = pipeline->fields,
                                           .stored = true,
+                                          .unlocked = pipeline->fields_path != NULL && pipeline->fields.ptr == NULL,
                                           .changes = changes,
                                           .rules = &pipeline->rules};
     struct br_diagnostics *diagnostics = br_diagnostics_create(pipeline->path, pipeline->text);

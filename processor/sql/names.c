@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SQL names where others have rules: subjects of NATS, names of protobuf; and messages derived from columns.
+#include "processor/sql/field_lock.h"
 #include "processor/sql/sql_internal.h"
 
 #include <ctype.h>
@@ -58,14 +59,13 @@ bool sql_check_subject(struct sql_binder *binder, const char *subject, bool filt
 }
 
 // As protoc compares JSON names: without _, without case.
-static bool same_json_name(const char *a, const char *b) {
+int sql_compare_json_names(const char *a, const char *b) {
     for (;;) {
         a += strspn(a, "_");
         b += strspn(b, "_");
-        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
-            return false;
-        if (*a == '\0')
-            return true;
+        int x = tolower((unsigned char)*a), y = tolower((unsigned char)*b);
+        if (x != y || x == '\0')
+            return x - y;
         a++;
         b++;
     }
@@ -76,26 +76,129 @@ static const char *distinct_field(struct br_arena *arena, const char *const *tak
     for (unsigned suffix = 2;; suffix++) {
         bool clash = false;
         for (uint32_t i = 0; i < count; i++)
-            clash |= same_json_name(taken[i], candidate);
+            clash |= sql_compare_json_names(taken[i], candidate) == 0;
         if (!clash)
             return candidate;
         candidate = br_arena_printf(arena, "%s_%u", name, suffix);
     }
 }
 
+// --- numbers of the lock file
+static bool locked_error(struct sql_binder *binder, int location, const char *message) {
+    sql_error(binder, location,
+              br_arena_printf(binder->arena, "braid schema lock %s brings it up to date", binder->path), "%s", message);
+    return false;
+}
+
+// The column's place in the lock; NULL after an error.
+static const struct br_locked_field *locked_field(struct sql_binder *binder, const struct br_locked_message *message,
+                                                  const char *of, const struct br_column_def *column, int location) {
+    const struct br_locked_field *field = message == NULL ? NULL : br_locked_field_find(message, column->name);
+    const char *path = binder->pipeline->fields_path;
+    if (field == NULL)
+        locked_error(binder, location,
+                     br_arena_printf(binder->arena, "column \"%s\" of \"%s\" has no field number in %s", column->name,
+                                     of, path));
+    else if (field->kind != br_derived_kind(column->type))
+        locked_error(binder, location,
+                     br_arena_printf(binder->arena,
+                                     "column \"%s\" of \"%s\" is %s now, and in %s number %u stands for %s",
+                                     column->name, of, br_locked_kind_name(br_derived_kind(column->type)), path,
+                                     field->number, br_locked_kind_name(field->kind)));
+    else
+        return field;
+    return NULL;
+}
+
+static bool has_column(const struct br_row_type *row_type, uint32_t count, const char *name) {
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(row_type->columns[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_field(const char *const *names, uint32_t count, const char *name) {
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+// What is reserved, for the .proto: a name only when no field bears it again.
+static bool reserve(struct sql_binder *binder, const struct br_row_type *row_type, const char *const *names,
+                    uint32_t count, const struct br_locked_message *message, struct br_derived_numbers *numbers,
+                    int location) {
+    uint32_t most = message == NULL ? 0 : message->count;
+    uint32_t *reserved = br_arena_array(binder->arena, uint32_t, most + 1);
+    const char **reserved_names = br_arena_array(binder->arena, const char *, most + 1);
+    for (uint32_t i = 0; i < most; i++) {
+        const struct br_locked_field *field = &message->fields[i];
+        if (!field->reserved && !has_column(row_type, count, field->column))
+            return locked_error(
+                binder, location,
+                br_arena_printf(binder->arena, "%s has number %u for column \"%s\" of \"%s\", which is no more",
+                                binder->pipeline->fields_path, field->number, field->column, row_type->name));
+        if (!field->reserved)
+            continue;
+        reserved[numbers->reserved_number_count++] = field->number;
+        if (!is_field(names, count, field->field) &&
+            !is_field(reserved_names, numbers->reserved_name_count, field->field))
+            reserved_names[numbers->reserved_name_count++] = field->field;
+    }
+    numbers->reserved_numbers = reserved;
+    numbers->reserved_names = reserved_names;
+    return true;
+}
+
+// K3 of field_lock.h. Gives columns their field names too.
+static bool lock_fields(struct sql_binder *binder, struct br_row_type *row_type, const char **names, uint32_t count,
+                        struct br_derived_numbers *numbers, int location) {
+    struct br_locked_message *message = br_field_lock_find(binder->lock, row_type->name);
+    uint32_t *given = br_arena_array(binder->arena, uint32_t, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct br_locked_field *field =
+            locked_field(binder, message, row_type->name, &row_type->columns[i], location);
+        if (field == NULL)
+            return false;
+        names[i] = field->field;
+        given[i] = field->number;
+    }
+    numbers->numbers = given;
+    if (message != NULL)
+        binder->lock_used[message - binder->lock->messages] = true;
+    return reserve(binder, row_type, names, count, message, numbers, location);
+}
+
+void sql_check_lock(struct sql_binder *binder) {
+    for (uint32_t m = 0; binder->lock != NULL && m < binder->lock->count; m++) {
+        const struct br_locked_message *message = &binder->lock->messages[m];
+        bool gone = !binder->lock_used[m], any = false;
+        for (uint32_t i = 0; i < message->count; i++)
+            any |= !message->fields[i].reserved;
+        if (gone && any)
+            locked_error(binder, binder->lock_location,
+                         br_arena_printf(binder->arena, "%s has numbers of \"%s\", which is no more",
+                                         binder->pipeline->fields_path, message->name));
+    }
+}
+
 bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type, uint32_t column_count, int location) {
     struct br_error error;
+    struct br_derived_numbers numbers = {0};
     const char **names = br_arena_array(binder->arena, const char *, column_count + 1);
     enum br_type *types = br_arena_array(binder->arena, enum br_type, column_count + 1);
+    if (binder->lock != NULL && !lock_fields(binder, row_type, names, column_count, &numbers, location))
+        return false;
     for (uint32_t i = 0; i < column_count; i++) {
         struct br_column_def *column = &row_type->columns[i];
-        names[i] = distinct_field(binder->arena, names, i, sql_proto_name(binder->arena, column->name));
+        if (binder->lock == NULL)
+            names[i] = distinct_field(binder->arena, names, i, sql_proto_name(binder->arena, column->name));
         types[i] = column->type;
         column->path = names[i];
     }
     row_type->message_name = sql_message_name(binder, row_type->name);
     if (br_descriptors_derive(binder->descriptors, row_type->message_name, names, types, column_count,
-                              &row_type->message, &error) == BR_OK)
+                              binder->lock == NULL ? NULL : &numbers, &row_type->message, &error) == BR_OK)
         return true;
     sql_error_of(binder, location, &error);
     return false;

@@ -6,7 +6,7 @@
 
 #include <xxhash.h>
 
-#define STATE_TABLES_MAX 60000 // numbers above are the views' (operators/graph.h)
+#define STATE_TABLES_MAX BR_INDEX_TABLE_MIN // numbers above have other uses (operators/graph.h)
 
 // --- order
 struct order {
@@ -93,15 +93,15 @@ static void mark_inputs(const struct br_node *node, bool *const *needed) {
 }
 
 // Keys and gates read columns too: primary key, event time, NOT NULL, CHECK.
-static void mark_gates(struct br_table *table) {
+static void mark_gates(const struct br_table *table, bool *used) {
     for (uint32_t i = 0; i < table->primary_key_count; i++)
-        table->used[table->primary_key[i]] = true;
+        used[table->primary_key[i]] = true;
     for (uint32_t i = 0; i < table->check_count; i++)
-        br_expr_mark_columns(table->checks[i].condition, table->used);
+        br_expr_mark_columns(table->checks[i].condition, used);
     for (uint32_t i = 0; i < table->row_type.column_count; i++)
-        table->used[i] |= table->row_type.columns[i].not_null;
+        used[i] |= table->row_type.columns[i].not_null;
     if (table->event_time >= 0)
-        table->used[table->event_time] = true;
+        used[table->event_time] = true;
 }
 
 static void mark_used(struct sql_binder *binder) {
@@ -121,10 +121,38 @@ static void mark_used(struct sql_binder *binder) {
             node->source.table->used[c] |= needed[i][c];
     }
     for (uint32_t i = 0; i < pipeline->table_count; i++)
-        mark_gates(&pipeline->tables[i]);
+        mark_gates(&pipeline->tables[i], pipeline->tables[i].used);
 }
 
-// --- signatures: bytes that say all that matters, and their hash
+static void mark_below(const struct br_node *node, bool *reached) {
+    reached[node->id] = true;
+    for (uint32_t i = 0; i < node->input_count; i++)
+        if (!reached[node->inputs[i]->id])
+            mark_below(node->inputs[i], reached);
+}
+
+void br_view_mark_columns(const struct br_pipeline *pipeline, const struct br_view *view, const struct br_table *table,
+                          bool *columns) {
+    struct br_arena *arena = br_arena_create();
+    bool **needed = br_arena_array(arena, bool *, pipeline->node_count + 1);
+    bool *reached = br_arena_array(arena, bool, pipeline->node_count + 1);
+    mark_below(view->root, reached);
+    for (uint32_t i = 0; i < pipeline->node_count; i++)
+        needed[i] = reached[i] ? br_arena_array(arena, bool, pipeline->nodes[i]->field_count + 1) : NULL;
+    memset(needed[view->root->id], true, view->root->field_count);
+    for (uint32_t i = view->root->id + 1; i-- > 0;) {
+        const struct br_node *node = pipeline->nodes[i];
+        if (!reached[i])
+            continue;
+        mark_inputs(node, needed);
+        for (uint32_t c = 0; node->kind == BR_NODE_SOURCE && node->source.table == table && c < node->field_count; c++)
+            columns[c] |= needed[i][c];
+    }
+    mark_gates(table, columns);
+    br_arena_destroy(&arena);
+}
+
+// --- signatures: bytes that say all that matters, and their hash. What is added here belongs into likeness.c too.
 static void put_number(struct br_buffer *out, int64_t number) {
     br_buffer_append_varint(out, br_zigzag(number));
 }
@@ -387,4 +415,5 @@ void sql_finish_plan(struct sql_binder *binder) {
     sign_nodes(binder, &bytes);
     hash_plan(binder, &bytes);
     br_buffer_free(&bytes);
+    sql_liken(binder);
 }

@@ -74,8 +74,9 @@ struct br_table {
     uint32_t check_count;
     struct br_version *versions; // versions[0] is the table's own type
     uint32_t version_count;
-    bool *used; // by column: does any node, gate or key read it?
-    bool read;  // is there any view that reads the table?
+    bool *used;          // by column: does any node, gate or key read it?
+    bool read;           // is there any view that reads the table?
+    bool takes_any_time; // texts may tell times beyond the years that a column holds (binding rules 0)
     const char *comment;
 };
 
@@ -140,6 +141,7 @@ struct br_node {
     uint32_t key_count; // 0 with has_key: at most one row
     bool has_key;
     uint64_t signature; // XXH3 of kind, expressions, and inputs' signatures: equal signatures mean the same state
+    uint64_t likeness;  // the same, whatever else its tables have; but for labels of enums (likeness.c)
     uint16_t state_table, state_table_count; // numbers of its tables in the state: first and how many; 0: none
     union {
         struct {
@@ -195,7 +197,8 @@ struct br_view {
     int64_t ttl_us;           // Nats-TTL of its messages; 0: none
     bool effect;              // its messages have side effects (mails, orders): a replay never releases them
     const char *comment;
-    const char *sql; // the statement as written
+    const char *sql;   // the statement as written
+    uint64_t likeness; // of its rows: its root's, with which columns they are
 };
 
 // CREATE FUNCTION and CREATE VIEW are planned into their users; what they said is kept to tell what has changed.
@@ -210,6 +213,8 @@ struct br_pipeline {
     const char *text;                 // of the SQL file
     struct br_slice *descriptor_sets; // as read, in the order in which they were
     uint32_t descriptor_set_count;
+    const char *fields_path; // of SET braid.fields (field_lock.h), from where the command runs; NULL: none
+    struct br_slice fields;  // what that file held; ptr NULL: it wasn't read
     struct br_definition *definitions;
     uint32_t definition_count;
     struct br_table *tables;

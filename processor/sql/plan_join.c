@@ -3,6 +3,8 @@
 //
 // J1. A key is an equality between an expression of the left side and one of the right; there is at least one.
 // J2. What reads one side only is a filter of that side (the left side of a LEFT JOIN excepted, and lookup tables).
+// What
+//     may fail isn't a filter of the right side of a LEFT JOIN: a left row must know that its ON failed.
 // J3. The right side is an upsert table, a view, or something grouped: it has bounded rows. A stream on the right is
 //     swapped to the left where the join is inner, refused otherwise.
 // J4. A lookup table on the right is read by its whole primary key; the left side must be append-only, since what it
@@ -202,6 +204,39 @@ static bool take_key(struct join *join, const struct sql_conjunct *conjunct) {
     return true;
 }
 
+// J2; plans that older builds made keep what they had.
+static bool may_fail_right(const struct join *join, const struct br_expr *expr) {
+    return join->left_outer && join->binder->rules >= 1 && br_expr_may_fail(expr);
+}
+
+// A key that fails on a row of the right side leaves that row out: as a residual it is known to whom it would have
+// been compared.
+static bool is_risky_key(const struct join *join, const struct sql_conjunct *conjunct) {
+    const struct br_expr *expr = conjunct->expr;
+    if (!conjunct->equality || expr->kind != BR_EXPR_CALL || expr->argument_count != 2)
+        return false;
+    for (uint32_t i = 0; i < 2; i++)
+        if (sides_of(join->binder, expr->arguments[i], join->left_count, join->count).right &&
+            may_fail_right(join, expr->arguments[i]))
+            return true;
+    return false;
+}
+
+static void place(struct join *join, const struct sql_conjunct *conjunct) {
+    struct sql_binder *binder = join->binder;
+    struct br_expr *expr = conjunct->expr;
+    struct sides sides = sides_of(binder, expr, join->left_count, join->count);
+    if (take_key(join, conjunct))
+        return;
+    if (sides.left && !sides.right && !join->left_outer)
+        join->left.node = sql_filter(binder, join->left.node, expr);
+    else if (sides.right && !sides.left && !join->lookup && !may_fail_right(join, expr))
+        join->right.node =
+            sql_filter(binder, join->right.node, shifted(binder, expr, join->count, -(int64_t)join->left_count));
+    else
+        join->residuals[join->residual_count++] = expr;
+}
+
 static bool classify(struct join *join, const struct sql_conjuncts *on) {
     struct sql_binder *binder = join->binder;
     for (uint32_t i = 0; i < on->count; i++) {
@@ -210,16 +245,16 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
             sql_error(binder, expr->location, ASK_WITH_NOW, "now() in a join condition is not supported");
             return false;
         }
-        struct sides sides = sides_of(binder, expr, join->left_count, join->count);
-        if (take_key(join, &on->list[i]))
+        if (!is_risky_key(join, &on->list[i]))
+            place(join, &on->list[i]);
+    }
+    for (uint32_t i = 0; i < on->count; i++) {
+        if (!is_risky_key(join, &on->list[i]))
             continue;
-        if (sides.left && !sides.right && !join->left_outer)
-            join->left.node = sql_filter(binder, join->left.node, expr);
-        else if (sides.right && !sides.left && !join->lookup)
-            join->right.node =
-                sql_filter(binder, join->right.node, shifted(binder, expr, join->count, -(int64_t)join->left_count));
+        if (join->key_count == 0)
+            place(join, &on->list[i]);
         else
-            join->residuals[join->residual_count++] = expr;
+            join->residuals[join->residual_count++] = on->list[i].expr;
     }
     if (join->key_count != 0 || (join->lookup && on->count != 0))
         return true; // a lookup without a key has an error of its own

@@ -53,7 +53,10 @@ struct br_pipeline_options {
     // braid.descriptors names none.
     const struct br_slice *descriptor_sets;
     size_t descriptor_set_count;
-    bool stored; // the text comes from a store, with all its descriptor sets: files are not looked for
+    struct br_slice
+        fields;    // what the file of SET braid.fields held, for a text that was stored; ptr NULL: it names none
+    bool stored;   // the text comes from a store, with all that it needs: files are not looked for
+    bool unlocked; // SET braid.fields is noted, its file isn't read: numbers are those of the columns' order
     // One SELECT over the file's tables and views, to run over their history: it becomes the pipeline's only view
     // ("query"), and only what it reads is planned. ORDER BY, LIMIT and OFFSET are in pipeline->select. NULL: none.
     const char *select;
@@ -94,6 +97,12 @@ void br_condition_destroy(struct br_condition **condition);
 // The operator tree of every view: keys, append-only marks, windows and when they close, state tables, what joins
 // store.
 void br_explain(const struct br_pipeline *pipeline, bool json, struct br_buffer *out);
+
+// A projection that only chooses columns of a table: it has no state, and the table's likeness.
+bool br_node_chooses(const struct br_node *node);
+// Marks the columns of the table that the view's rows stand on, by expressions and gates.
+void br_view_mark_columns(const struct br_pipeline *pipeline, const struct br_view *view, const struct br_table *table,
+                          bool *columns);
 
 const struct br_table *br_pipeline_find_table(const struct br_pipeline *pipeline, const char *name);
 const struct br_view *br_pipeline_find_view(const struct br_pipeline *pipeline, const char *name);

@@ -82,10 +82,13 @@ struct sql_binder {
     struct br_diagnostics *diagnostics;
     bool muted; // binding again what was bound before
     const char *text, *path;
-    const char *archive_path; // SET braid.archive; NULL
-    int base;                 // of the locations of the tree at hand
-    bool fixed;               // all of them are at base (a function body that doesn't stand verbatim in the file)
-    int statement;            // where the statement at hand begins
+    const char *archive_path;   // SET braid.archive; NULL
+    struct br_field_lock *lock; // of SET braid.fields; NULL: numbers are those of the columns' order
+    bool *lock_used;            // by message of the lock: the file has it
+    int lock_location;          // of the SET
+    int base;                   // of the locations of the tree at hand
+    bool fixed;                 // all of them are at base (a function body that doesn't stand verbatim in the file)
+    int statement;              // where the statement at hand begins
     struct br_pipeline *pipeline;
     struct br_descriptors *descriptors;
     struct sql_symbol *symbols, *messages; // SQL names; rows of protobuf messages named directly
@@ -242,7 +245,11 @@ const char *sql_subject_token(struct br_arena *arena, const char *name);
 const char *sql_proto_name(struct br_arena *arena, const char *name);
 const char *sql_message_name(struct sql_binder *binder, const char *name); // "<pipeline>.<name>"
 bool sql_check_subject(struct sql_binder *binder, const char *subject, bool filter, int location);
-// Gives columns their field names and derives the message; false after an error.
+int sql_compare_json_names(const char *a, const char *b); // 0: protoc takes them for one in JSON
+// Reports what the lock has and the file hasn't.
+void sql_check_lock(struct sql_binder *binder);
+// Gives columns their field names and derives the message, with numbers of the lock when there is one; false after an
+// error.
 bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type, uint32_t column_count, int location);
 // The columns of a message itself, then the nested ones that the file mentions.
 void sql_message_columns(struct sql_binder *binder, struct br_row_type *row_type, uint32_t *ret_visible);
@@ -326,6 +333,7 @@ enum br_status sql_narrow(struct sql_binder *binder, struct br_error *error) BR_
 void sql_number_nodes(struct sql_binder *binder, struct br_node **roots, uint32_t root_count,
                       struct br_node ***ret_nodes, uint32_t *ret_count);
 void sql_finish_plan(struct sql_binder *binder);
+void sql_liken(struct sql_binder *binder); // likeness.c: after used columns are marked
 
 const char *sql_column_word(enum br_wire_kind kind); // what a .proto calls the field type
 

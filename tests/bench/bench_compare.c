@@ -161,7 +161,8 @@ static void run_case(const char *name, const char *sql, uint64_t keys, size_t bu
     fill(&before, keys, 0);
     fill(&after, keys, 1);
     printf("%-7s filled in %.1f s, resident %" PRIu64 " MiB\n", name, seconds() - begin, resident_mib("VmRSS:"));
-    struct br_compare_side sides[] = {{pipeline, before.graph, &before.epoch}, {pipeline, after.graph, &after.epoch}};
+    struct br_compare_side sides[] = {{.pipeline = pipeline, .graph = before.graph, .epoch = &before.epoch},
+                                      {.pipeline = pipeline, .graph = after.graph, .epoch = &after.epoch}};
     struct br_compare_options options = {.samples = 3};
     for (unsigned r = 0; r < rounds; r++) {
         struct br_compare_report *report = NULL;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What recovery does when the log isn't what it was (X7–X9): holes in the input and in the commits, a stream made anew,
-// acknowledged messages that the server lost, a commit that was tampered with, a state of another pipeline. Each must
-// end in words that name the thing, never in a silent skip; where the state is merely ahead, it is rebuilt.
+// acknowledged messages that the server lost, also when others came in their place, a commit that was tampered with, a
+// state of another pipeline. Each must end in words that name the thing, never in a silent skip; where the state is
+// merely ahead, it is rebuilt.
 #include "base/logging.h"
 #include "braid/v1/commit.pb-c.h"
 #include "cli/events.h"
@@ -188,6 +189,118 @@ static void input_stream_made_anew(void) {
     refuses(world, "ORDERS", "made anew");
 }
 
+// --- input streams that go back, and are filled up again
+
+static void lose(struct world *world, uint64_t last_kept, int refilled) {
+    br_sim_forget_after(world->sim, "ORDERS", last_kept);
+    world->next_id += 100; // other events
+    feed(world, refilled);
+}
+
+static void input_filled_up_again_while_the_worker_is_away(void) {
+    struct world *world = open_world("input_filled_up_again_while_the_worker_is_away", true);
+    lose(world, 17, 10);
+    refuses(world, "stream ORDERS has changed at sequence 20", "restore stream ORDERS"); // though 21 is there
+}
+
+static void input_filled_up_again_and_state_lost(void) {
+    struct world *world = open_world("input_filled_up_again_and_state_lost", false);
+    lose(world, 17, 10);
+    refuses(world, "stream ORDERS has changed at sequence 20", "epoch 4");
+}
+
+static void input_filled_up_again_under_a_running_worker(void) {
+    struct world *world = open_world("input_filled_up_again_under_a_running_worker", true);
+    struct br_error error = {0};
+    bool worked;
+    must(start(world, &error), &error);
+    feed(world, 5);
+    work(world);
+    lose(world, 22, 20);
+    enum br_status status = br_task_step(world->task, &worked, &error);
+    expect(status == BR_FATAL && strstr(error.message, "has changed at sequence 25") != NULL, "the next step tells",
+           status == BR_OK ? "it went on" : error.message);
+    close_world(world);
+}
+
+static void input_that_only_lost_what_nobody_had_read(void) {
+    struct world *world = open_world("input_that_only_lost_what_nobody_had_read", true);
+    struct br_error error = {0};
+    feed(world, 5);
+    lose(world, 20, 8);
+    must(start(world, &error), &error);
+    work(world);
+    uint64_t position = br_task_position(world->task, 0, NULL);
+    expect(position == 28, "it goes on over what there is", "");
+    close_world(world);
+}
+
+static void input_not_filled_up_again(void) {
+    struct world *world = open_world("input_not_filled_up_again", true);
+    lose(world, 17, 1);
+    refuses(world, "stream ORDERS has lost its newest messages", "braid replay rebuild h --epochs fresh");
+}
+
+// Its state record keeps the marks of the last epochs.
+static void input_whose_last_message_was_deleted(void) {
+    struct world *world = open_world("input_whose_last_message_was_deleted", true);
+    struct br_error error = {0};
+    br_sim_delete(world->sim, "ORDERS", 20);
+    must(start(world, &error), &error);
+    feed(world, 5);
+    work(world);
+    expect(br_task_epoch(world->task) == 5, "epoch 3's last message speaks for it", "");
+    stop(world, true);
+    br_sim_delete(world->sim, "ORDERS", 25);
+    br_sim_forget_after(world->sim, "ORDERS", 12);
+    feed(world, 20);
+    br_sim_delete(world->sim, "ORDERS", 20);
+    br_sim_delete(world->sim, "ORDERS", 25);
+    refuses(world, "has changed at sequence 15", "restore stream ORDERS"); // or against it
+}
+
+// Neither commits nor state know of fingerprints: version 0.1.0 wrote them.
+static void forget_fingerprints(Braid__V1__Commit *commit, struct br_buffer *bytes) {
+    for (size_t i = 0; i < commit->n_inputs; i++) {
+        commit->inputs[i]->last_hash = 0;
+        commit->inputs[i]->last_time_us = 0;
+        for (size_t m = 0; m < commit->inputs[i]->n_trail; m++)
+            braid__v1__fingerprint__free_unpacked(commit->inputs[i]->trail[m], NULL);
+        commit->inputs[i]->n_trail = 0;
+    }
+    br_buffer_clear(bytes);
+    bytes->len = braid__v1__commit__pack(commit, br_buffer_reserve(bytes, 4096));
+    braid__v1__commit__free_unpacked(commit, NULL);
+}
+
+static void old_commits_are_accepted(void) {
+    struct world *world = open_world("old_commits_are_accepted", false);
+    struct br_error error;
+    struct br_log_message message;
+    struct br_buffer copy = {0}, bytes = {0};
+    struct br_stream_info info;
+    bool found;
+    must(br_log_stream_info(world->feeder, "BRAID_h", &info, &error), &error);
+    for (uint64_t sequence = 1, end = info.last_sequence; sequence <= end; sequence++) { // once more, older
+        must(br_log_get(world->feeder, "BRAID_h", sequence, &copy, &message, &found, &error), &error);
+        if (br_slice_is(message.subject, "braid.h.commit.0")) {
+            forget_fingerprints(braid__v1__commit__unpack(NULL, message.payload.len, message.payload.ptr), &bytes);
+            message.payload = br_buffer_slice(&bytes);
+        }
+        must(br_log_publish(world->feeder, &message, &error), &error);
+    }
+    br_sim_purge(world->sim, "BRAID_h", info.last_sequence + 1);
+    must(start(world, &error), &error);
+    expect(br_task_epoch(world->task) == 4, "they are followed", "");
+    feed(world, 5);
+    work(world);
+    stop(world, true);
+    lose(world, 22, 10);
+    br_buffer_free(&copy);
+    br_buffer_free(&bytes);
+    refuses(world, "has changed at sequence 25", "restore stream ORDERS"); // from then on there are fingerprints
+}
+
 // Nothing was read of it, so nothing is lost; the task had an epoch for the row that is there before any input.
 static void unread_stream_made_anew(bool keep_state) {
     struct br_error error;
@@ -269,6 +382,7 @@ static void digest_that_differs_stops(void) {
     commit->digest ^= 1;
     commit->inputs[0]->first_sequence = commit->inputs[0]->last_sequence = 21;
     commit->inputs[0]->messages = 1;
+    commit->inputs[0]->last_hash = 0;
     commit->batch_messages = 1;
     bytes.len = braid__v1__commit__pack(commit, br_buffer_reserve(&bytes, 4096));
     braid__v1__commit__free_unpacked(commit, NULL);
@@ -311,6 +425,13 @@ int main(void) {
     input_purged_past_the_position();
     input_message_deleted();
     input_stream_made_anew();
+    input_filled_up_again_while_the_worker_is_away();
+    input_filled_up_again_and_state_lost();
+    input_filled_up_again_under_a_running_worker();
+    input_that_only_lost_what_nobody_had_read();
+    input_not_filled_up_again();
+    input_whose_last_message_was_deleted();
+    old_commits_are_accepted();
     unread_stream_made_anew(true);
     unread_stream_made_anew(false);
     commits_missing();

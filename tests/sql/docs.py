@@ -8,6 +8,7 @@ What is run, by the first words after the fence or in the table's head:
   ```sql            a pipeline: behind the tables of the last ```sql tables, unless it is ```sql alone
   ```sql tables     the tables that the examples below it begin with
   ```proto NAME     NAME.proto, made into NAME.binpb beside the examples below it
+  ```text file NAME a file beside the examples below it
   ```jsonl in       the events of the sql block above it; right after ```sql tables: those of all examples below
   ```jsonl out      what `braid test` prints then; `jsonl out changes`: with --changes. Also with a crash at every epoch
   ```text error     what `braid check` prints of the sql block above it
@@ -133,6 +134,8 @@ class Page:
                     self.tables, self.rows = item.text, None
             elif kind == "proto" and "schema" not in item.words:
                 self.proto(item)
+            elif kind == "text" and item.words[1:2] == ["file"]:
+                self.write(item.words[2], item.text)
             elif kind == "jsonl" and item.words[1:2] == ["in"]:
                 previous.events = item.text
                 if "tables" in previous.words:

@@ -5,13 +5,14 @@
 tests/sql/errors.py --braid PATH [--write]
 
 errors.txt holds cases, each a file as a user might write it, a line "--", and what is printed. Cases are parted by lines
-of "====". A line "@tables" stands for the tables below, a line "@shop"
-for the descriptors of tests/unit/sql/shop.proto. --write puts what Braid says now: read it before you commit. Is
-the place right? Does the hint name the way out? A check that ends by a signal fails whatever the file says.
+of "====". A line "@tables" stands for the tables below, a line "@shop" for the descriptors of tests/unit/sql/shop.proto; lines
+from "@file NAME" to "@end" are a file beside it. --write puts what Braid says now: read it before you commit. Is the place
+right? Does the hint name the way out? A check that ends by a signal fails whatever the file says.
 """
 import argparse
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,13 +23,16 @@ TABLES = """CREATE TABLE orders (id bigint NOT NULL, customer text, amount numer
 CREATE TABLE customers (customer text PRIMARY KEY, region text);
 CREATE TABLE rates (cur text PRIMARY KEY, rate numeric) WITH (lookup = true);
 """
-
-
+FILES = re.compile(r"^@file (\S+)\n(.*?)^@end\n", re.M | re.S)
 SHOP = os.path.join(os.path.dirname(HERE), "unit", "sql", "shop.proto")
 
 
 def check(braid, sql):
     with tempfile.TemporaryDirectory(prefix="braid-errors-") as folder:
+        for name, text in FILES.findall(sql):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        sql = FILES.sub("", sql)
         with open(os.path.join(folder, "pipeline.sql"), "w", encoding="utf-8") as file:
             file.write(sql.replace("@tables\n", TABLES).replace("@shop\n", "SET braid.descriptors = 'shop.binpb';\n"))
         if "@shop\n" in sql:

@@ -166,6 +166,7 @@ class Run:
         self.sql = [
             "CREATE TABLE t (id integer PRIMARY KEY, g integer, d double precision, b bigint, n numeric, v interval, f boolean);",
             "CREATE TABLE u (id integer PRIMARY KEY, g integer);",
+            "CREATE TABLE e (d double precision, at timestamptz) WITH (event_time = 'at', watermark = '1 day');",
             "CREATE MATERIALIZED VIEW copies AS SELECT g FROM u;"]
         for name, text in DOUBLES.items():
             self.view(name, "g", f"SELECT g, {text.format('d')} AS x FROM t GROUP BY g", lambda rows, name=name: model_double(name, [r["d"] for r in rows if r["d"] is not None]))
@@ -181,7 +182,19 @@ class Run:
         self.view("sum_bigint", "g", "SELECT g, sum(b) AS x FROM t GROUP BY g", lambda rows: model_whole([r["b"] for r in rows if r["b"] is not None]))
         self.view("sum_numeric", "g", "SELECT g, sum(n) AS x FROM t GROUP BY g", lambda rows: model_whole([r["n"] for r in rows if r["n"] is not None]))
         self.view("sum_interval", "g", "SELECT g, sum(v) AS x FROM t GROUP BY g", lambda rows: model_interval_sum([r["v"] for r in rows if r["v"] is not None]))
+        for name in ("sum", "avg", "stddev_pop", "var_samp"):
+            select = f"SELECT window_start AS g, {DOUBLES[name].format('d')} AS x FROM tumble(e, at, interval '1 minute') GROUP BY window_start"
+            for kind in ("windows", "final"):
+                self.sql.append(f"CREATE MATERIALIZED VIEW {name}_{kind}{' WITH (emit = final)' if kind == 'final' else ''} AS {select};")
+        self.windows, self.ended = collections.defaultdict(list), False
         self.events = []
+
+    def window_rows(self, kind, name):
+        """{window: value}: as they go, or when all have closed."""
+        if kind == "final" and not self.ended:
+            return {}
+        found = {start: model_double(name, [d for d in values if d is not None]) for start, values in self.windows.items()}
+        return {start: v for start, v in found.items() if v is not MISSING}
 
     def copied(self, group):
         return sum(1 for g in self.copies.values() if g == group)
@@ -212,6 +225,10 @@ class Run:
 
     def change(self):
         rng = self.rng
+        if rng.random() < 0.2:
+            minute, d = rng.randrange(3), None if rng.random() < 0.1 else draw_double(rng, self.palette)
+            self.windows[f"2026-01-01T00:0{minute}:00Z"].append(d)
+            return {"table": "e", "row": {"d": shown_double(d), "at": f"2026-01-01T00:0{minute}:{rng.randrange(60):02}Z"}}
         if rng.random() < 0.15:
             key = rng.randrange(8)
             if rng.random() < 0.3:
@@ -225,9 +242,7 @@ class Run:
             del self.rows[key]
             return {"table": "t", "op": "delete", "row": {"id": key}}
         row = self.rows[key] = self.draw_row()
-        d = row["d"]
-        shown = {**row, "id": key, "d": d if d is None or math.isfinite(d) else "NaN" if math.isnan(d) else "Infinity" if d > 0 else "-Infinity",
-                 "v": None if row["v"] is None else print_interval(*row["v"])}
+        shown = {**row, "id": key, "d": shown_double(row["d"]), "v": None if row["v"] is None else print_interval(*row["v"])}
         return {"table": "t", "row": shown}
 
     def make(self):
@@ -237,8 +252,21 @@ class Run:
             for _ in range(self.rng.choice([1, 1, 2, 5, 20])):
                 self.events.append(self.change())
             self.events.append({"epoch": True})
-            expected.append({name: self.wanted(name) for name in self.views})
+            expected.append(self.all_wanted())
+        self.events.append({"watermark": "final"})
+        self.ended = True
+        expected.append(self.all_wanted())
         return expected
+
+    def all_wanted(self):
+        wanted = {name: self.wanted(name) for name in self.views}
+        for name in ("sum", "avg", "stddev_pop", "var_samp"):
+            wanted.update({f"{name}_{kind}": self.window_rows(kind, name) for kind in ("windows", "final")})
+        return wanted
+
+
+def shown_double(d):
+    return d if d is None or math.isfinite(d) else "NaN" if math.isnan(d) else "Infinity" if d > 0 else "-Infinity"
 
 
 def bits(value):
@@ -303,7 +331,7 @@ def check(braid, run, folder):
         for line in lines:
             if "view" in line:
                 by_epoch[line["epoch"]].append(line)
-        held = {name: {} for name in run.views}
+        held = {name: {} for name in expected[0]}
         for e, wanted in enumerate(expected, 1):
             fold(by_epoch[e], held)
             differ = compare(wanted, held, f"{' '.join(flags)} epoch {e}")

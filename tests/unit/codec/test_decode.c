@@ -243,6 +243,23 @@ Test(decode, strings_are_read_as_decimals_and_times) {
     rows_end(&r);
 }
 
+Test(decode, texts_tell_no_times_that_a_column_does_not_hold) {
+    struct rows r = ROWS("v1.Decimals", {"moment", BR_TIMESTAMPTZ}, {"day", BR_DATE});
+    put_text(&r.wire, 3, "0001-01-01T00:00:00Z");
+    put_text(&r.wire, 4, "0044-03-15 BC");
+    cr_assert_row(&r, "0001-01-01 00:00:00+00|0044-03-15 BC");
+    put_text(&r.wire, 3, "0044-03-15 12:00 BC");
+    cr_assert_bad(&r, "no valid timestamptz: \"0044-03-15 12:00 BC\": a column holds the years 1 to 9999");
+    put_text(&r.wire, 3, "0001-01-01 00:30+01");
+    cr_assert_bad(&r, "a column holds the years 1 to 9999");
+    put_text(&r.wire, 3, "10000-01-01");
+    cr_assert_bad(&r, "a column holds the years 1 to 9999");
+    br_decoder_take_any_time(r.decoder); // as the first build
+    put_text(&r.wire, 3, "0044-03-15 12:00 BC");
+    cr_assert_row(&r, "0044-03-15 12:00:00+00 BC|NULL");
+    rows_end(&r);
+}
+
 Test(decode, short_decimals_read_as_the_general_reader_reads_them) {
     struct rows r = ROWS("v1.Decimals", {"maybe_amount", BR_NUMERIC});
     static const char *const texts[] = {"0",

@@ -303,7 +303,7 @@ static const enum br_type column_types[] = {BR_TEXT,  BR_INTEGER,     BR_BIGINT,
 Test(descriptors, a_derived_message_numbers_its_columns_in_order_and_reads_them_back) {
     struct br_descriptors *d = br_descriptors_create();
     const struct br_message_type *m = NULL;
-    cr_assert_eq(br_descriptors_derive(d, "shop.orders", columns, column_types, 10, &m, &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.orders", columns, column_types, 10, NULL, &m, &error), BR_OK);
     cr_assert_eq(br_descriptors_find(d, "shop.orders"), m);
     for (uint32_t i = 0; i < 10; i++) {
         const struct br_message_field *field = field_at(m, columns[i]);
@@ -317,10 +317,10 @@ Test(descriptors, a_derived_message_numbers_its_columns_in_order_and_reads_them_
 Test(descriptors, a_derived_name_that_is_taken_is_refused) {
     struct br_descriptors *d = everything();
     const struct br_message_type *m = NULL;
-    cr_assert_eq(br_descriptors_derive(d, "test.v1.Everything", columns, column_types, 10, &m, &error), BR_DATA);
-    cr_assert_eq(br_descriptors_derive(d, "test.v1.Color", columns, column_types, 10, &m, &error), BR_DATA);
+    cr_assert_eq(br_descriptors_derive(d, "test.v1.Everything", columns, column_types, 10, NULL, &m, &error), BR_DATA);
+    cr_assert_eq(br_descriptors_derive(d, "test.v1.Color", columns, column_types, 10, NULL, &m, &error), BR_DATA);
     static const char *const twins[] = {"a", "a"};
-    cr_assert_eq(br_descriptors_derive(d, "shop.t", twins, column_types, 2, &m, &error), BR_DATA);
+    cr_assert_eq(br_descriptors_derive(d, "shop.t", twins, column_types, 2, NULL, &m, &error), BR_DATA);
     cr_assert_null(br_descriptors_find(d, "shop.t"));
     br_descriptors_destroy(&d);
 }
@@ -329,7 +329,7 @@ Test(descriptors, a_column_name_with_a_dot_goes_before_a_sub_message) {
     struct br_descriptors *d = br_descriptors_create();
     const struct br_message_type *m = NULL;
     static const char *const names[] = {"a.b", "?column?"};
-    cr_assert_eq(br_descriptors_derive(d, "shop.t", names, column_types, 2, &m, &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.t", names, column_types, 2, NULL, &m, &error), BR_OK);
     cr_assert_eq(field_at(m, "a.b")->number, 1);
     cr_assert_eq(field_at(m, "?column?")->number, 2);
     br_descriptors_destroy(&d);
@@ -386,14 +386,16 @@ static void same_fields(const struct br_message_type *a, const struct br_message
 Test(proto_text, a_derived_message_compiles_and_comes_back_the_same) {
     struct br_descriptors *d = br_descriptors_create();
     const struct br_message_type *messages[2] = {0};
-    cr_assert_eq(br_descriptors_derive(d, "shop.orders", columns, column_types, 10, &messages[0], &error), BR_OK);
-    cr_assert_eq(br_descriptors_derive(d, "shop.empty", NULL, NULL, 0, &messages[1], &error), BR_OK);
-    static const char *const comments[] = {"Orders,\nas they come.", NULL};
+    cr_assert_eq(br_descriptors_derive(d, "shop.orders", columns, column_types, 10, NULL, &messages[0], &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.empty", NULL, NULL, 0, NULL, &messages[1], &error), BR_OK);
+    static const char *const of_fields[10] = {[1] = "What it costs,\nin euros."};
+    static const struct br_message_comments comments[2] = {{"Orders,\nas they come.", of_fields}};
     struct br_buffer text = {0};
     br_descriptors_print_proto(messages, comments, 2, "shop", &text);
     struct br_descriptors *back = through_protoc(&text);
     br_buffer_append_byte(&text, 0);
     cr_assert_contains((char *)text.ptr, "package shop;");
+    cr_assert_contains((char *)text.ptr, "  // What it costs,\n  // in euros.\n  optional");
     cr_assert_contains((char *)text.ptr, "// as they come.\nmessage orders {");
     for (int i = 0; i < 2; i++)
         same_fields(messages[i], br_descriptors_find(back, messages[i]->name), 0);
@@ -409,9 +411,9 @@ Test(proto_text, sql_names_that_are_no_identifiers_still_compile) {
     const struct br_message_type *messages[3] = {0};
     static const char *const names[] = {"?column?", "total €", "a_1",    "a1", "A1",
                                         "1st",      "message", "option", "",   "a.b"};
-    cr_assert_eq(br_descriptors_derive(d, "shop.My View", names, column_types, 10, &messages[0], &error), BR_OK);
-    cr_assert_eq(br_descriptors_derive(d, "shop.My_View", names, column_types, 10, &messages[1], &error), BR_OK);
-    cr_assert_eq(br_descriptors_derive(d, "shop.2nd", names, column_types, 10, &messages[2], &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.My View", names, column_types, 10, NULL, &messages[0], &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.My_View", names, column_types, 10, NULL, &messages[1], &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "shop.2nd", names, column_types, 10, NULL, &messages[2], &error), BR_OK);
     struct br_buffer text = {0};
     br_descriptors_print_proto(messages, NULL, 3, "shop", &text);
     struct br_descriptors *back = through_protoc(&text);

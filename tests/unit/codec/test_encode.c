@@ -405,7 +405,7 @@ Test(encode, a_derived_message_of_every_type_comes_back) {
     static const enum br_type types[] = {BR_BOOLEAN, BR_INTEGER,     BR_BIGINT, BR_NUMERIC,  BR_DOUBLE, BR_TEXT,
                                          BR_BYTEA,   BR_TIMESTAMPTZ, BR_DATE,   BR_INTERVAL, BR_TEXT,   BR_BIGINT};
     struct rows r = {.descriptors = d, .arena = br_arena_create(), .count = 12};
-    cr_assert_eq(br_descriptors_derive(d, "p.v", names, types, 12, &m, &r.error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(d, "p.v", names, types, 12, NULL, &m, &r.error), BR_OK);
     memcpy(r.paths, names, sizeof names);
     memcpy(r.types, types, sizeof types);
     cr_assert_eq(br_decoder_create(m, names, types, NULL, 12, &r.decoder, &r.error), BR_OK, "%s", r.error.message);

@@ -243,6 +243,46 @@ Test(row, of_random_bytes_is_refused_or_comes_back_the_same) {
     }
 }
 
+// Columns 0, 3 and 7 of 8 go to 1, 2 and 8 of 9, as when columns that nobody reads come and go.
+Test(row, columns_move_to_other_places) {
+    static const uint32_t map[8] = {1, UINT32_MAX, UINT32_MAX, 2, UINT32_MAX, UINT32_MAX, UINT32_MAX, 8};
+    enum br_type from[8], to[9];
+    for (uint32_t c = 0; c < 9; c++)
+        *(c < 8 ? &from[c] : &to[8]) = to[c] = BR_TEXT;
+    for (unsigned present = 0; present < 8; present++) {
+        struct br_batch *before = br_batch_create(arena, from, NULL, 8), *after = br_batch_create(arena, to, NULL, 9);
+        struct br_buffer moved = {0}, want = {0};
+        for (uint32_t c = 0, seen = 0; c < 8; c++) {
+            if (map[c] == UINT32_MAX || (present >> seen++ & 1) == 0)
+                continue;
+            struct br_value value = parse(BR_TEXT, br_arena_printf(arena, "value %u", c));
+            br_column_set(&before->columns[c], 0, &value);
+            br_column_set(&after->columns[map[c]], 0, &value);
+        }
+        br_buffer_clear(&buffer);
+        br_row_encode(before, 0, NULL, 8, &buffer);
+        br_row_encode(after, 0, NULL, 9, &want);
+        cr_assert(br_row_move_columns(br_buffer_slice(&buffer), map, 8, 9, &moved));
+        cr_expect_str_eq(hex(br_buffer_slice(&moved)), hex(br_buffer_slice(&want)));
+        br_buffer_free(&moved);
+        br_buffer_free(&want);
+    }
+}
+
+Test(row, columns_without_a_place_and_cut_rows_are_not_moved) {
+    static const uint32_t gone[2] = {0, UINT32_MAX}, back[2] = {1, 0};
+    struct br_buffer moved = {0};
+    static const uint8_t both[] = {3, 1, 'a', 1, 'b'}, first[] = {1, 1, 'a'};
+    cr_expect(!br_row_move_columns((struct br_slice){both, sizeof both}, gone, 2, 2, &moved), "it has a value");
+    cr_expect(!br_row_move_columns((struct br_slice){both, sizeof both}, back, 2, 2, &moved),
+              "values would change places");
+    cr_expect(!br_row_move_columns((struct br_slice){both, 0}, gone, 2, 2, &moved));
+    cr_expect(!br_row_move_columns((struct br_slice){both, 1}, gone, 1, 1, &moved), "a bit past the last column");
+    br_buffer_clear(&moved);
+    cr_expect(br_row_move_columns((struct br_slice){first, sizeof first}, gone, 2, 2, &moved));
+    br_buffer_free(&moved);
+}
+
 Test(row, is_appended_to_another_batch) {
     struct br_batch *batch = wide_batch(), *copy = br_batch_create(arena, WIDE, NULL, WIDE_COUNT);
     memset(copy->columns[2].validity, 0xff, 8);

@@ -548,6 +548,8 @@ Test(simulated, a_request_is_answered_in_parts_by_the_one_who_serves_it) {
     cr_assert(strstr(error.message, "no worker answers"));
     cr_assert_eq(br_log_serve(log_, "braid.p.status", &error), BR_OK);
     cr_assert_eq(br_log_serve(log_, "braid.p.query", &error), BR_OK);
+    cr_assert_eq(br_log_serve(log_, "braid.p.status", &error), BR_OK); // again: nothing changes
+    cr_assert_eq(br_log_serve(log_, "braid.p.query", &error), BR_OK);
     br_sim_on_idle(sim, answer, &server);
     for (int i = 0; i < 3; i++) {
         text[0] = '\0';

@@ -207,8 +207,10 @@ struct world *world_create(void) {
     world->budget = (size_t)64 << 20;
     world->pipeline = (struct br_pipeline){
         .name = "test", .tables = world->tables, .views = world->views, .nodes = world->nodes, .arena = world->arena};
-    for (size_t t = 0; t < WORLD_TABLES; t++)
+    for (size_t t = 0; t < WORLD_TABLES; t++) {
         world->before[t].us = world->after[t].us = BR_EVENT_TIME_MIN;
+        world->streams[t] = (uint32_t)t;
+    }
     world->epoch.number = 1;
     return world;
 }
@@ -229,6 +231,7 @@ void world_destroy(struct world **ref) {
     relation_free(&world->failed);
     br_arena_destroy(&world->arena);
     br_arena_destroy(&world->epoch_arena);
+    free(world->moments);
     free(world);
     *ref = NULL;
 }
@@ -381,6 +384,8 @@ struct br_node *world_join(struct world *world, struct br_node *left, struct br_
     struct br_node *node = add_node(world, BR_NODE_JOIN, left, right);
     add_fields(node, left);
     add_fields(node, right);
+    for (uint32_t f = left->field_count; f < node->field_count && left_outer; f++)
+        node->fields[f].mark = (struct br_window_mark){0};
     node->join.left_keys = br_arena_array(world->arena, uint32_t, 8);
     node->join.right_keys = br_arena_array(world->arena, uint32_t, 8);
     node->join.key_count = read_columns(left_keys, node->join.left_keys);
@@ -456,7 +461,25 @@ void world_restart(struct world *world) {
     world_start(world);
 }
 
+static struct br_moment moment_of(const void *context, uint32_t origin) {
+    const struct world *world = context;
+    cr_assert_lt(origin, world->moment_count);
+    return world->moments[origin];
+}
+
+static uint32_t add_moment(struct world *world, uint32_t table) {
+    if (world->moment_count == world->moment_capacity) {
+        world->moment_capacity = world->moment_capacity == 0 ? 256 : 2 * world->moment_capacity;
+        world->moments = br_realloc(world->moments, world->moment_capacity * sizeof *world->moments);
+    }
+    world->moments[world->moment_count] = (struct br_moment){
+        .stored_us = world->clock_us, .sequence = ++world->sequence, .stream = world->streams[table]};
+    return world->moment_count++;
+}
+
 static void set_epoch(struct world *world) {
+    world->epoch.moment = moment_of;
+    world->epoch.moment_context = world;
     world->epoch.watermarks_before = world->before;
     world->epoch.watermarks_after = world->after;
     world->epoch.arena = world->epoch_arena;
@@ -476,7 +499,7 @@ void world_push_rows(struct world *world, uint32_t table, size_t count, const in
     for (size_t r = 0; r < count; r++) {
         parse_row(world, rows[r], batch);
         batch->weights[r] = weights == NULL ? 1 : weights[r];
-        batch->origins[r] = (uint32_t)r;
+        batch->origins[r] = add_moment(world, table);
         weighted = weighted || batch->weights[r] != 1;
     }
     if (!weighted)
@@ -497,6 +520,7 @@ void world_end_epoch(struct world *world) {
     cr_assert_eq(br_graph_end_epoch(world->graph, &world->epoch, &error), BR_OK, "%s", error.message);
     br_state_end_epoch(world->state);
     world->epoch.number++;
+    world->moment_count = 0;
     br_arena_reset(world->epoch_arena);
     memcpy(world->before, world->after, sizeof world->before);
 }
@@ -528,19 +552,33 @@ const char *world_changes(struct world *world, uint32_t view) {
     return relation_text(&world->changes[view], world->epoch_arena);
 }
 
+static size_t count_keys(struct world *world, uint16_t number) {
+    size_t count = 0;
+    struct br_error error = {0};
+    struct br_slice all = {0}, key, value;
+    struct br_state_iterator *keys = NULL;
+    struct br_state_table *table = br_state_open_table(world->state, number, "any");
+    cr_assert_eq(br_state_scan(table, all, all, &keys, &error), BR_OK);
+    while (br_state_iterator_next(keys, &key, &value))
+        count++;
+    cr_assert_eq(br_state_iterator_status(keys, &error), BR_OK);
+    br_state_iterator_destroy(&keys);
+    return count;
+}
+
 size_t world_stored(struct world *world) {
     size_t count = 0;
-    for (uint16_t number = 1; number < world->next_state_table; number++) {
-        struct br_error error = {0};
-        struct br_slice all = {0}, key, value;
-        struct br_state_iterator *keys = NULL;
-        struct br_state_table *table = br_state_open_table(world->state, number, "any");
-        cr_assert_eq(br_state_scan(table, all, all, &keys, &error), BR_OK);
-        while (br_state_iterator_next(keys, &key, &value))
-            count++;
-        cr_assert_eq(br_state_iterator_status(keys, &error), BR_OK);
-        br_state_iterator_destroy(&keys);
-    }
+    for (uint16_t number = 1; number < world->next_state_table; number++)
+        count += count_keys(world, number);
+    return count;
+}
+
+size_t world_stored_by(struct world *world, const struct br_node *node) {
+    size_t count = 0;
+    for (uint16_t i = 0; i < node->state_table_count; i++)
+        count += count_keys(world, (uint16_t)(node->state_table + i));
+    for (uint32_t port = 0; port < 2 && node->kind == BR_NODE_JOIN; port++)
+        count += count_keys(world, br_join_index_table(&world->pipeline, node, port));
     return count;
 }
 

@@ -38,6 +38,12 @@ struct world {
     struct br_graph *graph;
     struct br_epoch epoch;
     struct br_event_time before[WORLD_TABLES], after[WORLD_TABLES];
+    // What is pushed is stored at `clock_us`, in the stream of its table: by default each has its own.
+    int64_t clock_us;
+    uint32_t streams[WORLD_TABLES];
+    uint64_t sequence;
+    struct br_moment *moments; // of the epoch's events
+    uint32_t moment_count, moment_capacity;
     uint16_t next_state_table;
     size_t budget;
     const char *store_path; // NULL: a store in memory
@@ -81,8 +87,9 @@ void world_push_rows(struct world *world, uint32_t table, size_t count, const in
 void world_end_epoch(struct world *world);
 const char *world_scan(struct world *world, uint32_t view);
 const char *world_seen(struct world *world, uint32_t view);
-// Keys in all of the plan's state tables.
+// Keys in all of the plan's state tables; in those of a node, with the index of a join's rows.
 size_t world_stored(struct world *world);
+size_t world_stored_by(struct world *world, const struct br_node *node);
 const char *world_changes(struct world *world, uint32_t view);
 void world_print_row(const struct br_batch *batch, uint32_t row, struct br_buffer *out);
 

@@ -128,8 +128,8 @@ static inline enum br_status try_compare(struct lineage *before, struct lineage 
                                          struct br_error *error) {
     lineage_set_epoch(before);
     lineage_set_epoch(after);
-    struct br_compare_side sides[] = {{before->pipeline, before->graph, &before->epoch},
-                                      {after->pipeline, after->graph, &after->epoch}};
+    struct br_compare_side sides[] = {{.pipeline = before->pipeline, .graph = before->graph, .epoch = &before->epoch},
+                                      {.pipeline = after->pipeline, .graph = after->graph, .epoch = &after->epoch}};
     return br_compare(&sides[0], &sides[1], options, ret, error);
 }
 

@@ -205,6 +205,33 @@ Test(archiver, a_stream_made_anew_is_not_mixed_with_the_old_one) {
     cr_assert_eq(check(1, 50), 50);
 }
 
+// The server loses what was archived, and others' messages come in its place.
+static void stream_went_back(bool running) {
+    publish(60);
+    start(0);
+    run();
+    br_archiver_finish(archiver);
+    if (!running)
+        br_archiver_destroy(&archiver);
+    br_sim_forget_after(sim, "IN", 40);
+    pass(1);
+    published = 40;
+    publish(50);
+    if (!running)
+        start(0);
+    run();
+    br_archiver_finish(archiver);
+    cr_assert_eq(check(1, 60), 60); // nothing of the other past is mixed in
+}
+
+Test(archiver, a_stream_that_went_back_is_not_mixed_with_what_it_was) {
+    stream_went_back(false);
+}
+
+Test(archiver, a_stream_that_goes_back_under_it_is_noticed) {
+    stream_went_back(true);
+}
+
 Test(archiver, a_table_with_another_subject_is_not_mixed_with_what_it_had) {
     publish(50);
     start(0);

@@ -133,7 +133,7 @@ Test(columns, nested_messages_are_taken_apart_by_their_type) {
     const char *names[] = {"id", "at", "name"};
     enum br_type types[] = {BR_BIGINT, BR_TIMESTAMPTZ, BR_TEXT};
     const struct br_message_type *type;
-    cr_assert_eq(br_descriptors_derive(descriptors, "t.T", names, types, 3, &type, &error), BR_OK);
+    cr_assert_eq(br_descriptors_derive(descriptors, "t.T", names, types, 3, NULL, &type, &error), BR_OK);
     struct br_block_builder *builder = br_block_builder_create(false, type);
     // at: {1: 100, 2: 7}; then one that is no message; then one of more than 127 bytes (an unknown field in it)
     uint8_t large[160] = {0x12, 0x9b, 0x01, 0x1a, 0x98, 0x01};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
 #include "processor/log/simulated.h"
+#include "processor/semantics.h"
 #include "replay/job.h"
 
 #include <criterion/criterion.h>
@@ -435,5 +436,45 @@ Test(job, a_job_reads_as_json_and_as_text) {
     br_buffer_append_byte(&out, '\0');
     cr_assert(strstr((char *)out.ptr, "a wrong filter") && strstr((char *)out.ptr, "its lease has run out"));
     br_buffer_free(&out);
+    br_job_free(&job);
+}
+
+Test(job, one_of_a_later_build_is_left_alone) {
+    Braid__V1__ReplayJob record = record_of("a");
+    char id[BR_JOB_ID_SIZE];
+    struct br_job job;
+    bool claimed;
+    cr_assert_eq(br_jobs_create(jobs, &record, noon, id, &error), BR_OK);
+    job = read_job(id);
+    cr_expect_eq(job.record->semantics, br_semantics(), "who makes it says by which rules it computes");
+    job.record->semantics++;
+    uint8_t bytes[1000];
+    struct br_slice value = {bytes, braid__v1__replay_job__pack(job.record, bytes)};
+    enum br_append_result result;
+    uint64_t revision;
+    cr_assert_eq(br_jobs_put_value(jobs, id, &value, job.revision, &result, &revision, &error), BR_OK);
+    br_job_free(&job);
+    cr_assert_eq(br_jobs_claim_any(jobs, "w", noon, &job, &claimed, &error), BR_OK);
+    cr_expect(!claimed);
+    cr_assert_eq(br_jobs_wish(jobs, id, WISH(CANCEL), NULL, noon, &job, &error), BR_DATA);
+    cr_expect(strstr(error.message, "later build") != NULL, "%s", error.message);
+    struct br_job_list list;
+    cr_assert_eq(br_jobs_list(jobs, &list, &error), BR_OK);
+    cr_expect_eq(list.count, 1, "it is shown");
+    br_job_list_free(&list);
+}
+
+Test(job, a_rebuild_is_its_commands_own) {
+    Braid__V1__ReplayJob record = record_of("a");
+    char id[BR_JOB_ID_SIZE];
+    struct br_job job;
+    bool claimed;
+    record.rebuild = true;
+    cr_assert_eq(br_jobs_create(jobs, &record, noon, id, &error), BR_OK);
+    cr_assert_eq(br_jobs_claim_any(jobs, "worker", noon, &job, &claimed, &error), BR_OK);
+    cr_expect(!claimed, "no worker takes it");
+    cr_assert_eq(br_jobs_claim(jobs, id, "command", noon, &job, &claimed, &error), BR_OK);
+    cr_assert(claimed);
+    cr_expect_eq(job.record->wish, WISH(REBUILD));
     br_job_free(&job);
 }

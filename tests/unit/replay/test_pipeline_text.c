@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pipeline's text, stored beside its commits and read back.
 #include "../codec/everything_set.h"
+#include "braid/v1/commit.pb-c.h"
+#include "braid/v1/pipeline.pb-c.h"
 #include "processor/log/simulated.h"
 #include "processor/pipeline_text.h"
+#include "processor/semantics.h"
 #include "processor/sql/sql.h"
+#include "replay/selection.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -94,6 +98,41 @@ Test(pipeline_text, descriptors_come_with_it_and_no_file_is_read_again) {
     close_stored(&stored);
 }
 
+Test(pipeline_text, field_numbers_come_with_it_and_no_file_is_read_again) {
+    struct stored stored = open_stored();
+    static const char lock[] = "braid fields 1\nmessage t\n7 string a\nreserved 9 b\nmessage v\n3 string a\n";
+    char path[] = "/tmp/braid-fields-XXXXXX", sql[300];
+    int file = mkstemp(path);
+    cr_assert(file >= 0 && write(file, lock, sizeof lock - 1) == (ssize_t)sizeof lock - 1);
+    close(file);
+    snprintf(sql, sizeof sql,
+             "SET braid.fields = '%s'; CREATE TABLE t (a text); CREATE MATERIALIZED VIEW v AS SELECT a FROM t;", path);
+    struct br_error error;
+    struct br_pipeline *pipeline = load(sql, NULL), *again = NULL;
+    cr_assert_eq(br_pipeline_text_store(stored.log, pipeline, &error), BR_OK, "%s", error.message);
+    unlink(path);
+    cr_assert_eq(br_pipeline_text_load(stored.log, "shop", pipeline->plan_hash, &again, &error), BR_OK, "%s",
+                 error.message);
+    cr_assert(again != NULL);
+    cr_expect_eq(again->plan_hash, pipeline->plan_hash);
+    cr_expect(br_slice_is(again->fields, lock));
+    br_pipeline_destroy(&again);
+    // A replay's record carries them too.
+    Braid__V1__ReplayJob job;
+    braid__v1__replay_job__init(&job);
+    job.pipeline = job.sql_name = "shop";
+    job.sql = sql;
+    job.fields = (ProtobufCBinaryData){sizeof lock - 1, (uint8_t *)(uintptr_t)lock};
+    cr_assert_eq(br_selection_load(&job, &again, &error), BR_OK, "%s", error.message);
+    cr_expect_eq(again->plan_hash, pipeline->plan_hash);
+    br_pipeline_destroy(&again);
+    job.fields = (ProtobufCBinaryData){0};
+    cr_expect_eq(br_selection_load(&job, &again, &error), BR_DATA);
+    cr_expect(strstr(error.message, "were not stored with this text") != NULL, "%s", error.message);
+    br_pipeline_destroy(&pipeline);
+    close_stored(&stored);
+}
+
 Test(pipeline_text, what_is_no_text_is_refused_in_words) {
     struct stored stored = open_stored();
     struct br_error error;
@@ -114,5 +153,143 @@ Test(pipeline_text, what_is_no_text_is_refused_in_words) {
     cr_expect_eq(hash, 0, "nobody has committed");
     cr_assert_eq(br_pipeline_text_of_owner(stored.log, "nothing", &hash, &again, &error), BR_OK);
     cr_expect_eq(hash, 0, "there is no such pipeline");
+    close_stored(&stored);
+}
+
+// --- which plan a file is
+
+#define RECENT                                                                                                         \
+    "CREATE TABLE t (a text, at timestamptz) WITH (event_time = 'at'); CREATE MATERIALIZED VIEW v AS SELECT a FROM t " \
+    "WHERE at > now() - interval '1 day';"
+#define WINDOWED                                                                                                       \
+    "CREATE TABLE t (a text, at timestamptz) WITH (event_time = 'at'); CREATE MATERIALIZED VIEW v AS SELECT "          \
+    "window_start, count(*) AS n FROM tumble(t, at, interval '1 minute') GROUP BY window_start;"
+
+struct candidates {
+    struct br_pipeline *by_rules[BR_BINDING_RULES + 1];
+};
+
+static struct candidates bind_all(const char *sql) {
+    struct candidates candidates = {0};
+    for (uint32_t rules = 0; rules <= BR_BINDING_RULES; rules++) {
+        struct br_diagnostics *diagnostics = br_diagnostics_create("shop.sql", sql);
+        struct br_pipeline_options options = {.rules = &rules};
+        struct br_error ignored;
+        if (br_pipeline_load("shop.sql", sql, &options, diagnostics, &candidates.by_rules[rules], &ignored) != BR_OK)
+            candidates.by_rules[rules] = NULL;
+        br_diagnostics_destroy(&diagnostics);
+    }
+    return candidates;
+}
+
+static void free_all(struct candidates *candidates) {
+    for (uint32_t rules = 0; rules <= BR_BINDING_RULES; rules++)
+        br_pipeline_destroy(&candidates->by_rules[rules]);
+}
+
+static enum br_status recognise(struct stored *stored, struct candidates *candidates, struct br_pipeline **ret_owned,
+                                const struct br_pipeline **ret_known, struct br_error *error) {
+    return br_pipeline_recognise(stored->log, (const struct br_pipeline *const *)candidates->by_rules,
+                                 BR_BINDING_RULES + 1, ret_owned, ret_known, error);
+}
+
+static void publish(struct stored *stored, const char *subject, const ProtobufCMessage *message) {
+    uint8_t bytes[4096];
+    struct br_error error;
+    size_t len = protobuf_c_message_pack(message, bytes);
+    struct br_log_message out = {.subject = br_slice_of(subject), .payload = {bytes, len}};
+    cr_assert_eq(br_log_publish(stored->log, &out, &error), BR_OK);
+}
+
+static void commit(struct stored *stored, uint64_t plan_hash, uint32_t semantics) {
+    Braid__V1__Commit commit = BRAID__V1__COMMIT__INIT;
+    commit.epoch = commit.part = commit.parts = 1;
+    commit.lineage = (char *)"live";
+    commit.plan_hash = plan_hash;
+    commit.semantics = semantics;
+    publish(stored, "braid.shop.commit.0", &commit.base);
+}
+
+Test(pipeline_text, a_file_is_bound_by_the_rules_that_the_log_has_it_by) {
+    struct stored stored = open_stored();
+    struct candidates candidates = bind_all(RECENT);
+    struct br_pipeline *owned;
+    const struct br_pipeline *known;
+    struct br_error error;
+    cr_assert(candidates.by_rules[0] != NULL && candidates.by_rules[BR_BINDING_RULES] == NULL);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_expect(known == NULL && owned == NULL, "nobody has committed");
+    commit(&stored, 77, 0);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_expect(known == NULL && owned == NULL, "another plan");
+    commit(&stored, candidates.by_rules[0]->plan_hash, 0);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_expect(known == candidates.by_rules[0] && owned == NULL);
+    commit(&stored, candidates.by_rules[0]->plan_hash, BR_SEMANTICS + 1);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_FATAL);
+    cr_expect(strstr(error.message, "later build") != NULL, "%s", error.message);
+    free_all(&candidates);
+    close_stored(&stored);
+}
+
+Test(pipeline_text, a_text_that_is_the_logs_own_is_found_by_itself) {
+    struct stored stored = open_stored();
+    struct candidates candidates = bind_all(WINDOWED);
+    const struct br_pipeline *newest = candidates.by_rules[BR_BINDING_RULES], *known;
+    struct br_plan_changes changes = {.lateness_set = true, .lateness_us = 1000000};
+    struct br_pipeline *patient = NULL, *owned = NULL;
+    struct br_error error;
+    cr_assert_eq(br_pipeline_change(newest, &changes, &patient, &error), BR_OK, "%s", error.message);
+    cr_assert_neq(patient->plan_hash, newest->plan_hash);
+    cr_assert_eq(br_pipeline_text_store(stored.log, patient, &error), BR_OK);
+    commit(&stored, patient->plan_hash, 0);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_assert(known != NULL && known == owned);
+    cr_expect(known->lateness_set && known->plan_hash == patient->plan_hash && !known->bound_otherwise);
+    br_pipeline_destroy(&owned);
+    br_pipeline_destroy(&patient);
+
+    // A build that folded a constant to other bits had another hash for it.
+    Braid__V1__PipelineText text = BRAID__V1__PIPELINE_TEXT__INIT;
+    text.name = (char *)"shop";
+    text.path = (char *)"shop.sql";
+    text.sql = (char *)WINDOWED;
+    text.plan_hash = 78;
+    char subject[100];
+    br_pipeline_text_subject("shop", 78, subject, sizeof subject);
+    publish(&stored, subject, &text.base);
+    commit(&stored, 78, 0);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_assert(known != NULL && known == owned);
+    struct br_buffer words = {0};
+    cr_expect(known->plan_hash == 78 && known->bound_otherwise);
+    cr_expect(br_semantics_differ(known, BR_SEMANTICS, &words), "whatever the number says");
+    br_buffer_free(&words);
+    br_pipeline_destroy(&owned);
+    free_all(&candidates);
+
+    candidates = bind_all("CREATE TABLE t (b text); CREATE MATERIALIZED VIEW v AS SELECT b FROM t;");
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_expect(known == NULL && owned == NULL, "another file");
+    free_all(&candidates);
+    close_stored(&stored);
+}
+
+Test(pipeline_text, a_plan_of_a_later_build_is_refused_by_its_number) {
+    struct stored stored = open_stored();
+    struct br_pipeline *again = NULL;
+    struct br_error error;
+    Braid__V1__PipelineText text = BRAID__V1__PIPELINE_TEXT__INIT;
+    text.name = (char *)"shop";
+    text.sql = (char *)WINDOWED;
+    text.plan_hash = 79;
+    text.binding_rules = BR_BINDING_RULES + 1;
+    char subject[100];
+    br_pipeline_text_subject("shop", 79, subject, sizeof subject);
+    publish(&stored, subject, &text.base);
+    cr_assert_eq(br_pipeline_text_load(stored.log, "shop", 79, &again, &error), BR_FATAL);
+    cr_expect(again == NULL);
+    cr_expect(strstr(error.message, "later build") != NULL && strstr(error.message, "binding rules") != NULL, "%s",
+              error.message);
     close_stored(&stored);
 }

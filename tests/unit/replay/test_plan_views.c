@@ -39,7 +39,7 @@ static void expect(const struct br_plan_view *view, const char *verdict, bool co
 static size_t views_of(const struct br_pipeline *before, const struct br_pipeline *after, bool take_over,
                        struct br_arena *arena, const struct br_plan_view **ret_views) {
     struct br_upgrade *upgrade = br_upgrade_compare(before, after);
-    size_t count = br_plan_views(upgrade, take_over, arena, ret_views);
+    size_t count = br_plan_views(upgrade, take_over, false, arena, ret_views);
     br_upgrade_destroy(&upgrade);
     return count;
 }

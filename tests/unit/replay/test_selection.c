@@ -477,8 +477,8 @@ Test(selection, some_views_and_a_key_give_what_the_whole_gives_for_them) {
                                       .watermarks_before = br_task_watermarks(tasks[i]),
                                       .watermarks_after = br_task_watermarks(tasks[i]),
                                       .arena = arena};
-    struct br_compare_side before = {world.pipeline, br_task_graph(tasks[0]), &epochs[0]},
-                           after = {own, br_task_graph(tasks[1]), &epochs[1]};
+    struct br_compare_side before = {.pipeline = world.pipeline, .graph = br_task_graph(tasks[0]), .epoch = &epochs[0]},
+                           after = {.pipeline = own, .graph = br_task_graph(tasks[1]), .epoch = &epochs[1]};
     const char *view = "per_minute";
     struct br_compare_options options = {
         .views = &view, .view_count = 1, .condition = job.key, .cause = br_causes_of, .cause_context = causes};

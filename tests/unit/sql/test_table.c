@@ -53,6 +53,20 @@ Test(table, a_pipeline_keeps_its_descriptor_sets_and_can_be_loaded_from_them_wit
     unload(&from_file);
 }
 
+Test(table, plans_of_the_first_build_take_any_time_that_a_text_tells) {
+    const char *text = CUSTOMERS "CREATE MATERIALIZED VIEW v AS SELECT customer FROM customers;";
+    uint32_t first = 0;
+    struct br_pipeline_options options = {.rules = &first};
+    struct loaded now = load_ok(text), then = {NULL, br_diagnostics_create("shop.sql", text)};
+    struct br_error error;
+    cr_assert_eq(br_pipeline_load("shop.sql", text, &options, then.diagnostics, &then.pipeline, &error), BR_OK);
+    cr_assert_not(now.pipeline->tables[0].takes_any_time);
+    cr_assert(then.pipeline->tables[0].takes_any_time);
+    cr_assert_eq(now.pipeline->plan_hash, then.pipeline->plan_hash);
+    unload(&now);
+    unload(&then);
+}
+
 Test(table, columns_gates_and_defaults) {
     struct loaded l = load_ok("CREATE TABLE t (id bigint NOT NULL, amount numeric DEFAULT 1.5 CHECK (amount >= 0),\n"
                               "  at timestamptz DEFAULT now(), note text, CHECK (id > 0 AND amount < 100), CONSTRAINT "

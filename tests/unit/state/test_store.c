@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Both kinds of store are held to the same promises; a naive sorted array is the oracle.
-#include "state/store_internal.h"
+#include "state/store_rocksdb_internal.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -251,6 +251,180 @@ Test(store, damage_is_called_by_its_name, .init = make_folder, .fini = remove_fo
     fclose(file);
     cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &store, &error), BR_FATAL);
     cr_assert(strstr(error.message, "damaged") != NULL && strstr(error.message, folder) != NULL, "%s", error.message);
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
+    char aside[160];
+    OK(br_store_set_aside(folder, aside, sizeof aside, &error));
+    store = open_store(ROCKSDB);
+    cr_assert(lacks(store, "k"));
+    br_store_destroy(&store);
+    OK(br_store_remove(aside, &error));
+}
+
+// Of the newest SST; its end isn't touched.
+static void spoil_file(void) {
+    char command[300];
+    snprintf(command, sizeof command,
+             "f=$(ls %s/*.sst | tail -1) && [ $(stat -c %%s $f) -gt 80000 ] && "
+             "dd if=/dev/zero of=$f bs=1 seek=9000 count=1000 conv=notrunc status=none",
+             folder);
+    cr_assert_eq(system(command), 0);
+}
+
+static void put_run(struct br_store *store, const char *end) {
+    struct br_store_run *run = NULL;
+    OK(br_store_run_begin(store, 1, &run, &error));
+    for (int i = 0; i < 3000; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%05d%s", i, end);
+        OK(br_store_run_put(run, text(key), text("a value of some forty bytes, more or less"), &error));
+    }
+    OK(br_store_run_commit(run, &error));
+    br_store_run_destroy(&run);
+}
+
+// A store whose rows are in one file, of which a reader gets to see damage.
+static struct br_store *open_spoilt(void) {
+    struct br_store *store = open_store(ROCKSDB);
+    store_rocksdb_set_run_bytes_min(store, 0);
+    put_run(store, "");
+    br_store_destroy(&store);
+    spoil_file();
+    return open_store(ROCKSDB);
+}
+
+Test(store, damage_that_a_reader_finds_is_told_again_and_for_good, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_spoilt();
+    struct br_store_iterator *iterator = NULL;
+    struct br_slice key, value;
+    OK(br_store_check(store, &error));
+    OK(br_store_scan(store, text(""), text(""), &iterator, &error));
+    while (br_store_iterator_next(iterator, &key, &value))
+        ;
+    cr_assert_eq(br_store_iterator_status(iterator, &error), BR_FATAL);
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
+    br_store_iterator_destroy(&iterator);
+    cr_assert_eq(br_store_check(store, &error), BR_FATAL);
+    struct br_store_batch *batch = br_store_batch_create(store);
+    br_store_batch_put(batch, text("k"), text("v"));
+    cr_assert_eq(br_store_write(store, batch, &error), BR_FATAL); // nothing is written behind it
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
+    br_store_batch_destroy(&batch);
+    br_store_destroy(&store);
+    cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &store, &error), BR_FATAL);
+    cr_assert(error.native == BR_STORE_DAMAGED && strstr(error.message, "checksum") != NULL, "%s", error.message);
+}
+
+// Behind each row of a file that is damaged comes one of an older file, which a range delete hides: it makes the
+// iterator seek again, which old versions of RocksDB take for a reason to forget what they have found.
+Test(store, damage_is_found_beside_range_deletes_too, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB);
+    store_rocksdb_set_run_bytes_min(store, 0);
+    put_run(store, "b");
+    put_run(store, "a");
+    br_store_destroy(&store);
+    spoil_file();
+    store = open_store(ROCKSDB);
+    struct br_store_batch *batch = br_store_batch_create(store);
+    for (int i = 0; i < 3000; i++) {
+        char first[16], end[16];
+        snprintf(first, sizeof first, "k%05db", i);
+        snprintf(end, sizeof end, "k%05dc", i);
+        br_store_batch_delete_range(batch, text(first), text(end));
+    }
+    OK(br_store_write(store, batch, &error));
+    br_store_batch_destroy(&batch);
+    struct br_store_iterator *iterator = NULL;
+    struct br_slice key, value;
+    size_t rows = 0;
+    OK(br_store_scan(store, text("k00001"), text(""), &iterator, &error));
+    for (; br_store_iterator_next(iterator, &key, &value); rows++)
+        ;
+    cr_assert_eq(br_store_iterator_status(iterator, &error), BR_FATAL, "%zu rows", rows);
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
+    br_store_iterator_destroy(&iterator);
+    br_store_destroy(&store);
+}
+
+// As the versions before PROOF wrote it: no chain, no proof.
+static void write_old_store(void) {
+    char *native = NULL;
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_t *db = rocksdb_open(options, folder, &native);
+    rocksdb_writeoptions_t *write_options = rocksdb_writeoptions_create();
+    rocksdb_put(db, write_options, "k", 1, "old", 3, &native);
+    cr_assert_null(native);
+    rocksdb_writeoptions_destroy(write_options);
+    rocksdb_close(db);
+    rocksdb_options_destroy(options);
+}
+
+Test(store, a_wal_that_lost_its_end_is_seen, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB);
+    write_pairs(store, (const char *const[]){"a", "1", NULL});
+    write_pairs(store, (const char *const[]){"b", "2", NULL});
+    store_rocksdb_settle(store);
+    br_store_destroy(&store);
+    char command[200]; // what is left is a whole state, of the flush before
+    snprintf(command, sizeof command, "for f in %s/*.log; do truncate -s -3 $f; done", folder);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &store, &error), BR_FATAL);
+    cr_assert(error.native == BR_STORE_DAMAGED &&
+                  strstr(error.message, "its last flush is 1, but PROOF names flush 2") != NULL,
+              "%s", error.message);
+}
+
+static bool has_file(const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+Test(store, a_folder_of_an_earlier_version_is_taken_as_it_is, .init = make_folder, .fini = remove_folder) {
+    write_old_store();
+    struct br_store_reading reading;
+    struct br_store *store = NULL;
+    OK(br_store_open_to_read(folder, &store, &reading, &error));
+    cr_assert(has(store, "k", "old") && !reading.has_proof && reading.flush == 0);
+    br_store_destroy(&store);
+    cr_assert_not(has_file("PROOF"));
+    store = open_store(ROCKSDB);
+    cr_assert(has(store, "k", "old") && has_file("PROOF"));
+    write_pairs(store, (const char *const[]){"n", "new", NULL});
+    br_store_destroy(&store);
+    store = open_store(ROCKSDB);
+    cr_assert(has(store, "k", "old") && has(store, "n", "new"));
+    br_store_destroy(&store);
+    char path[128];
+    snprintf(path, sizeof path, "%s/PROOF", folder);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(br_store_open_rocksdb(folder, 8 << 20, &store, &error), BR_FATAL);
+    cr_assert(error.native == BR_STORE_DAMAGED && strstr(error.message, "PROOF is missing"), "%s", error.message);
+}
+
+Test(store, a_store_in_use_is_read_beside_and_not_set_aside, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = open_store(ROCKSDB), *reader = NULL;
+    struct br_store_reading reading;
+    char aside[160];
+    write_pairs(store, (const char *const[]){"k", "v", NULL});
+    OK(br_store_open_to_read(folder, &reader, &reading, &error));
+    cr_assert(has(reader, "k", "v") && reading.has_proof && reading.flush == 1 && reading.proven_flush <= 1);
+    OK(br_store_read_all(reader, NULL, &reading, &error));
+    br_store_destroy(&reader);
+    cr_assert_eq(br_store_set_aside(folder, aside, sizeof aside, &error), BR_FATAL);
+    cr_assert_eq(error.native, BR_STORE_IN_USE);
+    write_pairs(store, (const char *const[]){"k", "w", NULL});
+    cr_assert(has(store, "k", "w"));
+    br_store_destroy(&store);
+}
+
+Test(store, a_scratch_store_keeps_no_proof, .init = make_folder, .fini = remove_folder) {
+    struct br_store *store = NULL;
+    OK(br_store_open_scratch(folder, 8 << 20, &store, &error));
+    write_pairs(store, (const char *const[]){"k", "v", NULL});
+    cr_assert(has(store, "k", "v"));
+    br_store_destroy(&store);
+    cr_assert_not(has_file("PROOF"));
 }
 
 // A limit on file sizes stands for the full disk: the write fails in the same way, with another errno.
@@ -298,6 +472,12 @@ Test(store, a_checkpoint_is_a_store_of_its_own, .init = make_folder, .fini = rem
     cr_assert(has(copy, "k", "then"));
     cr_assert(has(store, "k", "now"));
     br_store_destroy(&copy);
+    char current[PROOF_NAME_MAX], manifest[200];
+    cr_assert(proof_current(path, current)); // it is proven as any store is
+    snprintf(manifest, sizeof manifest, "%s/%s", path, current);
+    cr_assert_eq(truncate(manifest, 50), 0);
+    cr_assert_eq(br_store_open_rocksdb(path, 8 << 20, &copy, &error), BR_FATAL);
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
     OK(br_store_remove(path, &error));
     br_store_destroy(&store);
     store = open_store(MEMORY);

@@ -774,6 +774,7 @@ Test(table, damaged_epochs_are_refused) {
     struct br_state *state = NULL;
     cr_assert_eq(br_state_create(store, 1, &state, &error), BR_FATAL);
     cr_assert_null(state);
+    cr_assert_eq(error.native, BR_STORE_DAMAGED);
     cr_assert_not_null(strstr(error.message, "damaged"));
 }
 
