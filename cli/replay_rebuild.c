@@ -19,6 +19,18 @@ static int fail(enum br_status status, const struct br_error *error) {
     return status == BR_DATA ? BR_EXIT_NO : BR_EXIT_FAILED;
 }
 
+// Can this build compute the pipeline at all? Else its rows would be taken back.
+static bool can_compute(const struct replay_draft *draft) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) words = {0};
+    const struct br_pipeline *pipeline = draft->after != NULL ? draft->after : draft->before;
+    if (!br_semantics_lack(pipeline, &words))
+        return true;
+    br_complain("this build can't compute pipeline %s, %.*s: write it otherwise (docs/expressions.md) in a changed "
+                "file: braid replay rebuild %s --pipeline new.sql",
+                draft->name, (int)words.len, (const char *)words.ptr, draft->name);
+    return false;
+}
+
 // Is there anything to be done, and why? *ret_code isn't BR_EXIT_OK, or there isn't.
 static bool is_needed(const struct replay_draft *draft, struct br_log *log, struct br_buffer *words, int *ret_code) {
     struct br_owner owner;
@@ -30,6 +42,10 @@ static bool is_needed(const struct replay_draft *draft, struct br_log *log, stru
     if (draft->before == NULL) {
         br_complain("the text of pipeline %s isn't stored beside its commits: give the SQL file in place of the name",
                     draft->name);
+        *ret_code = BR_EXIT_NO;
+        return false;
+    }
+    if (!can_compute(draft)) {
         *ret_code = BR_EXIT_NO;
         return false;
     }

@@ -131,14 +131,14 @@ static bool matches_otherwise(const struct br_pipeline *pipeline, const struct b
 }
 
 static const struct change changes[] = {
+    {1, refuses_pattern,
+     "its regular expression is one that is not taken any more: write it otherwise (docs/expressions.md) in a changed "
+     "file, and give that to the rebuild by --pipeline"},
     {1, exact_doubles, "sum, avg, stddev and variance of double precision are exact now, whatever has left the group"},
     {1, interval_averages, "avg(interval) divides months, days and time each by itself now, as interval / n does"},
     {1, computes_elementary,
      "exp, ln, log, power, cbrt and the functions of angles are rounded correctly now, the same on every processor"},
     {1, on_may_fail, "a LEFT JOIN leaves out the rows on which its ON fails"},
-    {1, refuses_pattern,
-     "its regular expression is one that is not taken any more: write it otherwise (docs/expressions.md) and roll the "
-     "change out by braid replay start"},
     {1, matches_otherwise,
      "what a regular expression matches is PostgreSQL's now, no longer PCRE2's (docs/expressions.md)"},
 };
@@ -152,6 +152,16 @@ static void name_node(const struct br_node *node, struct br_buffer *words) {
 
 uint32_t br_semantics(void) {
     return BR_SEMANTICS;
+}
+
+bool br_semantics_lack(const struct br_pipeline *pipeline, struct br_buffer *words) {
+    for (uint32_t n = 0; n < pipeline->node_count; n++)
+        if (refuses_pattern(pipeline, pipeline->nodes[n])) {
+            name_node(pipeline->nodes[n], words);
+            br_buffer_append_text(words, ": its regular expression is one that is not taken any more");
+            return true;
+        }
+    return false;
 }
 
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words) {

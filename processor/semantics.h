@@ -18,5 +18,7 @@ uint32_t br_semantics(void); // the same; a test links a build whose number is l
 // its text to another plan than the log's (br_pipeline.bound_otherwise)? If so, appends
 // to `words` which part and what: "view daily: sum(double precision) is exact now".
 bool br_semantics_differ(const struct br_pipeline *pipeline, uint32_t since, struct br_buffer *words);
+// Is there a part that this build can't compute at all, so that all its rows would fail? Appends which.
+bool br_semantics_lack(const struct br_pipeline *pipeline, struct br_buffer *words);
 
 #endif

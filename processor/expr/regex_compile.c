@@ -35,25 +35,27 @@ static void index_edges(struct br_arena *arena, const struct br_regex_planned *p
     }
 }
 
-// --- where a match can begin
-struct reach {
-    const struct br_regex *regex;
-    uint64_t *seen;
-    uint16_t *stack;
-    uint32_t depth;
-};
+// --- what can be reached
+static struct br_regex_reach new_reach(struct br_arena *temporary, const struct br_regex *regex) {
+    return (struct br_regex_reach){.regex = regex,
+                                   .seen = br_arena_array(temporary, uint64_t, regex->node_words),
+                                   .before = br_arena_array(temporary, uint64_t, regex->node_words),
+                                   .stack = br_arena_array(temporary, uint16_t, regex->node_count)};
+}
 
-static void reach_node(struct reach *reach, uint16_t node) {
-    if ((reach->seen[node / 64] >> (node % 64) & 1) != 0)
+bool br_regex_reach_has(const struct br_regex_reach *reach, uint32_t node) {
+    return (reach->seen[node / 64] >> (node % 64) & 1) != 0;
+}
+
+static void reach_node(struct br_regex_reach *reach, uint16_t node) {
+    if (br_regex_reach_has(reach, node))
         return;
     reach->seen[node / 64] |= UINT64_C(1) << (node % 64);
     reach->stack[reach->depth++] = node;
 }
 
-// The nodes that a match can be at before its first character, if assertions hold that `truth` (contexts) allows.
-static void reach_from_start(struct reach *reach, uint32_t contexts) {
+static void reach_by_hops(struct br_regex_reach *reach, uint32_t contexts) {
     const struct br_regex_edges *edges = &reach->regex->edges[BR_FORWARD];
-    reach_node(reach, reach->regex->start);
     while (reach->depth > 0) {
         uint16_t node = reach->stack[--reach->depth];
         for (uint32_t h = edges->hop_begin[node]; h < edges->hop_begin[node + 1]; h++)
@@ -62,28 +64,42 @@ static void reach_from_start(struct reach *reach, uint32_t contexts) {
     }
 }
 
-static struct reach new_reach(struct br_arena *temporary, const struct br_regex *regex) {
-    return (struct reach){.regex = regex,
-                          .seen = br_arena_array(temporary, uint64_t, regex->node_words),
-                          .stack = br_arena_array(temporary, uint16_t, regex->node_count)};
+void br_regex_reach_begin(struct br_regex_reach *reach, uint16_t node, uint32_t contexts) {
+    memset(reach->seen, 0, reach->regex->node_words * sizeof *reach->seen);
+    reach_node(reach, node);
+    reach_by_hops(reach, contexts);
 }
 
+void br_regex_reach_step(struct br_regex_reach *reach, uint32_t contexts) {
+    const struct br_regex_edges *edges = &reach->regex->edges[BR_FORWARD];
+    uint64_t *before = reach->seen;
+    reach->seen = reach->before;
+    reach->before = before;
+    memset(reach->seen, 0, reach->regex->node_words * sizeof *reach->seen);
+    for (uint32_t w = 0; w < reach->regex->node_words; w++)
+        for (uint64_t bits = before[w] & edges->has_steps[w]; bits != 0; bits &= bits - 1) {
+            uint32_t node = w * 64 + (uint32_t)__builtin_ctzll(bits);
+            for (uint32_t s = edges->step_begin[node]; s < edges->step_begin[node + 1]; s++)
+                reach_node(reach, edges->steps[s].to);
+        }
+    reach_by_hops(reach, contexts);
+}
+
+// --- where a match can begin
 static void find_first(struct br_arena *temporary, const struct br_regex_parsed *parsed, struct br_regex *regex) {
     const struct br_regex_edges *edges = &regex->edges[BR_FORWARD];
-    struct reach anywhere = new_reach(temporary, regex), within = new_reach(temporary, regex);
-    uint32_t all = (1u << (regex->kind_count * regex->kind_count)) - 1;
-    reach_from_start(&anywhere, all);
-    br_regex_make_skip(regex, parsed->sets, anywhere.seen, &regex->skip);
-    // Contexts within the text: any kind but the edge before the place.
+    struct br_regex_reach reach = new_reach(temporary, regex);
+    br_regex_make_skip(regex, parsed->sets, &reach, &regex->skip);
     if (regex->kind_count == 1)
         return;
+    // Contexts within the text: any kind but the edge before the place.
+    uint32_t within = (1u << (regex->kind_count * regex->kind_count)) - 1;
     for (uint32_t after = 0; after < regex->kind_count; after++)
-        all &= ~(1u << (regex->edge_kind * regex->kind_count + after));
-    reach_from_start(&within, all);
-    regex->only_at_begin = true;
+        within &= ~(1u << (regex->edge_kind * regex->kind_count + after));
+    br_regex_reach_begin(&reach, regex->start, within);
+    regex->only_at_begin = !br_regex_reach_has(&reach, regex->final);
     for (uint32_t w = 0; w < regex->node_words; w++)
-        regex->only_at_begin &= (within.seen[w] & edges->has_steps[w]) == 0;
-    regex->only_at_begin &= (within.seen[regex->final / 64] >> (regex->final % 64) & 1) == 0;
+        regex->only_at_begin &= (reach.seen[w] & edges->has_steps[w]) == 0;
 }
 
 // --- all of it
@@ -91,7 +107,7 @@ static void find_first(struct br_arena *temporary, const struct br_regex_parsed 
 struct keeper {
     struct br_arena *arena;
     const struct br_regex *regex;
-    struct reach within, after;
+    struct br_regex_reach within, after;
     uint64_t *held, *begins; // colours
 };
 
@@ -108,7 +124,7 @@ static void add_colours(const struct br_regex *regex, uint32_t set, uint64_t *co
 }
 
 // The colours of all steps that are reached before `end`; whole: the steps are followed too.
-static void gather(const struct br_regex *regex, struct reach *reach, uint16_t begin, uint16_t end, bool whole,
+static void gather(const struct br_regex *regex, struct br_regex_reach *reach, uint16_t begin, uint16_t end, bool whole,
                    uint64_t *colours) {
     const struct br_regex_edges *edges = &regex->edges[BR_FORWARD];
     for (reach_node(reach, begin); reach->depth > 0;) {

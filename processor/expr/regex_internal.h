@@ -219,27 +219,42 @@ struct br_regex_edge {
 bool br_regex_plan(struct br_arena *arena, const struct br_regex_parsed *parsed, struct br_regex_planned *ret);
 
 // --- passing over what can't begin a match
-#define BR_SKIP_RANGES_MAX 3
+#define BR_PROBE_RANGES_MAX 4
+#define BR_PROBE_OFFSETS_MAX 16
+struct br_regex_probe { // the byte at this offset of every match is in one of the ranges
+    uint32_t offset, range_count, byte_count;
+    struct {
+        uint8_t low, span;
+    } ranges[BR_PROBE_RANGES_MAX];
+};
 enum br_regex_skip_kind {
     BR_SKIP_NOTHING, // a match may be empty
     BR_SKIP_TABLE,
-    BR_SKIP_BYTE,
-    BR_SKIP_RANGES,
-    BR_SKIP_PREFIX,
+    BR_SKIP_BYTE,  // one probe, of one byte
+    BR_SKIP_BYTES, // two
+    BR_SKIP_PROBE,
+    BR_SKIP_PROBES,
 };
 struct br_regex_skip {
     enum br_regex_skip_kind kind;
     bool first[256]; // bytes that a match may begin with
-    uint32_t range_count;
-    struct {
-        uint8_t low, span;
-    } ranges[BR_SKIP_RANGES_MAX];
-    uint8_t prefix_len; // of what every match begins with
-    uint8_t prefix[16];
+    uint32_t probe_count;
+    struct br_regex_probe probes[2];
 };
 struct br_regex;
-// reached: the nodes that a match can be at before its first character.
-void br_regex_make_skip(const struct br_regex *regex, const struct br_regex_set *sets, const uint64_t *reached,
+// Nodes that can be reached while nothing is known of the text.
+struct br_regex_reach {
+    const struct br_regex *regex;
+    uint64_t *seen, *before;
+    uint16_t *stack;
+    uint32_t depth;
+};
+// From one node, without a character; contexts: assertions hold if they do in one of them.
+void br_regex_reach_begin(struct br_regex_reach *reach, uint16_t node, uint32_t contexts);
+// By one character, whichever.
+void br_regex_reach_step(struct br_regex_reach *reach, uint32_t contexts);
+bool br_regex_reach_has(const struct br_regex_reach *reach, uint32_t node);
+void br_regex_make_skip(const struct br_regex *regex, const struct br_regex_set *sets, struct br_regex_reach *reach,
                         struct br_regex_skip *ret);
 // The first place from `at` on where a match may begin, or BR_REGEX_NOWHERE.
 size_t br_regex_skip(const struct br_regex_skip *skip, struct br_slice text, size_t at);

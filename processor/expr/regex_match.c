@@ -52,8 +52,8 @@ static size_t candidate(const struct br_regex_matcher *matcher, size_t at) {
         }
         return BR_REGEX_NOWHERE;
     }
-    if (regex->only_at_begin && at > 0)
-        return BR_REGEX_NOWHERE;
+    if (regex->only_at_begin)
+        return at == 0 ? 0 : BR_REGEX_NOWHERE;
     return br_regex_skip(&regex->skip, text, at);
 }
 

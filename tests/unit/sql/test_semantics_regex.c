@@ -26,11 +26,14 @@ static const char *differs(const char *expression) {
              expression);
     struct br_pipeline *pipeline = load_by_rules(text, 0);
     cr_assert_not_null(pipeline, "%s isn't bound by the old rules", expression);
-    struct br_buffer found = {0};
+    struct br_buffer found = {0}, lacking = {0};
     bool any = br_semantics_differ(pipeline, 0, &found);
     snprintf(words, sizeof words, "%.*s", (int)found.len, (const char *)found.ptr);
+    bool is_refused = any && strstr(words, "is not taken any more") != NULL;
+    cr_expect_eq(br_semantics_lack(pipeline, &lacking), is_refused, "%s", expression);
     cr_expect_not(br_semantics_differ(pipeline, BR_SEMANTICS, &found));
     br_buffer_free(&found);
+    br_buffer_free(&lacking);
     br_pipeline_destroy(&pipeline);
     return any ? words : NULL;
 }
