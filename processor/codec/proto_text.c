@@ -360,9 +360,12 @@ void br_descriptors_print_proto(const struct br_message_type *const *messages,
                                 const struct br_message_comments *comments, uint32_t count, const char *package,
                                 struct br_buffer *out) {
     struct printer printer = {.arena = br_arena_create(), .out = out};
-    for (uint32_t i = 0; i < count; i++)
-        add_item(&printer, (struct item){.message = messages[i],
-                                         .comments = comments == NULL ? (struct br_message_comments){0} : comments[i]});
+    for (uint32_t i = 0; i < count; i++) {
+        struct item item = {.message = messages[i]};
+        if (comments != NULL)
+            item.comments = comments[i];
+        add_item(&printer, item);
+    }
     collect(&printer);
     name_items(&printer);
     const char *scope = *package == '\0' ? "" : identifier_of(printer.arena, package, true);

@@ -403,6 +403,7 @@ static const struct br_log_ops js_ops = {
     .wait = js_wait,
     .wake = js_wake,
     .serve = br_js_serve,
+    .hand_requests = br_js_hand_requests,
     .next_request = br_js_next_request,
     .reply = br_js_reply,
     .request = br_js_request,

@@ -181,6 +181,8 @@ void br_js_check_append(struct js_log *log, int64_t now_us);
 
 // --- jetstream_serve.c
 enum br_status br_js_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
+    BR_MUST_CHECK;
 bool br_js_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
 enum br_status br_js_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
                            struct br_error *error) BR_MUST_CHECK;

@@ -53,6 +53,34 @@ void br_js_take_request(struct js_log *log, size_t subject_index, const struct b
     log->request_bytes += message->payload.len;
 }
 
+// The server has heard of the new subscriptions when it answers that connection, and has sent what it routed to the
+// former ones when it answers this. What came by both is answered twice, and the asker takes the first.
+enum br_status br_js_hand_requests(struct br_log *from_base, struct br_log *to_base, const char *stream,
+                                   struct br_error *error) {
+    struct js_log *from = js_log(from_base), *to = js_log(to_base);
+    struct br_stream_info info;
+    for (size_t i = 0; i < from->service_count; i++)
+        BR_TRY(br_js_serve(to_base, from->services[i], error));
+    BR_TRY(br_js_stream_info(to_base, stream, &info, error));
+    BR_TRY(br_js_stream_info(from_base, stream, &info, error));
+    for (size_t i = 0; i < from->service_count; i++) {
+        br_session_unsubscribe(&from->control, JS_SID_SERVICE + i);
+        free(from->services[i]);
+    }
+    from->service_count = 0;
+    br_session_flush(&from->control, br_session_now());
+    if (from->requests == NULL)
+        return BR_OK;
+    *to->requests_end = from->requests;
+    to->requests_end = from->requests_end;
+    to->request_count += from->request_count;
+    to->request_bytes += from->request_bytes;
+    from->requests = NULL;
+    from->requests_end = &from->requests;
+    from->request_count = from->request_bytes = 0;
+    return BR_OK;
+}
+
 bool br_js_next_request(struct br_log *base, struct br_request *ret_request, size_t *ret_subject_index) {
     struct js_log *log = js_log(base);
     if (log->requests == NULL)

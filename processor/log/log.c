@@ -262,6 +262,12 @@ enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_e
     return log->ops->serve(log, subject, error);
 }
 
+enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream,
+                                    struct br_error *error) {
+    BR_CHECK(from->ops == to->ops && from != to);
+    return from->ops->hand_requests(from, to, stream, error);
+}
+
 bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index) {
     return log->ops->next_request(log, ret_request, ret_subject_index);
 }

@@ -191,6 +191,10 @@ struct br_request {
 // Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
 // calls). A subject that is served already is served once: a worker's next task begins on the same log.
 enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
+// What `from` serves is served on `to` from now on; what waits there for an answer waits here. `stream`: one that both
+// may ask for. When it fails, both serve.
+enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
+    BR_MUST_CHECK;
 // The next waiting request; false when there is none. Valid until answered.
 bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
 // One part of an answer; an answer is any number of parts, each at most the server's max payload (br_log_payload_max),

@@ -663,6 +663,30 @@ static enum br_status sim_serve(struct br_log *base, const char *subject, struct
     return BR_OK;
 }
 
+static void stop_serving(struct br_log *base) {
+    struct sim_log *log = sim_log(base);
+    size_t kept = 0;
+    for (size_t i = 0; i < log->sim->service_count; i++)
+        if (log->sim->services[i].log != base)
+            log->sim->services[kept++] = log->sim->services[i];
+    log->sim->service_count = kept;
+    log->services = 0;
+}
+
+static enum br_status sim_hand_requests(struct br_log *from, struct br_log *to, const char *stream,
+                                        struct br_error *error) {
+    struct br_sim *sim = sim_log(from)->sim;
+    (void)stream;
+    for (size_t i = 0; i < sim->service_count; i++)
+        if (sim->services[i].log == from)
+            BR_TRY(sim_serve(to, sim->services[i].subject, error));
+    stop_serving(from);
+    for (struct sim_request *request = sim->requests; request != NULL; request = request->next)
+        if (request->server == from && !request->taken)
+            request->server = to;
+    return BR_OK;
+}
+
 static bool sim_next_request(struct br_log *base, struct br_request *ret_request, size_t *ret_subject_index) {
     struct sim_log *log = sim_log(base);
     if (!step(log))
@@ -743,11 +767,7 @@ static size_t sim_payload_max(struct br_log *base) {
 static void sim_close(struct br_log *base) {
     struct sim_log *log = sim_log(base);
     BR_CHECK(log->readers == NULL);
-    size_t kept = 0;
-    for (size_t i = 0; i < log->sim->service_count; i++)
-        if (log->sim->services[i].log != base)
-            log->sim->services[kept++] = log->sim->services[i];
-    log->sim->service_count = kept;
+    stop_serving(base);
     for (struct sim_request *request = log->sim->requests; request != NULL; request = request->next)
         if (request->server == base)
             request->server = NULL;
@@ -772,6 +792,7 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .wait = sim_wait,
         .wake = sim_wake,
         .serve = sim_serve,
+        .hand_requests = sim_hand_requests,
         .next_request = sim_next_request,
         .reply = sim_reply,
         .request = sim_request,

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -240,6 +241,42 @@ def follow_until_done(world, name):
         last = state["progress"]["messages_done"]
         return state["phase"] == "done"
     until(ended, f"{name} is done", TAKEOVER_S + 30)
+
+
+class Asker(threading.Thread):
+    """Asks a question every few milliseconds; each must be answered, whoever owns the outputs."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self.client = world.server.connect()
+        self.asked, self.over, self.found = 0, False, None
+
+    def run(self):
+        try:
+            while not self.over:
+                self.client.request("braid_api.faults.query", b"SELECT count(*) FROM totals", timeout_s=10)
+                self.asked += 1
+        except Exception as error:  # pylint: disable=broad-except
+            self.found = f"question {self.asked + 1}: {error!r}"
+
+    def end(self):
+        self.over = True
+        self.join()
+        self.client.close()
+        check(self.found is None and self.asked > 20, f"{self.asked} questions were answered; {self.found}")
+
+
+def test_what_is_asked_while_the_outputs_change_hands_is_answered(world):
+    worker = opened(world, 100)
+    asker = Asker(world)
+    asker.start()
+    for _ in range(4):
+        name = done(world, "--pipeline", world.fixed)
+        command(world, "promote", name, "--wait")
+        command(world, "rollback", name, "--wait")
+    asker.end()
+    check_folds(world, old_totals(world), {})
+    worker.stopped()
 
 
 def test_a_worker_that_is_killed_in_the_middle_of_a_replay(world):
