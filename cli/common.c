@@ -27,6 +27,7 @@ int br_fail(const struct br_error *error) {
 
 // --- signals
 
+const char *br_program_version = "0";
 volatile bool br_stop_requested;
 
 static void on_signal(int signal_number) {
@@ -134,6 +135,14 @@ struct br_log *br_connect(const struct br_connect_options *options) {
         return NULL;
     }
     return log;
+}
+
+struct br_control *br_open_control(const struct br_connect_options *options) {
+    struct br_control *control = NULL;
+    struct br_error error;
+    if (br_control_open(options, NULL, &control, &error) != BR_OK)
+        br_complain("%s", error.message);
+    return control;
 }
 
 enum br_status br_make_input_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error) {

@@ -47,12 +47,12 @@ static int pipeline_name(const struct arguments *arguments, const char *word, ch
     return code;
 }
 
-static int ask(struct br_log *log, const char *pipeline, const char *what, struct br_slice request,
+static int ask(struct br_control *control, const char *pipeline, const char *what, struct br_slice request,
                struct br_buffer *answer) {
     char subject[300];
     struct br_error error;
     br_task_service_subject(pipeline, what, subject, sizeof subject);
-    if (br_log_request(log, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
+    if (br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
     return br_fail(&error);
@@ -235,19 +235,19 @@ int br_command_query(int argc, char **argv) {
     int code = pipeline_name(&arguments, arguments.words[0], name, sizeof name);
     if (code != BR_EXIT_OK)
         return code;
-    struct br_log *log = br_connect(&arguments.connect);
-    if (log == NULL)
+    struct br_control *control = br_open_control(&arguments.connect);
+    if (control == NULL)
         return BR_EXIT_FAILED;
     struct br_buffer request = {0}, answer = {0};
     br_buffer_append_text(&request, "{\"sql\":");
     br_json_append_string(br_slice_of(arguments.words[1]), &request);
     br_buffer_append_byte(&request, '}');
-    code = ask(log, name, "query", br_buffer_slice(&request), &answer);
+    code = ask(control, name, "query", br_buffer_slice(&request), &answer);
     if (code == BR_EXIT_OK)
         code = br_answer_print(arguments.form, br_buffer_slice(&answer));
     br_buffer_free(&request);
     br_buffer_free(&answer);
-    br_log_close(&log);
+    br_control_close(&control);
     return code;
 }
 
@@ -267,13 +267,13 @@ int br_command_status(int argc, char **argv) {
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();
-    struct br_log *log = br_connect(&arguments.connect);
-    if (log == NULL)
+    struct br_control *control = br_open_control(&arguments.connect);
+    if (control == NULL)
         return BR_EXIT_FAILED;
     struct br_buffer answer = {0};
     do {
         br_buffer_clear(&answer);
-        code = ask(log, name, "status", br_slice_of("{}"), &answer);
+        code = ask(control, name, "status", br_slice_of("{}"), &answer);
         if (code == BR_EXIT_OK && arguments.form == BR_ANSWER_JSON)
             printf("%.*s\n", (int)answer.len, (const char *)answer.ptr);
         else if (code == BR_EXIT_OK)
@@ -285,6 +285,6 @@ int br_command_status(int argc, char **argv) {
             nanosleep(&wait, NULL);
     } while (code == BR_EXIT_OK && arguments.watch > 0 && !br_stop_requested);
     br_buffer_free(&answer);
-    br_log_close(&log);
+    br_control_close(&control);
     return code;
 }

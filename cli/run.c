@@ -7,6 +7,7 @@
 #include "replay/archiver.h"
 #include "replay/history.h"
 #include "replay/host.h"
+#include "replay/remote_history.h"
 #include "replay/upgrade.h"
 
 #include <limits.h>
@@ -222,6 +223,7 @@ static enum br_status connect_archiver(void *context, struct br_log **ret_log, s
 struct status_of {
     struct br_archiver_thread *archiver; // NULL: nothing is archived
     struct br_host *host;
+    struct br_control *control;
 };
 
 static void add_status(void *context, struct br_buffer *out) {
@@ -229,6 +231,8 @@ static void add_status(void *context, struct br_buffer *out) {
     if (of->archiver != NULL)
         br_archiver_add_status(of->archiver, out);
     br_host_add_status(of->host, out);
+    br_buffer_append_text(out, ",\"control\":");
+    br_control_status(of->control, out);
 }
 
 // What the log has of the file otherwise than it says now.
@@ -256,6 +260,23 @@ static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, 
     return status;
 }
 
+// What is asked of the worker, by its task and by its host of replays. Both are there longer than who fills them.
+struct service {
+    struct br_control *control;
+    struct br_requests *requests, *questions;
+};
+
+static enum br_status open_service(const struct arguments *arguments, const struct br_pipeline *pipeline,
+                                   struct service *service, struct br_error *error) {
+    char description[300];
+    snprintf(description, sizeof description, "the pipeline %s", pipeline->name);
+    struct br_control_service told = {.name = "braid", .version = br_program_version, .description = description};
+    BR_TRY(br_control_open(&arguments->connect, &told, &service->control, error));
+    br_task_serve(service->control, pipeline->name, service->requests);
+    br_remote_history_serve(service->control, pipeline->name, service->questions);
+    return BR_OK;
+}
+
 static int run_pipeline(struct arguments *arguments, const struct br_pipeline *pipeline, struct br_log *log) {
     struct br_error error;
     enum br_status status = arguments->dev ? br_make_input_streams(log, pipeline, &error) : BR_OK;
@@ -271,10 +292,15 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     struct br_host *host = NULL;
     char name[128];
     br_worker_name(name, sizeof name);
+    struct service service = {.requests = br_requests_create(), .questions = br_requests_create()};
+    if (status == BR_OK)
+        status = open_service(arguments, pipeline, &service, &error);
     if (status == BR_OK)
         status = br_history_create(pipeline, &history, &error);
     if (status == BR_OK) {
         struct br_host_options hosting = {.connect = arguments->connect,
+                                          .control = service.control,
+                                          .questions = service.questions,
                                           .pipeline = pipeline,
                                           .data_path = arguments->data,
                                           .worker = name,
@@ -283,10 +309,11 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     }
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
-        struct status_of status_of = {archiver, host};
+        struct status_of status_of = {archiver, host, service.control};
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .name = name,
                                            .log = log,
+                                           .requests = service.requests,
                                            .data_path = arguments->data,
                                            .open_input = br_history_open_input,
                                            .input_context = history,
@@ -313,6 +340,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     br_host_stop(&host);
+    br_control_close(&service.control);
+    br_requests_destroy(&service.requests);
+    br_requests_destroy(&service.questions);
     br_archiver_stop(&archiver);
     br_history_destroy(&history);
     return code;

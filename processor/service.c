@@ -31,17 +31,21 @@ void br_task_service_subject(const char *pipeline, const char *what, char *subje
     snprintf(subject, size, "braid_api.%s.%s", pipeline, what);
 }
 
-enum br_status task_serve_open(struct br_task *task, struct br_error *error) {
-    for (size_t i = 0; i < sizeof service_names / sizeof service_names[0]; i++) {
+void br_task_serve(struct br_control *control, const char *pipeline, struct br_requests *requests) {
+    for (uint32_t i = 0; i < sizeof service_names / sizeof service_names[0]; i++) {
         char subject[300];
-        br_task_service_subject(task->pipeline->name, service_names[i], subject, sizeof subject);
-        enum br_status status;
-        do
-            status = br_log_serve(task->log, subject, error);
-        while (task_try_again(task, status, error));
-        BR_TRY(status);
+        br_task_service_subject(pipeline, service_names[i], subject, sizeof subject);
+        br_control_serve(control, subject, requests, i);
     }
-    return BR_OK;
+}
+
+static void wake(void *log) {
+    br_log_wake(log);
+}
+
+void task_hear_requests(struct br_task *task) {
+    if (task->options.requests != NULL)
+        br_requests_wake(task->options.requests, wake, task->log);
 }
 
 // --- queries
@@ -55,8 +59,7 @@ struct answer {
 };
 
 static enum br_status send_part(struct answer *answer, bool last, struct br_error *error) {
-    enum br_status status =
-        br_log_reply(answer->task->log, answer->request, br_buffer_slice(&answer->part), last, error);
+    enum br_status status = br_requests_answer(answer->request, br_buffer_slice(&answer->part), last, error);
     br_buffer_clear(&answer->part);
     return status;
 }
@@ -305,13 +308,15 @@ static void answer_request(struct answer *answer, enum service service) {
 }
 
 enum br_status task_serve(struct br_task *task, struct br_error *error) {
-    if (!task->options.serve)
-        return BR_OK;
+    struct br_requests *requests = task->options.requests;
+    const struct br_clock *clock = task->options.clock;
     struct br_request request;
-    size_t subject;
-    for (int turn = 0; turn < REQUESTS_PER_TURN_MAX && br_log_next_request(task->log, &request, &subject); turn++) {
+    if (requests == NULL)
+        return BR_OK;
+    for (int turn = 0; turn < REQUESTS_PER_TURN_MAX && br_requests_take(requests, clock->mono(clock), &request);
+         turn++) {
         struct answer answer = {.task = task, .request = &request};
-        answer_request(&answer, (enum service)subject);
+        answer_request(&answer, (enum service)request.kind);
         // An answer that can't be sent is the asker's loss, not the task's: it has gone, or the connection has.
         struct br_error ignored;
         enum br_status status = send_part(&answer, true, &ignored);

@@ -224,7 +224,7 @@ enum br_status task_settle(struct br_task *task, struct br_error *error) BR_MUST
 void task_record(const struct br_task *task, struct br_buffer *bytes);
 // service.c
 enum br_status task_serve(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
-enum br_status task_serve_open(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+void task_hear_requests(struct br_task *task); // a request ends a br_log_wait
 
 #define TASK_BATCH_OUTPUTS_MAX (BR_LOG_BATCH_MESSAGES_MAX - 1) // the commit message is the last of the batch
 

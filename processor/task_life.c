@@ -209,8 +209,8 @@ static enum br_status open_all(struct br_task *task, struct br_error *error) {
         br_emit_set_publish_as(task->emits[e], task->options.publish_as);
     if (task->options.role != BR_TASK_SHADOW)
         BR_TRY(open_output(task, error));
-    BR_TRY(task_open_state(task, false, error));
-    return task->options.serve ? task_serve_open(task, error) : BR_OK;
+    task_hear_requests(task);
+    return task_open_state(task, false, error);
 }
 
 enum br_status br_task_create(const struct br_task_options *options, struct br_task **ret_task,
@@ -263,6 +263,8 @@ void br_task_destroy(struct br_task **task_ptr) {
     struct br_task *task = *task_ptr;
     if (task == NULL)
         return;
+    if (task->options.requests != NULL)
+        br_requests_wake(task->options.requests, NULL, NULL);
     for (uint32_t i = 0; i < task->input_count; i++) {
         br_reader_close(&task->inputs[i].reader);
         br_input_destroy(&task->inputs[i].input);
@@ -328,15 +330,12 @@ const char *br_task_lineage(const struct br_task *task) {
     return task->options.lineage;
 }
 
-enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task_options *options,
-                                      struct br_error *error) {
+void br_task_serve_from_now(struct br_task *task, const struct br_task_options *options) {
     task->options.checkpoint_path = options->checkpoint_path;
     task->options.add_status = options->add_status;
     task->options.status_context = options->status_context;
-    if (task->options.serve)
-        return BR_OK;
-    task->options.serve = true;
-    return task_serve_open(task, error);
+    task->options.requests = options->requests;
+    task_hear_requests(task);
 }
 
 const struct br_event_time *br_task_watermarks(const struct br_task *task) {

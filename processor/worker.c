@@ -137,7 +137,7 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .output_replicas = options->output_replicas,
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
-                                           .serve = true,
+                                           .requests = options->requests,
                                            .add_status = options->add_status,
                                            .status_context = options->status_context};
     BR_TRY(br_task_create(&task_options, &worker->task, error));
@@ -173,32 +173,17 @@ static enum br_status run_own(struct worker *worker, char *superseded_by, size_t
     return status;
 }
 
-// What was asked of one task is answered by the next. When that fails, askers ask again.
-static void hand_requests(const struct worker *worker, struct br_log *from, struct br_log *to) {
-    const char *pipeline = worker->options->pipeline->name;
-    struct br_error error;
-    char stream[256];
-    br_task_output_stream(pipeline, stream, sizeof stream);
-    if (br_log_hand_requests(from, to, stream, &error) != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "requests that came meanwhile may be without an answer",
-                    BR_STR("pipeline", pipeline), BR_STR("why", error.message));
-}
-
 static enum br_status run_successor(struct worker *worker, struct br_successor *successor, char *superseded_by,
                                     size_t size, struct br_error *error) {
     struct br_task_options serving = {.checkpoint_path = worker->checkpoint_path,
                                       .add_status = worker->options->add_status,
-                                      .status_context = worker->options->status_context};
-    enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
-    if (status == BR_OK) {
-        hand_requests(worker, worker->options->log, successor->log);
-        status = run_until_stopped(worker, successor->task, successor->log, error);
-    }
+                                      .status_context = worker->options->status_context,
+                                      .requests = worker->options->requests};
+    br_task_serve_from_now(successor->task, &serving);
+    enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);
     status = settle_damaged(successor->task, status, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
-    if (status != BR_OK)
-        hand_requests(worker, successor->log, worker->options->log);
     br_task_destroy(&successor->task);
     successor->release(successor->owned);
     return status;

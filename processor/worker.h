@@ -20,8 +20,9 @@ struct br_successor {
 struct br_worker_options {
     const struct br_pipeline *pipeline;
     struct br_log *log;
-    const char *name;      // of the worker: br_worker_name
-    const char *data_path; // state goes to <data_path>/<pipeline>/<lineage>
+    struct br_requests *requests; // of br_task_serve; NULL: nobody can ask
+    const char *name;             // of the worker: br_worker_name
+    const char *data_path;        // state goes to <data_path>/<pipeline>/<lineage>
     br_open_input open_input;
     void *input_context;
     // The task of this lineage that was promoted in this process; false: there is none. Thread: the worker's.

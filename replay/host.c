@@ -23,7 +23,7 @@
 struct br_host {
     struct br_host_options options;
     struct br_runner_options runner;
-    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for requests.
+    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for answers.
     struct br_log *log, *answering;
     pthread_t thread;
     bool running;
@@ -162,7 +162,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
     br_log_jetstream_set_cancel(host->log, NULL); // a lease is given back after a stop
     int code = pthread_create(&thread, NULL, run_job, &job);
     while (code == 0 && !atomic_load(&job.ended)) {
-        br_remote_history_answer(host->answering, host->options.pipeline->name);
+        br_remote_history_answer(host->options.questions, host->answering, host->options.pipeline->name);
         br_log_wait(host->answering, LOOK_US);
     }
     if (code == 0)
@@ -214,10 +214,15 @@ static enum br_status connect_host(struct br_host *host, struct br_log **ret_log
     return status;
 }
 
+static void wake(void *log) {
+    br_log_wake(log);
+}
+
 static enum br_status connect_both(struct br_host *host, struct br_error *error) {
     BR_TRY(connect_host(host, &host->log, error));
     BR_TRY(connect_host(host, &host->answering, error));
-    return br_remote_history_serve(host->answering, host->options.pipeline->name, error);
+    br_requests_wake(host->options.questions, wake, host->answering);
+    return BR_OK;
 }
 
 static void look_until_stopped(struct br_host *host) {
@@ -225,7 +230,7 @@ static void look_until_stopped(struct br_host *host) {
     const char *pipeline = host->options.pipeline->name;
     while (!host->stop) {
         bool worked = false;
-        br_remote_history_answer(host->answering, pipeline);
+        br_remote_history_answer(host->options.questions, host->answering, pipeline);
         // The bucket can be made once the pipeline has its output stream.
         if (host->runner.jobs == NULL && br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) != BR_OK)
             host->runner.jobs = NULL;
@@ -247,6 +252,7 @@ static void *run_host(void *context) {
     else if (!host->stop)
         tell(host, "no replay can run here", &error);
     br_jobs_close(&host->runner.jobs);
+    br_requests_wake(host->options.questions, NULL, NULL);
     br_log_close(&host->answering);
     br_log_close(&host->log);
     return NULL;
@@ -259,6 +265,7 @@ enum br_status br_host_start(const struct br_host_options *options, struct br_ho
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->changed, NULL);
     host->runner = (struct br_runner_options){.connect = &host->options.connect,
+                                              .control = options->control,
                                               .pipeline_name = options->pipeline->name,
                                               .pipeline = options->pipeline,
                                               .data_path = options->data_path,

@@ -215,6 +215,7 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .lineage = run->lineage,
                                        .base_lineage = run->base_lineage,
                                        .log = run->log,
+                                       .control = options->control,
                                        .clock = br_clock_system(),
                                        .worker = options->worker,
                                        .open_store = open_own_store,

@@ -114,8 +114,8 @@ enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) {
     br_task_service_subject(options->pipeline_name, "checkpoint", subject, sizeof subject);
     snprintf(body, sizeof body, "{\"name\":\"%s\"}", run->id);
     // Without an answer the shadow begins empty, and follows from the first commit.
-    if (br_log_request(run->log, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US, take_answer, &answer, &nobody) ==
-            BR_OK &&
+    if (br_control_request(options->control, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US, take_answer, &answer,
+                           &nobody) == BR_OK &&
         read_answer(br_buffer_slice(&answer), path, sizeof path))
         snprintf(run->shadow_path, sizeof run->shadow_path, "%s", path);
     return BR_OK;

@@ -83,7 +83,8 @@ static struct live look_at_live(struct run *run) {
     struct br_error nobody;
     char subject[320];
     br_task_service_subject(run->options->pipeline_name, "status", subject, sizeof subject);
-    if (br_log_request(run->log, subject, br_slice_of("{}"), LOOK_US, take_status, &answer, &nobody) != BR_OK)
+    if (br_control_request(run->options->control, subject, br_slice_of("{}"), LOOK_US, take_status, &answer, &nobody) !=
+        BR_OK)
         return (struct live){0};
     *br_buffer_reserve(&answer, 1) = '\0';
     const char *json = (const char *)answer.ptr;

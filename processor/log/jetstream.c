@@ -3,7 +3,7 @@
 // jetstream.h for the contract and jetstream_internal.h for the parts.
 //
 // Subjects of replies on the control connection, below the log's inbox: "r<token>" a blocking request, "f<id>" and
-// "l<id>" the first and the last message of an append, "p" a publish, "q<token>" a part of an answer.
+// "l<id>" the first and the last message of an append, "p" a publish.
 #define _GNU_SOURCE // ppoll
 #include "processor/log/jetstream_internal.h"
 
@@ -35,8 +35,6 @@ static void subscribe_all(struct js_log *log) {
     char subject[64];
     snprintf(subject, sizeof subject, "%s.>", log->inbox);
     br_session_subscribe(&log->control, subject, JS_SID_INBOX);
-    for (size_t i = 0; i < log->service_count; i++)
-        br_session_subscribe(&log->control, log->services[i], JS_SID_SERVICE + i);
     log->subscribed_id = log->control.connection_id;
 }
 
@@ -58,10 +56,6 @@ static uint64_t read_number(struct br_slice text) {
 }
 
 static void take_message(struct js_log *log, const struct br_session_message *message) {
-    if (message->sid >= JS_SID_SERVICE) {
-        br_js_take_request(log, (size_t)(message->sid - JS_SID_SERVICE), message);
-        return;
-    }
     size_t prefix = strlen(log->inbox) + 1;
     if (message->subject.len <= prefix)
         return;
@@ -72,8 +66,6 @@ static void take_message(struct js_log *log, const struct br_session_message *me
         take_call_reply(log, number, message);
     else if (kind == 'f' || kind == 'l')
         br_js_take_append_reply(log, kind == 'l', number, message);
-    else if (kind == 'q')
-        br_js_take_part(log, number, message);
     else if (kind == 'p')
         br_js_take_publish_reply(log, message);
 }
@@ -156,7 +148,7 @@ static bool take_wake(struct js_log *log) {
 
 static bool anything_new(struct js_log *log, int64_t now_us) {
     br_js_pump(log, now_us);
-    bool found = (log->base.appending && log->append.settled) || log->requests != NULL;
+    bool found = log->base.appending && log->append.settled;
     for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
         found = br_js_reader_service(reader, now_us) || found;
     return take_wake(log) || found;
@@ -371,15 +363,6 @@ static void js_close(struct br_log *base) {
     br_session_config_free(&log->config);
     if (log->wake_fd >= 0)
         close(log->wake_fd);
-    while (log->requests != NULL) {
-        struct js_request *request = log->requests;
-        log->requests = request->next;
-        free(request->reply);
-        free(request);
-    }
-    for (size_t i = 0; i < log->service_count; i++)
-        free(log->services[i]);
-    free(log->services);
     free(log->pollers);
     br_buffer_free(&log->call.reply);
     br_buffer_free(&log->headers);
@@ -402,11 +385,6 @@ static const struct br_log_ops js_ops = {
     .reader_open = br_js_reader_open,
     .wait = js_wait,
     .wake = js_wake,
-    .serve = br_js_serve,
-    .hand_requests = br_js_hand_requests,
-    .next_request = br_js_next_request,
-    .reply = br_js_reply,
-    .request = br_js_request,
     .payload_max = js_payload_max,
     .close = js_close,
 };
@@ -426,7 +404,6 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     log->ask_messages = options->ask_messages;
     log->queue_bytes = options->reader_queue_bytes > 0 ? options->reader_queue_bytes : QUEUE_BYTES_DEFAULT;
     log->cancel = options->cancel;
-    log->requests_end = &log->requests;
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     name_inbox(log);
     br_session_init(&log->control, &log->config, CONTROL_BLOCK_SIZE);

@@ -18,6 +18,7 @@ struct br_connect_options {
     const char *url; // "nats://127.0.0.1:4222", several separated by commas; NULL: that one
     const char *creds_path, *user, *password;
     const char *tls_ca_path, *tls_cert_path, *tls_key_path;
+    const char *inbox_prefix;    // of our own inboxes and, beside "_INBOX", of those that are answered; NULL: "_INBOX"
     const char *name;            // shown by the server's monitoring
     int64_t request_timeout_us;  // 0: 5 s
     const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of the JetStream log: one control connection for requests, appends and publishes (jetstream.c,
-// jetstream_streams.c, jetstream_append.c, jetstream_serve.c) and one connection per reader (jetstream_reader.c). All
-// of it runs in the task's thread; only js_wake may be called from another one.
+// jetstream_streams.c, jetstream_append.c) and one connection per reader (jetstream_reader.c). All of it runs in the
+// task's thread; only js_wake may be called from another one.
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 #define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 
@@ -11,8 +11,7 @@
 
 #include <jansson.h>
 
-#define JS_SID_INBOX 1   // "<inbox>.>"
-#define JS_SID_SERVICE 8 // the first subject served; the others follow
+#define JS_SID_INBOX 1 // "<inbox>.>"
 #define JS_REQUEST_TIMEOUT 408
 #define JS_NO_RESPONDERS 503
 
@@ -64,25 +63,6 @@ struct js_publish {
     char subject[256]; // of the last one published, for the words when it is refused
 };
 
-struct js_request { // one that waits to be answered
-    struct js_request *next;
-    size_t subject_index;
-    char *reply;
-    struct br_slice payload;
-    uint8_t bytes[];
-};
-
-struct js_answer { // to a br_log_request of ours, under way
-    bool waiting, done;
-    uint64_t token;
-    const char *subject;
-    int64_t timeout_us, deadline_us; // between two parts
-    enum br_status (*each)(void *context, struct br_slice part, struct br_error *error);
-    void *context;
-    enum br_status status;
-    struct br_error *error; // the caller's
-};
-
 struct js_reader;
 
 struct js_log {
@@ -100,12 +80,7 @@ struct js_log {
     struct js_call call;
     struct js_append append;
     struct js_publish publish;
-    struct js_answer answer;
     struct br_buffer headers; // scratch
-    char **services;
-    size_t service_count;
-    struct js_request *requests, **requests_end;
-    size_t request_count, request_bytes;
     struct js_reader *readers;
     struct pollfd *pollers;
     size_t poller_capacity;
@@ -178,19 +153,6 @@ void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const s
 void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message);
 // Settles what can be told without a reply: the connection was lost, the time has run out.
 void br_js_check_append(struct js_log *log, int64_t now_us);
-
-// --- jetstream_serve.c
-enum br_status br_js_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
-    BR_MUST_CHECK;
-bool br_js_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-enum br_status br_js_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                           struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                             enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                             void *context, struct br_error *error) BR_MUST_CHECK;
-void br_js_take_request(struct js_log *log, size_t subject_index, const struct br_session_message *message);
-void br_js_take_part(struct js_log *log, uint64_t token, const struct br_session_message *message);
 
 // --- jetstream_reader.c
 enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,

@@ -256,33 +256,6 @@ void br_log_wake(struct br_log *log) {
     log->ops->wake(log);
 }
 
-// --- requests
-
-enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) {
-    return log->ops->serve(log, subject, error);
-}
-
-enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream,
-                                    struct br_error *error) {
-    BR_CHECK(from->ops == to->ops && from != to);
-    return from->ops->hand_requests(from, to, stream, error);
-}
-
-bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index) {
-    return log->ops->next_request(log, ret_request, ret_subject_index);
-}
-
-enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error) {
-    return log->ops->reply(log, request, payload, last, error);
-}
-
-enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error) {
-    return log->ops->request(log, subject, payload, timeout_us, each, context, error);
-}
-
 size_t br_log_payload_max(struct br_log *log) {
     return log->ops->payload_max(log);
 }

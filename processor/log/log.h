@@ -177,35 +177,11 @@ uint64_t br_reader_pending(struct br_reader *reader);
 // more when what follows doesn't match the filter (as far as is known here). A position may be moved there when all
 // that was shown is consumed; so a stream's limits can drop what others wrote without a hole appearing for this reader.
 uint64_t br_reader_covered(struct br_reader *reader);
-// Blocks until a reader has something new to peek at, an append's reply is there, a request is waiting, br_log_wake was
+// Blocks until a reader has something new to peek at, an append's reply is there, br_log_wake was
 // called, or the timeout ends.
 void br_log_wait(struct br_log *log, int64_t timeout_us);
 // Thread: any. Ends a br_log_wait early (shutdown, another thread's request).
 void br_log_wake(struct br_log *log);
-
-// --- requests (query, status): served by the task between epochs
-struct br_request {
-    struct br_slice payload;
-    void *raw;
-};
-// Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
-// calls). A subject that is served already is served once: a worker's next task begins on the same log.
-enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
-// What `from` serves is served on `to` from now on; what waits there for an answer waits here. `stream`: one that both
-// may ask for. When it fails, both serve.
-enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
-    BR_MUST_CHECK;
-// The next waiting request; false when there is none. Valid until answered.
-bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-// One part of an answer; an answer is any number of parts, each at most the server's max payload (br_log_payload_max),
-// and one with last = true.
-enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error) BR_MUST_CHECK;
-// The other end: sends a request and hands each part to `each` until the last. BR_FATAL "no worker answers" when nobody
-// serves the subject.
-enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error) BR_MUST_CHECK;
 
 size_t br_log_payload_max(struct br_log *log);
 void br_log_close(struct br_log **log);

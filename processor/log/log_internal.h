@@ -35,14 +35,6 @@ struct br_log_ops {
     void (*wait)(struct br_log *log, int64_t timeout_us);
     void (*wake)(struct br_log *log);
 
-    enum br_status (*serve)(struct br_log *log, const char *subject, struct br_error *error);
-    enum br_status (*hand_requests)(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error);
-    bool (*next_request)(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-    enum br_status (*reply)(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error);
-    enum br_status (*request)(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error);
     size_t (*payload_max)(struct br_log *log);
     void (*close)(struct br_log *log);
 };

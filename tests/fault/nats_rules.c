@@ -857,61 +857,7 @@ static void a_stream_made_anew_has_another_creation_time_and_is_noticed(void) {
     br_reader_close(&reader);
 }
 
-// --- requests
-
-struct gathered {
-    char text[256];
-    int parts;
-};
-
-static enum br_status gather(void *context, struct br_slice part, struct br_error *each_error) {
-    (void)each_error;
-    struct gathered *gathered = context;
-    strncat(gathered->text, (const char *)part.ptr, part.len);
-    gathered->parts++;
-    return BR_OK;
-}
-
-static void a_request_to_nobody_is_told_at_once(void) {
-    struct gathered gathered = {0};
-    EXPECT(br_log_request(log_, sub("query"), br_slice_of("q"), 2000000, gather, &gathered, &error) == BR_FATAL);
-    EXPECT(strstr(error.message, "no worker answers") != NULL);
-}
-
-static void a_request_is_answered_in_parts(void) {
-    char on[128];
-    int status_pipe[2];
-    snprintf(on, sizeof on, "%s", sub("query"));
-    EXPECT(pipe(status_pipe) == 0);
-    pid_t pid = fork();
-    if (pid == 0) { // the worker
-        struct br_connect_options options = {.url = br_private_server_url(server)};
-        struct br_log *worker = NULL;
-        struct br_request request;
-        size_t index;
-        bool ok = connect_as(&options, &worker) == BR_OK && br_log_serve(worker, sub("status"), &error) == BR_OK &&
-                  br_log_serve(worker, on, &error) == BR_OK;
-        br_log_wait(worker, 100000); // the subscriptions are sent
-        ok = write(status_pipe[1], ok ? "+" : "-", 1) == 1 && ok;
-        for (int i = 0; i < 3 && ok; i++) {
-            while (!br_log_next_request(worker, &request, &index))
-                br_log_wait(worker, 1000000);
-            ok = index == 1 && br_log_reply(worker, &request, br_slice_of("one,"), false, &error) == BR_OK &&
-                 br_log_reply(worker, &request, request.payload, true, &error) == BR_OK;
-        }
-        br_log_wait(worker, 50000);
-        _exit(ok ? 0 : 1);
-    }
-    char ready = '-';
-    EXPECT(read(status_pipe[0], &ready, 1) == 1 && ready == '+');
-    for (int i = 0; i < 3; i++) {
-        struct gathered gathered = {0};
-        EXPECT_OK(br_log_request(log_, on, br_slice_of("q"), 3000000, gather, &gathered, &error));
-        EXPECT(gathered.parts == 2 && strcmp(gathered.text, "one,q") == 0, "%s", gathered.text);
-    }
-    close(status_pipe[0]);
-    close(status_pipe[1]);
-}
+// --- waiting
 
 static void waiting_ends_when_woken_and_when_the_time_is_over(void) {
     const struct br_clock *clock = br_clock_system();
@@ -1110,8 +1056,6 @@ static const struct test tests[] = {
     T(a_purge_of_unread_messages_under_a_live_reader_is_noticed),
     T(a_reader_from_the_beginning_may_run_beside_the_streams_limit),
     T(a_stream_made_anew_has_another_creation_time_and_is_noticed),
-    T(a_request_to_nobody_is_told_at_once),
-    T(a_request_is_answered_in_parts),
     T(waiting_ends_when_woken_and_when_the_time_is_over),
     T(reading_goes_on_in_order_after_the_server_was_killed),
     T(a_reader_notices_a_frozen_server_and_goes_on),

@@ -164,6 +164,10 @@ static void open_world(struct world *world) {
                                            .late_batch = (uint32_t)draw(world, 60),
                                            .delay = draw(world, 4) == 0 ? 800 : (uint32_t)draw(world, 400),
                                            .refuse = (uint32_t)draw(world, 30),
+                                           .lose_request = (uint32_t)draw(world, 200),
+                                           .double_request = (uint32_t)draw(world, 200),
+                                           .late_request = (uint32_t)draw(world, 200),
+                                           .cut_answer = (uint32_t)draw(world, 100),
                                            .shown_max = large ? 0 : world->oddity.shown_max,
                                            .crash = large ? 1 : (uint32_t)draw(world, 6)};
     world->arena = br_arena_create();

@@ -20,6 +20,8 @@ extern const char *const lineages[LINEAGES];
 // A process: with a connection and the task or the replay that it runs.
 struct process {
     struct br_log *log;
+    struct br_control *control;
+    struct br_requests *requests; // of an owner
     struct br_task *task;
     struct br_replay *replay;
     int lineage;
