@@ -71,7 +71,7 @@ bool br_read_file(const char *path, struct br_buffer *content) {
 
 // --- servers
 
-enum { KEY_CREDS = 256, KEY_USER, KEY_PASSWORD, KEY_CA, KEY_CERT, KEY_KEY };
+enum { KEY_CREDS = 256, KEY_USER, KEY_PASSWORD, KEY_CA, KEY_CERT, KEY_KEY, KEY_INBOX };
 
 static const struct argp_option connect_options[] = {
     {"server", 's', "URL", 0, "NATS server, several separated by commas (NATS_URL; default nats://127.0.0.1:4222)", 2},
@@ -81,6 +81,7 @@ static const struct argp_option connect_options[] = {
     {"tlsca", KEY_CA, "FILE", 0, "Certificates of the authority that signed the server's (NATS_CA)", 2},
     {"tlscert", KEY_CERT, "FILE", 0, "Client certificate (NATS_CERT)", 2},
     {"tlskey", KEY_KEY, "FILE", 0, "Its private key (NATS_KEY)", 2},
+    {"inbox-prefix", KEY_INBOX, "SUBJECT", 0, "Own inboxes are below it; a worker answers there and below _INBOX", 2},
     {0},
 };
 
@@ -107,6 +108,9 @@ static error_t parse_connect_option(int key, char *argument, struct argp_state *
         return 0;
     case KEY_KEY:
         options->tls_key_path = argument;
+        return 0;
+    case KEY_INBOX:
+        options->inbox_prefix = argument;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -567,7 +567,8 @@ static void ask_to_hold(struct br_replay *replay, int64_t hold_us, uint64_t *ret
     *ret_epoch = 0;
     br_task_service_subject(replay->options.pipeline->name, "hold", subject, sizeof subject);
     snprintf(body, sizeof body, "{\"ms\":%" PRId64 "}", hold_us / 1000);
-    if (br_control_request(replay->options.control, subject, br_slice_of(body), REQUEST_TIMEOUT_US, take_answer, &held,
+    if (replay->options.control != NULL &&
+        br_control_request(replay->options.control, subject, br_slice_of(body), REQUEST_TIMEOUT_US, take_answer, &held,
                            &ignored) == BR_OK) {
         *br_buffer_reserve(&held.answer, 1) = '\0';
         const char *epoch = strstr((const char *)held.answer.ptr, "\"epoch\":");

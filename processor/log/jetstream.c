@@ -340,11 +340,12 @@ static enum br_status first_connect(struct js_log *log, struct br_error *error) 
 }
 
 // Nobody else's inbox, whatever the clock says.
-static void name_inbox(struct js_log *log) {
+static void name_inbox(struct js_log *log, const char *prefix) {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
     uint8_t random[22];
     BR_CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-    size_t len = (size_t)snprintf(log->inbox, sizeof log->inbox, "_INBOX.");
+    size_t len = (size_t)snprintf(log->inbox, sizeof log->inbox, "%s.", prefix == NULL ? "_INBOX" : prefix);
+    log->name = log->inbox + len;
     for (size_t i = 0; i < sizeof random; i++)
         log->inbox[len + i] = digits[random[i] & 63];
     log->inbox[len + sizeof random] = '\0';
@@ -405,9 +406,10 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     log->queue_bytes = options->reader_queue_bytes > 0 ? options->reader_queue_bytes : QUEUE_BYTES_DEFAULT;
     log->cancel = options->cancel;
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    name_inbox(log);
     br_session_init(&log->control, &log->config, CONTROL_BLOCK_SIZE);
     enum br_status status = br_session_config_init(&log->config, options, error);
+    if (status == BR_OK)
+        name_inbox(log, options->inbox_prefix);
     if (status == BR_OK && log->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     if (status == BR_OK)

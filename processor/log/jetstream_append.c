@@ -126,7 +126,7 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
     struct br_buffer *headers = &log->headers;
     begin_headers(headers);
     if (count > 1) {
-        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->inbox + sizeof "_INBOX." - 1,
+        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->name,
                          (unsigned long long)log->append.id);
         write_number_header(headers, "Nats-Batch-Sequence", index + 1);
     }

@@ -75,7 +75,8 @@ struct js_log {
     size_t queue_bytes;
     uint64_t ask_messages;
     const volatile bool *cancel;
-    char inbox[48];
+    char inbox[BR_INBOX_PREFIX_MAX + 32];
+    const char *name; // its last token
     uint64_t next_token;
     struct js_call call;
     struct js_append append;

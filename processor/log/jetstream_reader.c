@@ -69,7 +69,7 @@ struct js_reader {
     struct br_error error;   // FAILED: why
     struct br_error passing; // why the last attempt to make a consumer failed
     char stream[256];
-    char inbox[72]; // not below the log's, which the control connection hears
+    char inbox[BR_INBOX_PREFIX_MAX + 56]; // not below the log's, which the control connection hears
     char *filter;
     uint64_t next;               // R2
     uint64_t stop;               // 0: none

@@ -110,6 +110,7 @@ struct br_session {
 };
 
 // --- configuration (session_config.c)
+#define BR_INBOX_PREFIX_MAX 100
 enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
                                       struct br_error *error) BR_MUST_CHECK;
 void br_session_config_free(struct br_session_config *config);

@@ -2,6 +2,7 @@
 // Where to connect and as whom: URLs, credentials, the server's INFO and our CONNECT. See session.h; S4 holds here
 // first of all: whatever is put into an error comes from br_session_server_text or is a path.
 #define _GNU_SOURCE // memmem, memrchr
+#include "processor/log/log_internal.h"
 #include "processor/log/session.h"
 
 #include <jansson.h>
@@ -121,6 +122,12 @@ enum br_status br_session_config_init(struct br_session_config *config, const st
         .tls_cert_path = copy_or_null(options->tls_cert_path),
         .tls_key_path = copy_or_null(options->tls_key_path),
     };
+    const char *prefix = options->inbox_prefix;
+    if (prefix != NULL && (strlen(prefix) > BR_INBOX_PREFIX_MAX || !br_subject_valid(br_slice_of(prefix), false)))
+        return br_error_set(error, BR_FATAL,
+                            "\"%.120s\" can't be the prefix of inboxes: it is a subject without wildcards, at most %d "
+                            "characters",
+                            prefix, BR_INBOX_PREFIX_MAX);
     config->tls = config->tls_ca_path != NULL || config->tls_cert_path != NULL;
     const char *at = options->url == NULL || options->url[0] == '\0' ? DEFAULT_URL : options->url;
     for (;;) {

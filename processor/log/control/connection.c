@@ -322,7 +322,8 @@ static bool is_stopping(struct cnats *cnats) {
 
 static void *run(void *context) {
     struct cnats *cnats = context;
-    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE); // of this thread
+    if (cnats->service.name != NULL)
+        setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE); // of this thread
     while (!is_stopping(cnats)) {
         if (cnats->connection == NULL && br_session_now() >= cnats->dial_at_us)
             connect_now(cnats);
