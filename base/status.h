@@ -32,6 +32,7 @@ enum br_native {
     BR_LOG_CHANGED, // log.h
     BR_LOG_NOT_PERMITTED,
     BR_TASK_OTHERWISE, // task.h
+    BR_CONTROL_NOBODY, // control.h
 };
 
 struct br_error {

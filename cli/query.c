@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define REQUEST_TIMEOUT_US (30 * BR_US_PER_SECOND)
+#define NOBODY_TRIES 10
+#define NOBODY_WAIT_US 100000
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
@@ -52,7 +54,14 @@ static int ask(struct br_control *control, const char *pipeline, const char *wha
     char subject[300];
     struct br_error error;
     br_task_service_subject(pipeline, what, subject, sizeof subject);
-    if (br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
+    // A worker that has just begun, or whose server has, may be about to be heard.
+    enum br_status status;
+    for (int tries = 0; (status = br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer,
+                                                     &error)) == BR_FATAL &&
+                        error.native == BR_CONTROL_NOBODY && tries < NOBODY_TRIES && !br_stop_requested;
+         tries++)
+        usleep(NOBODY_WAIT_US);
+    if (status == BR_OK)
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
     return br_fail(&error);

@@ -32,7 +32,7 @@ bool br_js_cancelled(const struct js_log *log) {
 // --- the control connection
 
 static void subscribe_all(struct js_log *log) {
-    char subject[64];
+    char subject[BR_INBOX_PREFIX_MAX + 64];
     snprintf(subject, sizeof subject, "%s.>", log->inbox);
     br_session_subscribe(&log->control, subject, JS_SID_INBOX);
     log->subscribed_id = log->control.connection_id;
@@ -214,7 +214,7 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
 enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
                           int *ret_status, struct br_error *error) {
     struct js_call *call = &log->call;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t deadline_us = br_session_now() + log->timeout_us;
     BR_CHECK(!call->waiting);
     BR_TRY(br_js_await_up(log, deadline_us, error));

@@ -126,8 +126,7 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
     struct br_buffer *headers = &log->headers;
     begin_headers(headers);
     if (count > 1) {
-        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->name,
-                         (unsigned long long)log->append.id);
+        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->name, (unsigned long long)log->append.id);
         write_number_header(headers, "Nats-Batch-Sequence", index + 1);
     }
     if (index == fenced)
@@ -162,7 +161,7 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
                             size_t count, uint64_t expected_sequence, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct br_session *control = &log->control;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t now_us = br_session_now();
     BR_TRY(br_js_await_up(log, now_us + log->timeout_us, error));
     BR_TRY(check_sizes(log, messages, count, error));
@@ -278,7 +277,7 @@ static enum br_status drain_publishes(struct js_log *log, uint64_t most, size_t 
 enum br_status br_js_publish(struct br_log *base, const struct br_log_message *message, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct js_publish *publish = &log->publish;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     if (!br_session_is_up(&log->control) && publish->unacked_count == 0)
         BR_TRY(br_js_await_up(log, br_session_now() + log->timeout_us, error));
     BR_TRY(check_sizes(log, message, 1, error));

@@ -78,7 +78,7 @@ struct js_reader {
     // the consumer
     uint64_t connection_id, generation; // generation: in the subjects and the sid
     char consumer[64];
-    char deliver[128];
+    char deliver[BR_INBOX_PREFIX_MAX + 96];
     uint64_t consumer_sequence; // of the last message received
     uint64_t pending;           // that the server still has for us
     bool pending_known;
@@ -137,7 +137,7 @@ static void publish_text(struct js_reader *reader, const char *subject, const ch
 }
 
 static void request_info(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[128];
+    char subject[300], reply[BR_INBOX_PREFIX_MAX + 96];
     snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
     subject_of(reader, "r.i", reply, sizeof reply);
     publish_text(reader, subject, reply, "");
@@ -176,7 +176,7 @@ static void leave_consumer(struct js_reader *reader) {
 }
 
 static void create_consumer(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[128];
+    char subject[300], reply[BR_INBOX_PREFIX_MAX + 96];
     if (reader->connection_id != reader->session.connection_id) {
         snprintf(subject, sizeof subject, "%s.r.>", reader->inbox);
         reader->connection_id = reader->session.connection_id;
@@ -507,7 +507,7 @@ static void take_message(struct js_reader *reader, const struct br_session_messa
     }
     if (message->sid != SID_INBOX)
         return; // an earlier consumer's
-    char own[128];
+    char own[BR_INBOX_PREFIX_MAX + 96];
     subject_of(reader, "r.c", own, sizeof own);
     if (br_slice_is(message->subject, own) && reader->state == READER_CREATING)
         take_create_reply(reader, message, now_us);

@@ -13,17 +13,19 @@
 
 // --- the thread's end
 
-static struct control_call *find_call(struct cnats *cnats, const char *subject) {
-    uint64_t token = 0;
-    size_t prefix = strlen(cnats->inbox) + 1;
-    if (strlen(subject) <= prefix)
-        return NULL;
-    for (const char *at = subject + prefix; *at >= '0' && *at <= '9'; at++)
-        token = token * 10 + (uint64_t)(*at - '0');
+static struct control_call *find_call(struct cnats *cnats, uint64_t token) {
     for (struct control_call *call = cnats->calls; call != NULL; call = call->next)
         if (call->token == token)
             return call;
     return NULL; // the caller has given up
+}
+
+natsStatus cnats_open_inbox(struct cnats *cnats, const char *reply) {
+    struct control_inbox *inbox = br_calloc(1, sizeof *inbox);
+    inbox->token = strtoull(strrchr(reply, '.') + 1, NULL, 10);
+    inbox->next = cnats->inboxes;
+    cnats->inboxes = inbox;
+    return cnats_subscribe_to(cnats, reply, &inbox->subscription);
 }
 
 // N8. Is it of the worker that is heard?
@@ -36,14 +38,15 @@ static bool is_heard(struct control_call *call, natsMsg *message) {
     return strncmp(call->from, from, sizeof call->from - 1) == 0;
 }
 
-static void take_part(struct cnats *cnats, natsMsg *message) {
-    size_t len = (size_t)natsMsg_GetDataLength(message);
+// message NULL: nobody serves the subject.
+static void take_part(struct cnats *cnats, uint64_t token, natsMsg *message) {
+    size_t len = message == NULL ? 0 : (size_t)natsMsg_GetDataLength(message);
     const char *last = NULL;
     pthread_mutex_lock(&cnats->lock);
-    struct control_call *call = find_call(cnats, natsMsg_GetSubject(message));
-    if (call != NULL && is_heard(call, message)) {
+    struct control_call *call = find_call(cnats, token);
+    if (call != NULL && (message == NULL || is_heard(call, message))) {
         struct control_part *part = br_alloc(sizeof *part + len);
-        *part = (struct control_part){.nobody = natsMsg_IsNoResponders(message)};
+        *part = (struct control_part){.nobody = message == NULL};
         part->last = part->nobody || natsMsgHeader_Get(message, "Braid-Last", &last) == NATS_OK;
         part->payload = (struct br_slice){part->bytes, len};
         if (len != 0)
@@ -55,11 +58,42 @@ static void take_part(struct cnats *cnats, natsMsg *message) {
     pthread_mutex_unlock(&cnats->lock);
 }
 
+static bool is_asked(struct cnats *cnats, uint64_t token) {
+    pthread_mutex_lock(&cnats->lock);
+    bool asked = find_call(cnats, token) != NULL;
+    pthread_mutex_unlock(&cnats->lock);
+    return asked;
+}
+
+static void drop_inbox(struct control_inbox **at) {
+    struct control_inbox *inbox = *at;
+    *at = inbox->next;
+    natsSubscription_Destroy(inbox->subscription);
+    free(inbox);
+}
+
+void cnats_drop_inboxes(struct cnats *cnats) {
+    while (cnats->inboxes != NULL)
+        drop_inbox(&cnats->inboxes);
+}
+
 void cnats_take_parts(struct cnats *cnats) {
     natsMsg *message = NULL;
-    while (natsSubscription_NextMsg(&message, cnats->inbox_subscription, 0) == NATS_OK) {
-        take_part(cnats, message);
+    while (natsSubscription_NextMsg(&message, cnats->alive, 0) == NATS_OK)
         natsMsg_Destroy(message);
+    for (struct control_inbox **at = &cnats->inboxes; *at != NULL;) {
+        struct control_inbox *inbox = *at;
+        natsStatus status;
+        while ((status = natsSubscription_NextMsg(&message, inbox->subscription, 0)) == NATS_OK) {
+            take_part(cnats, inbox->token, message);
+            natsMsg_Destroy(message);
+        }
+        if (status == NATS_NO_RESPONDERS)
+            take_part(cnats, inbox->token, NULL);
+        if (is_asked(cnats, inbox->token))
+            at = &inbox->next;
+        else
+            drop_inbox(at);
     }
 }
 
@@ -125,10 +159,10 @@ static enum br_status take_parts(struct cnats *cnats, struct control_call *call,
         last = part->last;
         pthread_mutex_unlock(&cnats->lock);
         if (part->nobody)
-            status = br_error_set(error, BR_FATAL,
-                                  "no worker answers on '%s': is one running, on this NATS server and with this "
-                                  "pipeline?",
-                                  subject);
+            status = br_error_set_native(error, BR_FATAL, BR_CONTROL_NOBODY,
+                                         "no worker answers on '%s': is one running, on this NATS server and with this "
+                                         "pipeline?",
+                                         subject);
         else
             status = each(context, part->payload, error);
         free(part);

@@ -62,6 +62,12 @@ struct control_call { // of br_control_request; on its stack
     struct control_part *parts, **end;
 };
 
+struct control_inbox { // of a call; the thread's own
+    struct control_inbox *next;
+    uint64_t token;
+    natsSubscription *subscription; // NextMsg says "nobody" without saying to which question: each has its own
+};
+
 // What is told at most once a second, with how often it came since.
 struct control_told {
     int64_t at_us;
@@ -82,7 +88,8 @@ struct cnats {
     int wake_fd;
     // the thread's own
     natsConnection *connection;
-    natsSubscription *inbox_subscription;
+    natsSubscription *alive;
+    struct control_inbox *inboxes;
     size_t server; // index in config: dialed or connected
     bool secure;   // the server wants TLS
     atomic_bool want_write;
@@ -136,6 +143,7 @@ void cnats_serve(struct br_control *control, const char *subject, struct br_requ
 void cnats_serve_information(struct cnats *cnats); // $SRV
 // Subscribes to what isn't yet.
 natsStatus cnats_subscribe(struct cnats *cnats);
+natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubscription **subscription);
 // Takes what has come for the services.
 void cnats_take_requests(struct cnats *cnats, int64_t now_us);
 
@@ -144,6 +152,9 @@ enum br_status cnats_request(struct br_control *control, const char *subject, st
                              int64_t timeout_us,
                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                              void *context, struct br_error *error) BR_MUST_CHECK;
+// Before the question goes out.
+natsStatus cnats_open_inbox(struct cnats *cnats, const char *reply);
 void cnats_take_parts(struct cnats *cnats);
+void cnats_drop_inboxes(struct cnats *cnats); // all
 
 #endif

@@ -99,7 +99,9 @@ static natsStatus publish_queued(struct cnats *cnats) {
     struct control_out *out;
     while (status == NATS_OK && natsConnection_Buffered(cnats->connection) < UNSENT_MAX &&
            (out = next_out(cnats)) != NULL) {
-        if (out->generation == cnats->generation)
+        if (out->generation == cnats->generation && out->reply != NULL)
+            status = cnats_open_inbox(cnats, out->reply);
+        if (out->generation == cnats->generation && status == NATS_OK)
             status = publish(cnats, out);
         free(out);
     }
@@ -235,8 +237,10 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
     cnats->payload_max = natsConnection_GetMaxPayload(cnats->connection);
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
-    if (again && natsConnection_GetConnectedUrl(cnats->connection, server, sizeof server) == NATS_OK)
-        br_log_line(BR_LEVEL_INFO, "the control connection is back", BR_STR("server", server));
+    if (cnats->service.name != NULL &&
+        natsConnection_GetConnectedUrl(cnats->connection, server, sizeof server) == NATS_OK)
+        br_log_line(BR_LEVEL_INFO, again ? "the control connection is back" : "requests are heard",
+                    BR_STR("server", server));
 }
 
 // Everything is told and dropped: what waits for an answer, and the rest of answers (N8).
@@ -246,8 +250,9 @@ static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now
         natsSubscription_Destroy(service->subscription);
         service->subscription = NULL;
     }
-    natsSubscription_Destroy(cnats->inbox_subscription);
-    cnats->inbox_subscription = NULL;
+    cnats_drop_inboxes(cnats);
+    natsSubscription_Destroy(cnats->alive);
+    cnats->alive = NULL;
     natsConnection_Destroy(cnats->connection);
     cnats->connection = NULL;
     atomic_store(&cnats->want_write, false);

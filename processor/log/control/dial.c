@@ -165,6 +165,6 @@ enum br_status cnats_dial(struct cnats *cnats, struct br_error *error) {
         learn_servers(cnats);
         return BR_OK;
     }
-    server_text(cnats, cnats->secure, url, sizeof url);
+    server_text(cnats, wanted || status == NATS_SSL_ERROR, url, sizeof url);
     return explain(cnats, status, url, error);
 }

@@ -193,7 +193,7 @@ static struct control_service *after(struct cnats *cnats, struct control_service
     return next;
 }
 
-static natsStatus subscribe(struct cnats *cnats, natsSubscription **subscription, const char *subject) {
+natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubscription **subscription) {
     natsStatus status = natsConnection_SubscribeSync(subscription, cnats->connection, subject);
     // What comes is taken at once: there is nothing for the library to bound.
     return status == NATS_OK ? natsSubscription_SetPendingLimits(*subscription, -1, -1) : status;
@@ -202,13 +202,13 @@ static natsStatus subscribe(struct cnats *cnats, natsSubscription **subscription
 natsStatus cnats_subscribe(struct cnats *cnats) {
     natsStatus status = NATS_OK;
     char subject[220];
-    if (cnats->inbox_subscription == NULL) {
-        snprintf(subject, sizeof subject, "%s.*", cnats->inbox);
-        status = subscribe(cnats, &cnats->inbox_subscription, subject);
+    if (cnats->alive == NULL) {
+        snprintf(subject, sizeof subject, "%s.alive", cnats->inbox);
+        status = cnats_subscribe_to(cnats, subject, &cnats->alive);
     }
     for (struct control_service *service = NULL; status == NATS_OK && (service = after(cnats, service)) != NULL;)
         if (service->subscription == NULL)
-            status = subscribe(cnats, &service->subscription, service->subject);
+            status = cnats_subscribe_to(cnats, service->subject, &service->subscription);
     return status;
 }
 

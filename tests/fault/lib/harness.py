@@ -141,7 +141,7 @@ class Worker:
         return self.world.log(self.name)
 
     def started(self):
-        until(lambda: "running" in self.log(), "the worker's start", worker=self)
+        until(lambda: "running" in self.log() and "requests are heard" in self.log(), "the worker's start", worker=self)
         return self
 
     def waited(self, patience_s=PATIENCE_S):
