@@ -67,7 +67,12 @@ enum br_status br_former_plan(struct br_log *log, const struct br_runner_options
         return br_error_set(error, BR_FATAL,
                             "the commit of epoch %" PRIu64 " of lineage %s (stream sequence %" PRIu64 ") is gone",
                             epoch, lineage, sequence);
-    BR_TRY(br_commit_unpack(name, message.payload, &commit, error));
+    BR_TRY(br_commit_of(name, &message, &commit, error));
+    if (commit == NULL)
+        return br_error_set(error, BR_FATAL,
+                            "what stands at sequence %" PRIu64 " of stream %s isn't the commit of epoch %" PRIu64
+                            " of lineage %s",
+                            sequence, stream, epoch, lineage);
     BR_TRY(br_former_load(log, options, commit->plan_hash, ret_owned, ret_pipeline, error));
     *ret_otherwise = br_semantics_differ(*ret_pipeline, commit->semantics, &words);
     return BR_OK;
@@ -217,11 +222,12 @@ static enum br_status find_stock(struct br_log *log, const char *pipeline, const
             continue;
         }
         if (status == BR_OK)
-            status = br_commit_unpack(pipeline, messages[0].payload, &commit, error);
+            status = br_commit_of(pipeline, &messages[0], &commit, error);
         if (status != BR_OK)
             break;
-        more = any_sleeps(commit) && commit->follows_lineage[0] == '\0'; // before it repeats anything
-        if (any_sleeps(commit))
+        bool sleeps = commit != NULL && any_sleeps(commit);
+        more = commit == NULL || (sleeps && commit->follows_lineage[0] == '\0'); // before it repeats anything
+        if (sleeps)
             snprintf(stock, size, "%s", commit->follows_lineage);
         br_reader_consume(reader, 1);
         br_reader_release(reader);

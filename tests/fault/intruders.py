@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What comes from those who don't belong: messages of others where a pipeline's commits are, paths of another's choice,
+records that nobody of ours has written, folders that others can read."""
+import os
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import harness  # noqa: E402
+from harness import COMMITS, OUTPUT, Failure, Worker, check, check_words, until  # noqa: E402
+
+FOREIGN = [b"", b'{"pipeline":"faults","epoch":7}', b"\xff\xff no commit", b"+OK"]
+PASSED_OVER = "somebody else has published where only this pipeline's commits belong"
+
+
+def intrude(world):
+    for payload in FOREIGN:
+        world.client.store(COMMITS, payload, {"Braid-Last": "1"} if payload[:1] == b"{" else None)
+
+
+def test_messages_of_others_among_the_commits(world):
+    """An answer that was sent there, or anything: the running worker, its successor, and who only reads pass it over."""
+    world.open()
+    worker = Worker(world).started()
+    world.feed(50)
+    world.caught_up(worker)
+    intrude(world)
+    world.feed(50)
+    world.caught_up(worker)
+    check_words(worker.log(), PASSED_OVER, COMMITS, OUTPUT)
+    intrude(world)
+    worker.stopped()
+    intrude(world)
+    for data in ("state", "nothing"):  # with its state, and without
+        worker = Worker(world, data=data).started()
+        world.feed(50)
+        world.caught_up(worker)
+        check_words(worker.log(), PASSED_OVER)
+        world.check_outcome()
+        intrude(world)
+        if data == "state":
+            worker.stopped()
+    world.braid("replay", "verify", "faults", "--wait", "--server", world.server.url)
+    world.braid("replay", "start", "faults", "--wait", "--server", world.server.url)
+    intrude(world)
+    world.client.store("braid.faults.commit.r1.0", b"{}")
+    text = world.braid("replay", "diff", "faults", "r2", "--server", world.server.url)
+    check_words(text, "faults")
+    world.braid("replay", "promote", "faults", "r2", "--wait", "--server", world.server.url)
+    world.feed(50)
+    world.caught_up(worker)
+    intrude(world)
+    world.braid("replay", "rollback", "faults", "r2", "--wait", "--server", world.server.url)
+    world.feed(50)
+    world.caught_up(worker)
+    worker.stopped()
+    text = world.braid("verify", world.pipeline, "--state", "--data", worker.data, "--server", world.server.url)
+    check_words(text, "sound")
+
+
+def test_a_message_that_was_passed_over_is_removed(world):
+    world.open()
+    worker = Worker(world).started()
+    world.feed(50)
+    world.caught_up(worker)
+    intrude(world)
+    world.feed(0)
+    worker.stopped()
+    worker = Worker(world).started()
+    until(lambda: PASSED_OVER in worker.log(), "it is passed over", worker=worker)
+    for sequence in range(world.client.stream(OUTPUT)["last_seq"] - len(FOREIGN) + 1, world.client.stream(OUTPUT)["last_seq"] + 1):
+        world.client.api(f"STREAM.MSG.DELETE.{OUTPUT}", {"seq": sequence})
+    world.feed(50)
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_a_former_worker_beside_it(world):
+    """It slept while another took the task over, and a foreign message has moved the fence under both."""
+    world.open()
+    former = Worker(world).started()
+    world.feed(50)
+    world.caught_up(former)
+    former.process.send_signal(signal.SIGSTOP)
+    intrude(world)
+    worker = Worker(world, data="other").started()
+    before = world.client.stream(OUTPUT)["last_seq"]
+    world.feed(50)
+    until(lambda: any(harness.read_commit(bytes_) and sequence > before for sequence, bytes_ in world.client.messages(OUTPUT, COMMITS)),
+          "the second worker commits", worker=worker)
+    intrude(world)
+    former.process.send_signal(signal.SIGCONT)
+    world.feed(50)
+    former.failed("fenced", "no longer owns the task")
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+def test_a_flood_among_the_commits(world):
+    """Faster than it is passed over: the worker goes on, says so once a second, and ends when it is told to."""
+    world.open()
+    worker = Worker(world).started()
+    stop = threading.Event()
+
+    def flood():
+        client = world.server.connect()
+        while not stop.is_set():
+            client.store(COMMITS, b"{}")
+            time.sleep(0.003)
+        client.close()
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        began = time.monotonic()
+        for _ in range(5):
+            world.feed(20)
+            world.caught_up(worker)
+        lines = worker.log().count(PASSED_OVER)
+        check(0 < lines <= time.monotonic() - began + 2, f"{lines} lines in {time.monotonic() - began:.1f} s")
+        worker.process.send_signal(signal.SIGINT)
+        worker.waited(20)
+    finally:
+        stop.set()
+        thread.join()
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    world.check_outcome()
+    worker.stopped()
+
+
+if __name__ == "__main__":
+    harness.main()
