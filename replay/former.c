@@ -30,7 +30,7 @@ struct br_former {
 static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct br_former *former = context;
     if (set_aside)
-        BR_TRY(br_store_remove(former->path, error));
+        BR_TRY(br_store_remove(former->options.runner->data_path, former->path, error));
     return br_worker_open_store(former->path, false, ret_store, error);
 }
 
@@ -93,7 +93,7 @@ static enum br_status open_folder(struct br_former *former, struct br_error *err
                                 sizeof former->path, error));
     size_t len = strlen(former->path);
     snprintf(former->path + len, sizeof former->path - len, "/former-%u", atomic_fetch_add(&made, 1));
-    return br_store_remove(former->path, error);
+    return br_store_remove(options->data_path, former->path, error);
 }
 
 static enum br_status open_task(struct br_former *former, struct br_error *error) {
@@ -182,7 +182,7 @@ void br_former_destroy(struct br_former **former_ptr) {
     br_history_destroy(&former->history);
     br_pipeline_destroy(&former->owned);
     br_log_close(&former->log);
-    if (former->path[0] != '\0' && br_store_remove(former->path, &ignored) != BR_OK)
+    if (former->path[0] != '\0' && br_store_remove(former->options.runner->data_path, former->path, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a folder stays behind", BR_STR("path", former->path));
     free(former);
     *former_ptr = NULL;

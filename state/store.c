@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // See store.h: dispatch to the kind of store, runs that are batches, and the folder operations that need no open store.
-#define _GNU_SOURCE // nftw
 #include "state/store_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -13,7 +11,6 @@
 #include <unistd.h>
 
 #define ASIDE_MAX 100000 // folders set aside at one path; somebody looks before there are that many
-#define OPEN_FOLDERS_MAX 16
 #define LOCK_NAME "PROOF.lock"
 
 void br_store_destroy(struct br_store **store) {
@@ -226,20 +223,6 @@ void store_unlock(int *lock) {
     if (*lock >= 0)
         close(*lock);
     *lock = -1;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where) {
-    (void)status;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
-enum br_status br_store_remove(const char *path, struct br_error *error) {
-    if (nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return br_error_set_native(error, BR_FATAL, errno, "cannot remove the state folder %s: %s", path,
-                                   strerror(errno));
-    return BR_OK;
 }
 
 static enum br_status rename_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {

@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes from those who don't belong: messages of others where a pipeline's commits are, paths of another's choice,
 records that nobody of ours has written, folders that others can read."""
+import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import harness  # noqa: E402
-from harness import COMMITS, OUTPUT, Failure, Worker, check, check_words, until  # noqa: E402
+import nats  # noqa: E402
+from harness import COMMITS, OUTPUT, Worker, check, check_words, until  # noqa: E402
 
 FOREIGN = [b"", b'{"pipeline":"faults","epoch":7}', b"\xff\xff no commit", b"+OK"]
 PASSED_OVER = "somebody else has published where only this pipeline's commits belong"
@@ -130,6 +133,50 @@ def test_a_flood_among_the_commits(world):
     worker = Worker(world).started()
     world.caught_up(worker)
     world.check_outcome()
+    worker.stopped()
+
+
+def test_another_answers_in_the_workers_place(world):
+    """Where a checkpoint lies is known here: what whoever answers says of it is nothing that is believed, or removed."""
+    world.open()
+    worker = Worker(world).started()
+    world.feed(200)
+    world.caught_up(worker)
+    victim = os.path.join(world.folder, "victim")
+    os.makedirs(os.path.join(victim, "deep"))
+    for name in ("precious", "deep/too"):
+        world.write(f"victim/{name}", "x")
+    os.makedirs(os.path.join(worker.data, "faults", "checkpoints"), exist_ok=True)
+    false = world.server.connect()
+    false.send(b"SUB braid_api.faults.checkpoint 7\r\n")
+    false.flush()
+    answered, stop = [], threading.Event()
+
+    def answer():
+        while not stop.is_set():
+            try:
+                false.read_one(time.monotonic() + 0.1)
+            except nats.NatsError:
+                continue
+            while false.waiting:
+                reply = false.waiting.pop().reply
+                for path in (f"{worker.data}/faults/checkpoints/../../../victim", victim):
+                    body = json.dumps({"path": path, "host": socket.gethostname(), "epoch": 1}).encode()
+                    false.publish(reply, body, {"Braid-Last": "1"})
+                    answered.append(path)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        world.braid("replay", "start", "faults", "--wait", "--server", world.server.url)
+        world.braid("replay", "diff", "faults", "r1", "--server", world.server.url)
+        until(lambda: answered, "the answer is asked for")
+        world.braid("replay", "drop", "faults", "r1", "--wait", "--server", world.server.url)
+    finally:
+        stop.set()
+        thread.join()
+    check(sorted(os.listdir(victim)) == ["deep", "precious"] and os.listdir(os.path.join(victim, "deep")) == ["too"],
+          "the folder that was named in an answer is gone")
+    until(lambda: not os.listdir(os.path.join(worker.data, "faults", "checkpoints")), "no checkpoint stays behind", worker=worker)
     worker.stopped()
 
 
