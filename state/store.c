@@ -2,6 +2,8 @@
 // See store.h: dispatch to the kind of store, runs that are batches, and the folder operations that need no open store.
 #include "state/store_internal.h"
 
+#include "base/logging.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -173,6 +175,19 @@ void br_store_usage(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_
 
 // --- folders ---
 
+// What is in state is what was in the events: nobody but the owner, and a group if somebody wants one to read it, sees
+// it. Folders that earlier versions made were open to all.
+static void close_to_others(const char *path, mode_t mode) {
+    mode_t wanted = mode & 07777 & ~(mode_t)027;
+    if (wanted == (mode & 07777))
+        return;
+    if (chmod(path, wanted) == 0)
+        br_log_line(BR_LEVEL_INFO, "a state folder was open to others: it is closed to them", BR_STR("path", path));
+    else
+        br_log_line(BR_LEVEL_WARN, "a state folder is open to others, and can't be closed to them",
+                    BR_STR("path", path), BR_STR("why", strerror(errno)));
+}
+
 enum br_status store_make_folder(const char *path, struct br_error *error) {
     char part[PATH_MAX];
     size_t len = strlen(path);
@@ -185,7 +200,7 @@ enum br_status store_make_folder(const char *path, struct br_error *error) {
             continue;
         char saved = part[at];
         part[at] = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
             return br_error_set_native(error, BR_FATAL, errno, "cannot make the state folder %s: %s: %s", path, part,
                                        strerror(errno));
         part[at] = saved;
@@ -194,6 +209,7 @@ enum br_status store_make_folder(const char *path, struct br_error *error) {
     if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
         return br_error_set(error, BR_FATAL, "the state folder %s is not a folder: give another path or move it away",
                             path);
+    close_to_others(path, status.st_mode);
     return BR_OK;
 }
 

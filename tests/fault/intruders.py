@@ -180,5 +180,66 @@ def test_another_answers_in_the_workers_place(world):
     worker.stopped()
 
 
+def test_records_of_jobs_that_none_of_ours_has_made(world):
+    """One line in the log for each, whatever is in them; the others go on, and the command removes them."""
+    world.open()
+    worker = Worker(world).started()
+    world.feed(20)
+    world.caught_up(worker)
+    world.braid("replay", "start", "faults", "--wait", "--server", world.server.url)
+    for key, value in (("r2", b"\xff\xff"), ("r3", b"{}"), ("r999999999999999999", b""), ("r4", harness.proto.data(1, "r4"))):
+        world.client.store(f"$KV.BRAID_faults_replays.{key}", value)
+    until(lambda: worker.log().count("a replay job is left out") >= 3, "they are left out", worker=worker)
+    before = worker.log().count("a replay job is left out")
+    check(world.braid("replay", "start", "faults", "--wait", "--server", world.server.url).startswith("r5"), "the next one is r5")
+    time.sleep(3)
+    check(worker.log().count("a replay job is left out") == before, worker.log())
+    for key in ("r2", "r3", "r4", "r999999999999999999"):
+        said = world.braid("replay", "status", "faults", key, "--server", world.server.url, status=harness.EXIT_FAILED)
+        check_words(said, f"braid replay drop faults {key}")
+        world.braid("replay", "drop", "faults", key, "--wait", "--server", world.server.url)
+        world.braid("replay", "status", "faults", key, "--server", world.server.url, status=harness.EXIT_NO)
+    worker.stopped()
+
+
+def test_folders_are_closed_to_others(world):
+    """Made so, and tightened where an earlier version made them."""
+    world.open()
+    old = os.umask(0o022)
+    os.makedirs(os.path.join(world.folder, "state/faults/live"), 0o755)
+    os.chmod(os.path.join(world.folder, "state/faults/live"), 0o757)
+    worker = Worker(world).started()
+    world.feed(20)
+    world.caught_up(worker)
+    mode = os.stat(os.path.join(worker.data, "faults/live")).st_mode & 0o7777
+    check(mode == 0o750, oct(mode))
+    check_words(worker.log(), "open to others", "faults/live")
+    worker.stopped()
+    worker = Worker(world, data="new").started()
+    world.caught_up(worker)
+    for path in (worker.data, os.path.join(worker.data, "faults"), os.path.join(worker.data, "faults/live")):
+        mode = os.stat(path).st_mode & 0o7777
+        check(mode == 0o700, f"{path}: {oct(mode)}")
+    worker.stopped()
+    os.umask(old)
+
+
+def test_secrets_are_no_arguments_for_long(world):
+    """Whoever lists processes sees neither --password nor what a URL holds."""
+    world.server = harness.Server(world, config='authorization { users: [ {user: "worker", password: "open-sesame"} ] }')
+    host = f"127.0.0.1:{world.server.port}"
+    world.client = nats.Nats(f"nats://worker:open-sesame@{host}")
+    world.client.create_stream(harness.INPUT, ["faults.in"])
+    world.server.url = f"nats://nobody:no-secret@{host},nats://worker:open-sesame@{host}"
+    for flags in ((), ("--server", f"nats://{host}", "--user", "worker", "--password", "open-sesame"),
+                  ("--server", f"nats://{host}", "--user", "worker", "--password=open-sesame")):
+        worker = Worker(world, flags=flags).started()
+        with open(f"/proc/{worker.process.pid}/cmdline", "rb") as file:
+            line = file.read()
+        check(b"open-sesame" not in line and b"no-secret" not in line and host.encode() in line, line)
+        check("open-sesame" not in worker.log(), worker.log())
+        worker.stopped()
+
+
 if __name__ == "__main__":
     harness.main()
