@@ -60,8 +60,6 @@ enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *
                               char ret_id[BR_JOB_ID_SIZE], struct br_error *error) BR_MUST_CHECK;
 // A record is data from outside: anybody who may write to the bucket makes one. Larger ones aren't made, nor read.
 #define BR_JOB_BYTES_MAX ((size_t)8 << 20)
-enum { BR_JOB_DAMAGED = -7101 }; // native code of errors: the record can't be read
-
 // BR_DATA: there is no such job. BR_FATAL, BR_JOB_DAMAGED.
 enum br_status br_jobs_read(struct br_jobs *jobs, const char *id, struct br_job *ret_job, struct br_error *error)
     BR_MUST_CHECK;
