@@ -33,6 +33,7 @@ enum br_native {
     BR_LOG_NOT_PERMITTED,
     BR_TASK_OTHERWISE, // task.h
     BR_CONTROL_NOBODY, // control.h
+    BR_JOB_DAMAGED,    // job.h
 };
 
 struct br_error {

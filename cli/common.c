@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See cli.h.
+#define _GNU_SOURCE // memrchr
 #include "cli/cli.h"
 
 #include "processor/subject.h"
@@ -85,11 +86,37 @@ static const struct argp_option connect_options[] = {
     {0},
 };
 
+// Whoever lists processes sees their arguments: a secret is taken away from there. (It has been there until now; the
+// environment and files are better places.)
+static const char *take_password(char *argument) {
+    static char *kept;
+    free(kept);
+    kept = br_strdup(argument);
+    memset(argument, 'x', strlen(argument));
+    return kept;
+}
+
+// What stands between :// (or nothing) and @, in each of the URLs.
+static const char *take_url(char *argument) {
+    static char *kept;
+    free(kept);
+    kept = br_strdup(argument);
+    for (char *at = argument; *at != '\0';) {
+        size_t len = strcspn(at, " ,");
+        char *scheme = strstr(at, "://"), *from = scheme != NULL && scheme < at + len ? scheme + 3 : at;
+        char *end = memrchr(from, '@', (size_t)(at + len - from));
+        if (end != NULL)
+            memset(from, 'x', (size_t)(end - from));
+        at += len + strspn(at + len, " ,");
+    }
+    return kept;
+}
+
 static error_t parse_connect_option(int key, char *argument, struct argp_state *state) {
     struct br_connect_options *options = state->input;
     switch (key) {
     case 's':
-        options->url = argument;
+        options->url = take_url(argument);
         return 0;
     case KEY_CREDS:
         options->creds_path = argument;
@@ -98,7 +125,7 @@ static error_t parse_connect_option(int key, char *argument, struct argp_state *
         options->user = argument;
         return 0;
     case KEY_PASSWORD:
-        options->password = argument;
+        options->password = take_password(argument);
         return 0;
     case KEY_CA:
         options->tls_ca_path = argument;

@@ -132,7 +132,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 static enum br_status start_dev_server(struct arguments *arguments, struct br_private_server **ret_server,
                                        struct br_error *error) {
     static char store[PATH_MAX];
-    mkdir(arguments->data, 0777);
+    mkdir(arguments->data, 0700);
     snprintf(store, sizeof store, "%s/nats", arguments->data);
     BR_TRY(br_private_server_start(store, false, DEV_PORT, ret_server, error));
     arguments->connect.url = br_private_server_url(*ret_server);

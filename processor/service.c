@@ -258,7 +258,7 @@ static enum br_status make_checkpoint(struct br_task *task, const char *name, ch
         return br_error_set(error, BR_RETRY, "an epoch is under way");
     snprintf(path, size, "%s/%s", task->options.checkpoint_path, name);
     BR_TRY(task_flush(task, error));
-    BR_TRY(br_store_remove(path, error)); // what an asker who died has left
+    BR_TRY(br_store_remove(task->options.checkpoint_path, path, error)); // what an asker who died has left
     return br_store_checkpoint(br_state_store(task->state), path, error);
 }
 

@@ -4,6 +4,7 @@
 #define BR_PROCESSOR_TASK_INTERNAL_H
 
 #include "braid/v1/commit.pb-c.h"
+#include "processor/commit_newest.h"
 #include "processor/emit.h"
 #include "processor/input.h"
 #include "processor/log/trail.h"
@@ -54,7 +55,7 @@ struct epoch_plan {
 // One atomic batch that has been sent and not been heard of.
 struct outstanding {
     bool waiting;
-    const struct br_log_message *messages; // with the commit message last
+    struct br_log_message *messages; // with the commit message last
     size_t count;
     uint64_t epoch, digest;
     uint32_t part;
@@ -71,6 +72,12 @@ struct queued {
     size_t lens[TASK_QUEUED_MAX];
     size_t count;
     uint64_t epoch, digest; // of the last
+};
+
+// The commit that a fence stands for. sequence 0: none yet.
+struct fence_commit {
+    uint64_t sequence, epoch;
+    uint64_t digest; // 0: not known
 };
 
 // What goes out with a commit.
@@ -102,12 +109,14 @@ struct br_task {
     uint64_t digest;           // of it
     struct br_wall_time clock; // of it: readings never go back
     struct br_mono_time clock_read;
-    bool clock_behind;        // it was told that the wall clock is
-    uint32_t semantics;       // by which it was computed
-    uint64_t committed_epoch; // last committed
-    uint64_t fence;           // stream sequence of the last message on commit_subject; 0: none
-    uint64_t last_commit;     // of this lineage's last commit message, wherever it stands; 0: none
-    uint64_t follows;         // the epoch of another lineage that the last one repeated; 0: none
+    bool clock_behind;                // it was told that the wall clock is
+    uint32_t semantics;               // by which it was computed
+    uint64_t committed_epoch;         // last committed
+    uint64_t fence;                   // stream sequence of the last message on commit_subject; 0: none
+    struct fence_commit fence_commit; // the newest commit there: before the fence when others published behind it
+    struct br_mono_time fence_moved;  // past what others published
+    uint64_t last_commit;             // of this lineage's last commit message, wherever it stands; 0: none
+    uint64_t follows;                 // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
     bool *asleep, *asleep_nodes;              // by view, by node of the plan
@@ -215,6 +224,8 @@ enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_er
 enum br_status task_queue(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Sends what is queued if the log is free, or when it is much.
 enum br_status task_send_queued(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Names what others published behind the newest commit, if they did.
+void task_tell_foreign(const struct br_task *task, const char *subject, const struct br_newest_commit *newest);
 // With nothing outstanding: BR_FATAL when another has committed on this task's subject.
 enum br_status task_check_owner(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_await(struct br_task *task, struct br_error *error) BR_MUST_CHECK;

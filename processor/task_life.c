@@ -323,7 +323,7 @@ uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, u
 }
 
 bool br_task_commits_apart(const struct br_task *task) {
-    return task->options.role != BR_TASK_OWNER && task->last_commit == task->fence;
+    return task->options.role != BR_TASK_OWNER && task->last_commit == task->fence_commit.sequence;
 }
 
 const char *br_task_lineage(const struct br_task *task) {

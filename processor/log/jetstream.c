@@ -164,6 +164,15 @@ static void js_wait(struct br_log *base, int64_t timeout_us) {
     }
 }
 
+static void js_pause(struct br_log *base, int64_t us) {
+    struct js_log *log = js_log(base);
+    int64_t now_us = br_session_now(), deadline_us = now_us + us;
+    for (; now_us < deadline_us && !br_js_cancelled(log); now_us = br_session_now()) {
+        (void)anything_new(log, now_us);
+        poll_all(log, deadline_us);
+    }
+}
+
 static void js_wake(struct br_log *base) {
     uint64_t one = 1;
     // Fails only when the counter is full: then it is awake already.
@@ -385,6 +394,7 @@ static const struct br_log_ops js_ops = {
     .publish_flush = br_js_publish_flush,
     .reader_open = br_js_reader_open,
     .wait = js_wait,
+    .pause = js_pause,
     .wake = js_wake,
     .payload_max = js_payload_max,
     .close = js_close,

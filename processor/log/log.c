@@ -19,6 +19,12 @@ bool br_log_message_header(const struct br_log_message *message, const char *nam
     return false;
 }
 
+bool br_log_message_fenced(const struct br_log_message *message) {
+    struct br_slice value;
+    return message->fenced || br_log_message_header(message, "Nats-Expected-Last-Subject-Sequence", &value) ||
+           br_log_message_header(message, "Nats-Batch-Id", &value);
+}
+
 // --- streams
 
 static enum br_status check_filter(const char *subject, struct br_error *error) {
@@ -250,6 +256,10 @@ uint64_t br_reader_covered(struct br_reader *reader) {
 
 void br_log_wait(struct br_log *log, int64_t timeout_us) {
     log->ops->wait(log, timeout_us);
+}
+
+void br_log_pause(struct br_log *log, int64_t us) {
+    log->ops->pause(log, us);
 }
 
 void br_log_wake(struct br_log *log) {

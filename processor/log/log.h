@@ -47,7 +47,7 @@ struct br_log_message {
     const struct br_log_header *headers;
     uint32_t header_count;
     bool fenced;                   // outgoing, not for the last of a batch: its subject is fenced too (L2), and is
-    uint64_t expected_sequence;    // that of no earlier message of the batch
+    uint64_t expected_sequence;    // that of no earlier message of the batch. Incoming: br_log_message_fenced
     uint64_t sequence;             // incoming only
     struct br_wall_time timestamp; // incoming only: when the stream stored it
     void *raw;                     // the implementation's own
@@ -55,6 +55,9 @@ struct br_log_message {
 
 // Looks a header up by name (case-sensitive, as NATS has it); false when absent.
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value);
+// Does an incoming message bear the mark of an append (a fence, or a batch)? A plain publish has none. Nor has an
+// appended message that a mirror or a source copied: servers drop it there.
+bool br_log_message_fenced(const struct br_log_message *message);
 
 struct br_stream_info {
     char name[256];
@@ -177,6 +180,8 @@ uint64_t br_reader_covered(struct br_reader *reader);
 // Blocks until a reader has something new to peek at, an append's reply is there, br_log_wake was
 // called, or the timeout ends.
 void br_log_wait(struct br_log *log, int64_t timeout_us);
+// Blocks for this time whatever comes meanwhile; shutdown alone ends it early. Connections and readers are kept alive.
+void br_log_pause(struct br_log *log, int64_t us);
 // Thread: any. Ends a br_log_wait early (shutdown, another thread's request).
 void br_log_wake(struct br_log *log);
 

@@ -33,6 +33,7 @@ struct br_log_ops {
     enum br_status (*reader_open)(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                                   uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error);
     void (*wait)(struct br_log *log, int64_t timeout_us);
+    void (*pause)(struct br_log *log, int64_t us);
     void (*wake)(struct br_log *log);
 
     size_t (*payload_max)(struct br_log *log);

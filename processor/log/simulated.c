@@ -628,6 +628,12 @@ static void sim_wait(struct br_log *base, int64_t timeout_us) {
     log->woken = false;
 }
 
+static void sim_pause(struct br_log *base, int64_t us) {
+    struct sim_log *log = sim_log(base);
+    if (step(log))
+        log->sim->mono_us += us;
+}
+
 static void sim_wake(struct br_log *base) {
     sim_log(base)->woken = true;
 }
@@ -659,6 +665,7 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .publish_flush = sim_publish_flush,
         .reader_open = sim_reader_open,
         .wait = sim_wait,
+        .pause = sim_pause,
         .wake = sim_wake,
         .payload_max = sim_payload_max,
         .close = sim_close,

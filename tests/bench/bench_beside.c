@@ -417,6 +417,6 @@ int main(int argc, char **argv) {
     if (bench_wanted(argc, argv, "promote"))
         promote(br_private_server_url(server));
     br_private_server_stop(&server);
-    bench_must(br_store_remove(folder, &error), &error);
+    bench_must(br_store_remove(NULL, folder, &error), &error);
     return 0;
 }

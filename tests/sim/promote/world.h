@@ -51,7 +51,8 @@ struct world {
     int switches, switches_target; // of the ownership
     int cuts;
     bool went_back; // an input stream did, since everything began
-    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, begun_anew, published_takeovers, published_finished;
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, begun_anew, published_takeovers, published_finished,
+        intrusions;
     struct br_sim_faults faults;
 };
 
