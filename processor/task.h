@@ -42,6 +42,18 @@ struct br_tap {
                               struct br_error *error);
 };
 
+// Queries that wait for their turn, oldest first. A worker's tasks share them: what one hasn't answered the next does.
+#define BR_QUERIES_WAITING_MAX 64
+struct br_waiting_queries {
+    struct {
+        struct br_request request;
+        int64_t since_us;
+    } list[BR_QUERIES_WAITING_MAX];
+    uint32_t count;
+};
+// Those that are left hear "busy".
+void br_waiting_queries_end(struct br_waiting_queries *waiting, struct br_log *log);
+
 struct br_task_options {
     const struct br_pipeline *pipeline; // borrowed, as all pointers here, for the task's life
     struct br_log *log;
@@ -76,6 +88,10 @@ struct br_task_options {
     bool output_memory;
     const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
     bool serve;                // answer queries and status requests
+    int64_t query_time_us;     // a query that takes longer is ended; 0: 1 s
+    uint64_t query_rows_max;   // of one answer; 0: a million
+    size_t query_memory_bytes; // of one query; 0: 64 MiB
+    struct br_waiting_queries *waiting; // NULL: the task's own, whose askers hear "busy" when it ends
     // More members of the status object, each with a comma before it; NULL: none. Thread: the task's.
     void (*add_status)(void *context, struct br_buffer *out);
     void *status_context;
@@ -90,6 +106,8 @@ void br_task_destroy(struct br_task **task);
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
+// How long a caller that has nothing to do may br_log_wait: at most this, less when a query's turn comes before.
+int64_t br_task_idle_us(const struct br_task *task, int64_t most_us);
 // Waits for the outstanding commit, so that the log can be used for something else.
 enum br_status br_task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Waits for the outstanding commit and flushes: a clean stop.

@@ -79,6 +79,14 @@ struct outputs {
     size_t count;
 };
 
+// What requests have had of the task's time (service.c). Monotonic times.
+struct task_turns {
+    int64_t next_us;       // no request is taken before
+    int64_t next_query_us; // no query is begun before
+    int64_t minute_us;     // since when holds are counted
+    int64_t held_ms;       // granted since
+};
+
 struct br_task {
     struct br_task_options options;
     const struct br_pipeline *pipeline;
@@ -117,6 +125,8 @@ struct br_task {
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];
+    struct task_turns turns;
+    struct br_waiting_queries *waiting, own_waiting;
     bool held; // no epoch is begun before hold_until: somebody is about to take over
     struct br_mono_time hold_until;
     struct outstanding outstanding;
@@ -225,6 +235,7 @@ void task_record(const struct br_task *task, struct br_buffer *bytes);
 // service.c
 enum br_status task_serve(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_serve_open(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+void task_serve_end(struct br_task *task);
 
 #define TASK_BATCH_OUTPUTS_MAX (BR_LOG_BATCH_MESSAGES_MAX - 1) // the commit message is the last of the batch
 

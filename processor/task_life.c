@@ -14,6 +14,9 @@
 #define STATE_BUDGET_DEFAULT ((size_t)256 << 20)
 #define EPOCH_TIME_DEFAULT_US 100000
 #define FLUSH_INTERVAL_DEFAULT_US 5000000
+#define QUERY_TIME_DEFAULT_US 1000000
+#define QUERY_ROWS_DEFAULT 1000000
+#define QUERY_MEMORY_DEFAULT ((size_t)64 << 20)
 #define EPOCH_MESSAGES_FIRST 900
 
 // --- names
@@ -195,6 +198,12 @@ static void set_defaults(struct br_task_options *options) {
         options->state_budget_bytes = STATE_BUDGET_DEFAULT;
     if (options->epoch_time_us == 0)
         options->epoch_time_us = EPOCH_TIME_DEFAULT_US;
+    if (options->query_time_us == 0)
+        options->query_time_us = QUERY_TIME_DEFAULT_US;
+    if (options->query_rows_max == 0)
+        options->query_rows_max = QUERY_ROWS_DEFAULT;
+    if (options->query_memory_bytes == 0)
+        options->query_memory_bytes = QUERY_MEMORY_DEFAULT;
     if (options->flush_interval_us == 0)
         options->flush_interval_us = FLUSH_INTERVAL_DEFAULT_US;
 }
@@ -221,6 +230,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     set_defaults(&task->options);
     task->pipeline = pipeline;
     task->log = options->log;
+    task->waiting = options->waiting == NULL ? &task->own_waiting : options->waiting;
     br_task_output_stream(pipeline->name, task->stream, sizeof task->stream);
     if (task->options.role == BR_TASK_OWNER)
         br_task_owner_subject(pipeline->name, task->commit_subject, sizeof task->commit_subject);
@@ -263,6 +273,7 @@ void br_task_destroy(struct br_task **task_ptr) {
     struct br_task *task = *task_ptr;
     if (task == NULL)
         return;
+    task_serve_end(task);
     for (uint32_t i = 0; i < task->input_count; i++) {
         br_reader_close(&task->inputs[i].reader);
         br_input_destroy(&task->inputs[i].input);
@@ -333,6 +344,12 @@ enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task
     task->options.checkpoint_path = options->checkpoint_path;
     task->options.add_status = options->add_status;
     task->options.status_context = options->status_context;
+    task->options.query_time_us = options->query_time_us;
+    task->options.query_rows_max = options->query_rows_max;
+    task->options.query_memory_bytes = options->query_memory_bytes;
+    set_defaults(&task->options);
+    if (options->waiting != NULL)
+        task->waiting = options->waiting;
     if (task->options.serve)
         return BR_OK;
     task->options.serve = true;

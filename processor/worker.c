@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -38,6 +39,30 @@ enum br_status br_worker_open_store(void *context, bool set_aside, struct br_sto
     return br_store_open_rocksdb(path, STORE_CACHE_BYTES, ret_store, error);
 }
 
+enum br_status br_worker_clear_checkpoints(const char *data_path, const char *pipeline, struct br_error *error) {
+    char folder[4096], path[4400];
+    BR_TRY(br_worker_state_path(data_path, pipeline, "checkpoints", folder, sizeof folder, error));
+    DIR *listing = opendir(folder);
+    if (listing == NULL)
+        return BR_OK; // none was ever made
+    uint64_t removed = 0;
+    enum br_status status = BR_OK;
+    for (const struct dirent *entry; status == BR_OK && (entry = readdir(listing)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (br_store_is_open_elsewhere(path))
+            continue;
+        status = br_store_remove(path, error);
+        removed += status == BR_OK;
+    }
+    closedir(listing);
+    if (removed != 0)
+        br_log_line(BR_LEVEL_INFO, "checkpoints that were left behind are removed", BR_STR("pipeline", pipeline),
+                    BR_INT("count", removed));
+    return status;
+}
+
 void br_worker_name(char *name, size_t size) {
     char host[64] = "host";
     gethostname(host, sizeof host - 1);
@@ -64,6 +89,7 @@ struct worker {
     char state_path[4096], checkpoint_path[4096];
     struct br_task *task;
     unsigned rebuilds;
+    struct br_waiting_queries waiting;
 };
 
 static enum br_status run_until_stopped(struct worker *worker, struct br_task *task, struct br_log *log,
@@ -78,7 +104,7 @@ static enum br_status run_until_stopped(struct worker *worker, struct br_task *t
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
-            br_log_wait(log, IDLE_WAIT_US);
+            br_log_wait(log, br_task_idle_us(task, IDLE_WAIT_US));
         int64_t now_us = clock->mono(clock).us;
         if (options->progress_interval_us != 0 && now_us - told_us >= options->progress_interval_us) {
             tell_progress(task);
@@ -138,6 +164,10 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
                                            .serve = true,
+                                           .query_time_us = options->query_time_us,
+                                           .query_rows_max = options->query_rows_max,
+                                           .query_memory_bytes = options->query_memory_bytes,
+                                           .waiting = &worker->waiting,
                                            .add_status = options->add_status,
                                            .status_context = options->status_context};
     BR_TRY(br_task_create(&task_options, &worker->task, error));
@@ -188,6 +218,10 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
                                     size_t size, struct br_error *error) {
     struct br_task_options serving = {.checkpoint_path = worker->checkpoint_path,
                                       .add_status = worker->options->add_status,
+                                      .query_time_us = worker->options->query_time_us,
+                                      .query_rows_max = worker->options->query_rows_max,
+                                      .query_memory_bytes = worker->options->query_memory_bytes,
+                                      .waiting = &worker->waiting,
                                       .status_context = worker->options->status_context};
     enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
     if (status == BR_OK) {
@@ -289,6 +323,7 @@ enum br_status br_worker_run(const struct br_worker_options *options, struct br_
         if (status == BR_OK)
             status = run_own(&worker, superseded_by, sizeof superseded_by, error);
     }
+    br_waiting_queries_end(&worker.waiting, options->log);
     br_pipeline_destroy(&worker.loaded);
     return status;
 }

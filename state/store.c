@@ -235,6 +235,20 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
+// RocksDB locks this file while the folder is open.
+bool br_store_is_open_elsewhere(const char *path) {
+    char lock[PATH_MAX];
+    if (snprintf(lock, sizeof lock, "%s/LOCK", path) >= (int)sizeof lock)
+        return false;
+    int file = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        return false;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool locked = fcntl(file, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    close(file);
+    return locked;
+}
+
 enum br_status br_store_remove(const char *path, struct br_error *error) {
     if (nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
         return br_error_set_native(error, BR_FATAL, errno, "cannot remove the state folder %s: %s", path,
