@@ -32,7 +32,9 @@ struct arguments {
     enum br_level level;
     size_t budget_bytes;
     uint32_t epoch_messages;
-    int64_t epoch_time_us, progress_us, archive_us;
+    int64_t epoch_time_us, query_time_us, progress_us, archive_us;
+    uint64_t query_rows_max;
+    size_t query_memory_bytes;
     int replicas;
 };
 
@@ -42,6 +44,9 @@ enum {
     KEY_BUDGET,
     KEY_ROWS,
     KEY_TIME,
+    KEY_QUERY_TIME,
+    KEY_QUERY_ROWS,
+    KEY_QUERY_MEMORY,
     KEY_LEVEL,
     KEY_LOG_JSON,
     KEY_PROGRESS,
@@ -56,6 +61,10 @@ static const struct argp_option options[] = {
     {"state-memory", KEY_BUDGET, "MIB", 0, "Memory for hot state, in MiB (default 256)", 0},
     {"epoch-rows", KEY_ROWS, "N", 0, "At most N messages an epoch (default: adaptive)", 0},
     {"epoch-time", KEY_TIME, "MS", 0, "Keep epochs shorter than this many milliseconds (default 100)", 0},
+    {"query-time", KEY_QUERY_TIME, "MS", 0, "End a query that takes more than this many milliseconds (default 1000)",
+     0},
+    {"query-rows", KEY_QUERY_ROWS, "N", 0, "At most N rows for a query (default 1000000)", 0},
+    {"query-memory", KEY_QUERY_MEMORY, "MIB", 0, "Memory for a query, and for its answer, in MiB (default 64)", 0},
     {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
     {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
     {"archive-every", KEY_ARCHIVE, "SECONDS", 0, "Close archived segments at least this often (default 60)", 0},
@@ -95,6 +104,15 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_TIME:
         arguments->epoch_time_us = parse_number(argument, 1, 3600000, "--epoch-time", state) * 1000;
+        return 0;
+    case KEY_QUERY_TIME:
+        arguments->query_time_us = parse_number(argument, 1, 3600000, "--query-time", state) * 1000;
+        return 0;
+    case KEY_QUERY_ROWS:
+        arguments->query_rows_max = (uint64_t)parse_number(argument, 1, UINT32_MAX, "--query-rows", state);
+        return 0;
+    case KEY_QUERY_MEMORY:
+        arguments->query_memory_bytes = (size_t)parse_number(argument, 1, 1 << 20, "--query-memory", state) << 20;
         return 0;
     case KEY_REPLICAS:
         arguments->replicas = (int)parse_number(argument, 1, 5, "--replicas", state);
@@ -288,6 +306,8 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                                 .connect_context = &arguments->connect};
         status = br_archiver_start(&archiving, &archiver, &error);
     }
+    if (status == BR_OK)
+        status = br_worker_clear_checkpoints(arguments->data, pipeline->name, &error);
     struct br_history *history = NULL;
     struct br_host *host = NULL;
     char name[128];
@@ -324,6 +344,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                            .state_budget_bytes = arguments->budget_bytes,
                                            .epoch_messages = arguments->epoch_messages,
                                            .epoch_time_us = arguments->epoch_time_us,
+                                           .query_time_us = arguments->query_time_us,
+                                           .query_rows_max = arguments->query_rows_max,
+                                           .query_memory_bytes = arguments->query_memory_bytes,
                                            .output_replicas = arguments->replicas,
                                            .output_memory = arguments->memory,
                                            .stop = &br_stop_requested,

@@ -77,6 +77,9 @@ struct br_task_options {
     bool output_memory;
     const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
     struct br_requests *requests; // answers what is asked there (br_task_serve); NULL: nothing
+    int64_t query_time_us;        // a query that takes longer is ended; 0: 1 s
+    uint64_t query_rows_max;      // of one answer; 0: a million
+    size_t query_memory_bytes;    // of one query; 0: 64 MiB
     // More members of the status object, each with a comma before it; NULL: none. Thread: the task's.
     void (*add_status)(void *context, struct br_buffer *out);
     void *status_context;
@@ -90,6 +93,8 @@ void br_task_destroy(struct br_task **task);
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
+// How long a caller that has nothing to do may br_log_wait: at most this, less when a query's turn comes before.
+int64_t br_task_idle_us(const struct br_task *task, int64_t most_us);
 // Waits for the outstanding commit, so that the log can be used for something else.
 enum br_status br_task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Waits for the outstanding commit and flushes: a clean stop.

@@ -86,6 +86,14 @@ struct outputs {
     size_t count;
 };
 
+// What requests have had of the task's time (service.c). Monotonic times.
+struct task_turns {
+    int64_t next_us;       // no request is taken before
+    int64_t next_query_us; // no query is begun before
+    int64_t minute_us;     // since when holds are counted
+    int64_t held_ms;       // granted since
+};
+
 struct br_task {
     struct br_task_options options;
     const struct br_pipeline *pipeline;
@@ -126,6 +134,7 @@ struct br_task {
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];
+    struct task_turns turns;
     bool held; // no epoch is begun before hold_until: somebody is about to take over
     struct br_mono_time hold_until;
     struct outstanding outstanding;

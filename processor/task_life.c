@@ -14,6 +14,9 @@
 #define STATE_BUDGET_DEFAULT ((size_t)256 << 20)
 #define EPOCH_TIME_DEFAULT_US 100000
 #define FLUSH_INTERVAL_DEFAULT_US 5000000
+#define QUERY_TIME_DEFAULT_US 1000000
+#define QUERY_ROWS_DEFAULT 1000000
+#define QUERY_MEMORY_DEFAULT ((size_t)64 << 20)
 #define EPOCH_MESSAGES_FIRST 900
 
 // --- names
@@ -195,6 +198,12 @@ static void set_defaults(struct br_task_options *options) {
         options->state_budget_bytes = STATE_BUDGET_DEFAULT;
     if (options->epoch_time_us == 0)
         options->epoch_time_us = EPOCH_TIME_DEFAULT_US;
+    if (options->query_time_us == 0)
+        options->query_time_us = QUERY_TIME_DEFAULT_US;
+    if (options->query_rows_max == 0)
+        options->query_rows_max = QUERY_ROWS_DEFAULT;
+    if (options->query_memory_bytes == 0)
+        options->query_memory_bytes = QUERY_MEMORY_DEFAULT;
     if (options->flush_interval_us == 0)
         options->flush_interval_us = FLUSH_INTERVAL_DEFAULT_US;
 }
@@ -335,6 +344,10 @@ void br_task_serve_from_now(struct br_task *task, const struct br_task_options *
     task->options.add_status = options->add_status;
     task->options.status_context = options->status_context;
     task->options.requests = options->requests;
+    task->options.query_time_us = options->query_time_us;
+    task->options.query_rows_max = options->query_rows_max;
+    task->options.query_memory_bytes = options->query_memory_bytes;
+    set_defaults(&task->options);
     task_hear_requests(task);
 }
 

@@ -6,6 +6,7 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -36,6 +37,30 @@ enum br_status br_worker_open_store(void *context, bool set_aside, struct br_sto
         br_log_line(BR_LEVEL_WARN, "state set aside", BR_STR("path", aside));
     }
     return br_store_open_rocksdb(path, STORE_CACHE_BYTES, ret_store, error);
+}
+
+enum br_status br_worker_clear_checkpoints(const char *data_path, const char *pipeline, struct br_error *error) {
+    char folder[4096], path[4400];
+    BR_TRY(br_worker_state_path(data_path, pipeline, "checkpoints", folder, sizeof folder, error));
+    DIR *listing = opendir(folder);
+    if (listing == NULL)
+        return BR_OK; // none was ever made
+    uint64_t removed = 0;
+    enum br_status status = BR_OK;
+    for (const struct dirent *entry; status == BR_OK && (entry = readdir(listing)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (br_store_is_open_elsewhere(path))
+            continue;
+        status = br_store_remove(data_path, path, error);
+        removed += status == BR_OK;
+    }
+    closedir(listing);
+    if (removed != 0)
+        br_log_line(BR_LEVEL_INFO, "checkpoints that were left behind are removed", BR_STR("pipeline", pipeline),
+                    BR_INT("count", removed));
+    return status;
 }
 
 void br_worker_name(char *name, size_t size) {
@@ -78,7 +103,7 @@ static enum br_status run_until_stopped(struct worker *worker, struct br_task *t
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
-            br_log_wait(log, IDLE_WAIT_US);
+            br_log_wait(log, br_task_idle_us(task, IDLE_WAIT_US));
         int64_t now_us = clock->mono(clock).us;
         if (options->progress_interval_us != 0 && now_us - told_us >= options->progress_interval_us) {
             tell_progress(task);
@@ -138,6 +163,9 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
                                            .requests = options->requests,
+                                           .query_time_us = options->query_time_us,
+                                           .query_rows_max = options->query_rows_max,
+                                           .query_memory_bytes = options->query_memory_bytes,
                                            .add_status = options->add_status,
                                            .status_context = options->status_context};
     BR_TRY(br_task_create(&task_options, &worker->task, error));
@@ -178,6 +206,9 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
     struct br_task_options serving = {.checkpoint_path = worker->checkpoint_path,
                                       .add_status = worker->options->add_status,
                                       .status_context = worker->options->status_context,
+                                      .query_time_us = worker->options->query_time_us,
+                                      .query_rows_max = worker->options->query_rows_max,
+                                      .query_memory_bytes = worker->options->query_memory_bytes,
                                       .requests = worker->options->requests};
     br_task_serve_from_now(successor->task, &serving);
     enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);

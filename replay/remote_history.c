@@ -93,7 +93,7 @@ static enum br_status find_answer(struct br_log *log, const char *name, struct b
 void br_remote_history_answer(struct br_requests *requests, struct br_log *log, const char *pipeline) {
     const struct br_clock *clock = br_clock_system();
     struct br_request request;
-    while (br_requests_take(requests, clock->mono(clock), &request)) {
+    while (br_requests_take(requests, BR_REQUESTS_ALL, clock->mono(clock), &request)) {
         struct br_arena *arena = br_arena_create();
         struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
         struct br_error error;

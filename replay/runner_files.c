@@ -109,8 +109,8 @@ enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) {
     br_task_service_subject(options->pipeline_name, "checkpoint", subject, sizeof subject);
     snprintf(body, sizeof body, "{\"name\":\"%s\"}", run->id);
     // Without a checkpoint the shadow begins empty, and follows from the first commit.
-    enum br_status asked =
-        br_control_request(options->control, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US, take_answer, NULL, &nobody);
+    enum br_status asked = br_control_request(options->control, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US,
+                                              take_answer, NULL, &nobody);
     (void)asked;
     return BR_OK;
 }

@@ -241,6 +241,20 @@ void store_unlock(int *lock) {
     *lock = -1;
 }
 
+// RocksDB locks this file while the folder is open.
+bool br_store_is_open_elsewhere(const char *path) {
+    char lock[PATH_MAX];
+    if (snprintf(lock, sizeof lock, "%s/LOCK", path) >= (int)sizeof lock)
+        return false;
+    int file = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        return false;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool locked = fcntl(file, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    close(file);
+    return locked;
+}
+
 static enum br_status rename_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')

@@ -101,6 +101,8 @@ void br_store_iterator_destroy(struct br_store_iterator **iterator);
 enum br_status br_store_last_key(struct br_store *store, struct br_slice first, struct br_slice last,
                                  struct br_buffer *key, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
 
+// Has another process the store in this folder open?
+bool br_store_is_open_elsewhere(const char *path);
 // A consistent copy of the store as it is now, in a new folder (RocksDB checkpoint: hard links). Memory stores refuse
 // with BR_FATAL.
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) BR_MUST_CHECK;

@@ -127,6 +127,19 @@ bool br_expr_is_elementary(const struct br_expr *expr) {
     return expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_ELEMENTARY) != 0;
 }
 
+bool br_expr_is_column_equality(const struct br_expr *expr, uint32_t *ret_column, const struct br_value **ret_value) {
+    if (expr->kind != BR_EXPR_CALL || expr->argument_count != 2 || strcmp(expr->function->name, "=") != 0)
+        return false;
+    bool left = expr->arguments[0]->kind == BR_EXPR_COLUMN;
+    const struct br_expr *column = expr->arguments[left ? 0 : 1], *constant = expr->arguments[left ? 1 : 0];
+    if (column->kind != BR_EXPR_COLUMN || constant->kind != BR_EXPR_CONST || constant->value.is_null ||
+        column->type != constant->type)
+        return false;
+    *ret_column = column->column;
+    *ret_value = &constant->value;
+    return true;
+}
+
 bool br_expr_reads_clock(const struct br_expr *expr) {
     if (expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_READS_CLOCK) != 0)
         return true;

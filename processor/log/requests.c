@@ -46,16 +46,16 @@ struct br_requests *br_requests_create(void) {
     return requests;
 }
 
-static struct waiting *take_first(struct br_requests *requests, struct lane *lane) {
-    struct waiting *first = lane->first;
-    lane->first = first->next;
-    if (lane->first == NULL)
-        lane->end = &lane->first;
+static struct waiting *take_at(struct br_requests *requests, struct lane *lane, struct waiting **at) {
+    struct waiting *waiting = *at;
+    *at = waiting->next;
+    if (waiting->next == NULL)
+        lane->end = at;
     lane->count--;
-    lane->bytes -= first->payload.len;
+    lane->bytes -= waiting->payload.len;
     requests->count--;
-    requests->bytes -= first->payload.len;
-    return first;
+    requests->bytes -= waiting->payload.len;
+    return waiting;
 }
 
 void br_requests_destroy(struct br_requests **requests_ptr) {
@@ -64,7 +64,7 @@ void br_requests_destroy(struct br_requests **requests_ptr) {
         return;
     for (size_t i = 0; i < LANES; i++)
         while (requests->lanes[i].first != NULL)
-            free(take_first(requests, &requests->lanes[i]));
+            free(take_at(requests, &requests->lanes[i], &requests->lanes[i].first));
     pthread_mutex_destroy(&requests->lock);
     free(requests);
     *requests_ptr = NULL;
@@ -115,27 +115,57 @@ void br_requests_wake(struct br_requests *requests, void (*wake)(void *context),
     pthread_mutex_unlock(&requests->lock);
 }
 
-static struct waiting *next_of_lanes(struct br_requests *requests) {
+static struct waiting **find_in(struct lane *lane, uint32_t kinds) {
+    for (struct waiting **at = &lane->first; *at != NULL; at = &(*at)->next)
+        if ((kinds >> (*at)->kind & 1) != 0)
+            return (*at)->way.has_room((*at)->way.context) ? at : NULL;
+    return NULL;
+}
+
+static struct waiting *next_of_lanes(struct br_requests *requests, uint32_t kinds) {
     for (uint32_t i = 0; i < LANES; i++) {
         struct lane *lane = &requests->lanes[(requests->turn + i) % LANES];
-        if (lane->first == NULL)
+        struct waiting **at = find_in(lane, kinds);
+        if (at == NULL)
             continue;
         requests->turn = (requests->turn + i + 1) % LANES;
-        return lane->first->way.has_room(lane->first->way.context) ? take_first(requests, lane) : NULL;
+        return take_at(requests, lane, at);
     }
     return NULL;
 }
 
-bool br_requests_take(struct br_requests *requests, struct br_mono_time now, struct br_request *ret_request) {
-    struct waiting *waiting;
+static void tell_busy(struct waiting *waiting) {
+    static const char busy[] =
+        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
+        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
+        "tail)\",\"busy\":true}\n";
+    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(busy), true);
+    (void)sent; // else it is the asker's loss
+    free(waiting);
+}
+
+bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mono_time now,
+                      struct br_request *ret_request) {
+    for (;;) {
+        pthread_mutex_lock(&requests->lock);
+        struct waiting *waiting = next_of_lanes(requests, kinds);
+        pthread_mutex_unlock(&requests->lock);
+        if (waiting == NULL)
+            return false;
+        *ret_request = (struct br_request){.kind = waiting->kind, .payload = waiting->payload, .raw = waiting};
+        if (now.us - waiting->since_us <= BR_REQUEST_WAIT_US)
+            return true;
+        tell_busy(waiting);
+    }
+}
+
+bool br_requests_wait(struct br_requests *requests, uint32_t kinds) {
+    bool wait = false;
     pthread_mutex_lock(&requests->lock);
-    while ((waiting = next_of_lanes(requests)) != NULL && now.us - waiting->since_us > BR_REQUEST_WAIT_US)
-        free(waiting);
+    for (uint32_t i = 0; i < LANES && !wait; i++)
+        wait = find_in(&requests->lanes[i], kinds) != NULL;
     pthread_mutex_unlock(&requests->lock);
-    if (waiting == NULL)
-        return false;
-    *ret_request = (struct br_request){.kind = waiting->kind, .payload = waiting->payload, .raw = waiting};
-    return true;
+    return wait;
 }
 
 enum br_status br_requests_answer(struct br_request *request, struct br_slice part, bool last, struct br_error *error) {
@@ -149,11 +179,4 @@ enum br_status br_requests_answer(struct br_request *request, struct br_slice pa
         request->raw = NULL;
     }
     return status;
-}
-
-size_t br_requests_waiting(struct br_requests *requests) {
-    pthread_mutex_lock(&requests->lock);
-    size_t count = requests->count;
-    pthread_mutex_unlock(&requests->lock);
-    return count;
 }

@@ -7,7 +7,7 @@
 // Q2. Fair: requests of one asker (its reply subject without the last token) wait in one of some lanes, and lanes take
 //     turns. Who floods fills its own lane: others still fit in theirs.
 //
-// Q3. What has waited longer than its asker would is dropped.
+// Q3. What has waited long is told "busy", before its asker gives up.
 //
 // Q4. While as much is unsent as the way holds, no request is given out; a part that doesn't fit ends its answer. So
 //     the task has at most one answer on its hands, and an asker who doesn't read costs memory that is bounded.
@@ -19,7 +19,8 @@
 #include "base/bytes.h"
 #include "base/time.h"
 
-#define BR_REQUEST_WAIT_US (30 * BR_US_PER_SECOND) // Q3
+#define BR_REQUEST_WAIT_US (20 * BR_US_PER_SECOND) // Q3; commands wait for 30 s
+#define BR_REQUESTS_ALL UINT32_MAX                 // kinds: every
 
 struct br_request {
     uint32_t kind; // as served
@@ -48,12 +49,14 @@ bool br_requests_offer(struct br_requests *requests, uint32_t kind, const char *
 // is not called any more.
 void br_requests_wake(struct br_requests *requests, void (*wake)(void *context), void *context);
 
-// The next one; false when there is none. Valid until it is answered.
-bool br_requests_take(struct br_requests *requests, struct br_mono_time now, struct br_request *ret_request);
+// The next one of these kinds (bit 1 << kind); false when there is none. Valid until it is answered.
+bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mono_time now,
+                      struct br_request *ret_request);
+// Is there one of these kinds that could be taken?
+bool br_requests_wait(struct br_requests *requests, uint32_t kinds);
 // One part of its answer; an answer is any number of parts, and one with last = true, also after BR_FATAL: the asker
 // doesn't get more.
 enum br_status br_requests_answer(struct br_request *request, struct br_slice part, bool last, struct br_error *error)
     BR_MUST_CHECK;
-size_t br_requests_waiting(struct br_requests *requests);
 
 #endif

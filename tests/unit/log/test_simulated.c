@@ -521,7 +521,7 @@ Test(simulated, the_clock_never_goes_back_once_something_is_stored) {
 
 static void answer(void *context) {
     struct br_request request;
-    if (!br_requests_take(context, br_sim_clock(sim)->mono(br_sim_clock(sim)), &request))
+    if (!br_requests_take(context, BR_REQUESTS_ALL, br_sim_clock(sim)->mono(br_sim_clock(sim)), &request))
         return;
     cr_assert_eq(request.kind, 1);
     enum br_status first = br_requests_answer(&request, br_slice_of("part one,"), false, &error);
