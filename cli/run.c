@@ -13,6 +13,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DEV_PORT 4222 // where the other commands look; another one when it is taken
 
@@ -21,6 +22,7 @@
 #define READ_AHEAD_BYTES_LEAST ((size_t)1 << 20) // and one at least
 
 #define SETTLE_WAIT_US INT64_C(1000000)
+#define CONNECT_PAUSE_US 100000
 #define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 
 struct arguments {
@@ -145,9 +147,12 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
 // A worker may be started before its server: it waits for it as it waits for one that went away.
 static enum br_status connect_patiently(const struct br_connect_options *connect, struct br_log **ret_log,
                                         struct br_error *error) {
+    struct br_log_pace pace = {0};
     enum br_status status;
-    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested)
-        br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested) {
+        br_log_paced(&pace, BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+        usleep(CONNECT_PAUSE_US); // a server that takes the connection and drops it costs no more than one that is away
+    }
     return status;
 }
 

@@ -21,7 +21,6 @@
 // it is asked for again before anything was consumed.
 #define SHOWN_MESSAGES_FIRST ((size_t)1 << 16)
 #define ENTER_TRIES_MAX 8
-#define TELL_EVERY 256 // failed looks
 
 struct holder {
     struct holder *next; // in the pool
@@ -47,7 +46,7 @@ struct history_reader {
     struct holder *pool;
     bool failed;
     struct br_error error;
-    unsigned failures; // in a row, that may pass
+    struct br_log_pace waits_pace;
 
     // the segment that is being read
     struct br_segment_reader *segment;
@@ -381,9 +380,9 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
             *error = reader->error;
         return BR_FATAL;
     }
-    if (status == BR_RETRY && reader->failures++ % TELL_EVERY == 0)
-        br_log_line(BR_LEVEL_WARN, "history waits", BR_STR("table", reader->table->name), BR_STR("why", why.message));
-    reader->failures = status == BR_OK ? 0 : reader->failures;
+    if (status == BR_RETRY)
+        br_log_paced(&reader->waits_pace, BR_LEVEL_WARN, "history waits", BR_STR("table", reader->table->name),
+                     BR_STR("why", why.message));
     *ret_messages = reader->window.items + reader->window.consumed;
     *ret_count = br_window_shown(&reader->window);
     return BR_OK;

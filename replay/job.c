@@ -18,6 +18,7 @@ struct br_jobs {
     char *pipeline;
     char stream[300];
     char keys[300]; // the filter for all of them
+    struct br_log_pace left_out_pace;
 };
 
 void br_job_free(struct br_job *job) {
@@ -182,8 +183,8 @@ static enum br_status list_one(void *context, const struct br_log_message *messa
     struct br_error why;
     (void)error;
     if (unpack_job(listing->jobs, message, &job, &why) != BR_OK) { // must not stop all the others
-        br_log_line(BR_LEVEL_WARN, "a replay job is left out", BR_STR("pipeline", listing->jobs->pipeline),
-                    BR_STR("why", why.message));
+        br_log_paced(&listing->jobs->left_out_pace, BR_LEVEL_WARN, "a replay job is left out",
+                     BR_STR("pipeline", listing->jobs->pipeline), BR_STR("why", why.message));
         return BR_OK;
     }
     for (size_t i = 0; i < list->count; i++) {

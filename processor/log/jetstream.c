@@ -20,6 +20,7 @@
 #define CANCEL_POLL_US INT64_C(100000) // how long a set cancel flag may go unnoticed
 #define CONTROL_BLOCK_SIZE (64 * 1024)
 #define FILL_SIZE_MAX (1 << 20)
+#define PUMP_BYTES_MAX ((size_t)8 << 20) // received by one look at the control connection (S5)
 
 void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
     js_log(log)->cancel = cancel;
@@ -90,9 +91,13 @@ void br_js_pump(struct js_log *log, int64_t now_us) {
         subscribe_all(log);
         br_session_flush(control, now_us);
     }
-    while (br_session_fill(control, FILL_SIZE_MAX, now_us) != 0)
+    size_t got;
+    for (size_t received = 0; received < PUMP_BYTES_MAX; received += got) {
+        if ((got = br_session_fill(control, FILL_SIZE_MAX, now_us)) == 0)
+            break;
         while (br_session_next(control, &message))
             take_message(log, &message);
+    }
     if (log->base.appending)
         br_js_check_append(log, now_us);
 }

@@ -214,8 +214,8 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
 static void start_again(struct js_reader *reader, const char *why, int64_t now_us) {
     char from[32];
     snprintf(from, sizeof from, "%llu", (unsigned long long)reader->next);
-    br_log_line(BR_LEVEL_INFO, "reading starts again", BR_STR("stream", reader->stream), BR_STR("from", from),
-                BR_STR("why", why));
+    br_log_paced(&reader->log->base.again_pace, BR_LEVEL_INFO, "reading starts again", BR_STR("stream", reader->stream),
+                 BR_STR("from", from), BR_STR("why", why));
     leave_consumer(reader);
     reader->state = READER_WAITING;
     reader->deadline_us = now_us + reader->pause_us;

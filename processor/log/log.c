@@ -7,8 +7,6 @@
 
 #include <ctype.h>
 
-#define TELL_EVERY_UNASKED 64
-
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
     for (uint32_t i = 0; i < message->header_count; i++) {
         if (br_slice_is(message->headers[i].name, name)) {
@@ -189,11 +187,10 @@ struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_
     return trail;
 }
 
-// What isn't shown as long as the stream doesn't answer is told now and then.
-static void tell_unasked(struct br_reader *reader, const struct br_reader_doubt *doubt, const struct br_error *why) {
-    if (reader->unasked++ % TELL_EVERY_UNASKED == 0)
-        br_log_line(BR_LEVEL_WARN, "reading waits until it is known whether the stream is still the one that was read",
-                    BR_STR("stream", doubt->stream), BR_STR("why", why->message));
+static void tell_unasked(const struct br_reader_doubt *doubt, const struct br_error *why) {
+    br_log_paced(&doubt->log->unasked_pace, BR_LEVEL_WARN,
+                 "reading waits until it is known whether the stream is still the one that was read",
+                 BR_STR("stream", doubt->stream), BR_STR("why", why->message));
 }
 
 // L6. What is shown is older than what is in doubt. When the stream can't be asked now, it stays so.
@@ -207,13 +204,12 @@ static enum br_status settle_doubt(struct br_reader *reader, const struct br_log
     enum br_status status =
         br_trail_prove(&trail, doubt.log, doubt.stream, doubt.filter, doubt.from, &reader->warned, &why);
     if (status == BR_RETRY) {
-        tell_unasked(reader, &doubt, &why);
+        tell_unasked(&doubt, &why);
         return BR_OK;
     }
     if (status != BR_OK && error != NULL)
         *error = why;
     BR_TRY(status);
-    reader->unasked = 0;
     reader->ops->trust(reader, doubt.number);
     return reader->ops->peek(reader, messages, count, error);
 }

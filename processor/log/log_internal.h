@@ -4,6 +4,7 @@
 #ifndef BR_PROCESSOR_LOG_LOG_INTERNAL_H
 #define BR_PROCESSOR_LOG_LOG_INTERNAL_H
 
+#include "base/logging.h"
 #include "processor/log/reader.h"
 
 struct br_log_ops {
@@ -51,6 +52,7 @@ struct br_log_ops {
 struct br_log {
     const struct br_log_ops *ops;
     bool appending; // an append waits for its reply
+    struct br_log_pace unasked_pace, again_pace;
 };
 
 // Does the subject match the filter ("*" one token, ">" one or more at the end)? Both well-formed.

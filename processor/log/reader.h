@@ -37,7 +37,6 @@ struct br_reader {
     const struct br_reader_ops *ops;
     const struct br_window *window; // what it has, shown or to be shown
     bool proves, warned;
-    unsigned unasked;      // times in a row that the stream couldn't be asked
     struct br_trail trail; // while it proves
 };
 // The trail, and the newest of the messages that are shown and not consumed.

@@ -123,6 +123,7 @@ static void close_socket(struct br_session *session) {
     session->fd = -1;
     leave_block(session);
     session->at = session->need = 0;
+    session->pinged = false;
     session->out_at = 0;
     br_buffer_clear(&session->out);
 }
@@ -154,7 +155,8 @@ static void lose(struct br_session *session, int64_t now_us) {
         session->drop_count++;
         session->sent_at_drop = session->sent_total;
         session->servers_tried = 0;
-        br_log_line(BR_LEVEL_WARN, "connection lost", BR_STR("reason", session->error.message));
+        br_log_paced(&session->config->lost_pace, BR_LEVEL_WARN, "connection lost",
+                     BR_STR("reason", session->error.message));
     }
     session->sent_total = session->queued_total;
     try_next(session, now_us);
@@ -424,8 +426,7 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
 // A line that is no message. False: not the protocol.
 static bool take_control_line(struct br_session *session, struct br_slice line) {
     if (line_is(line, "PING")) {
-        queue_text(session, "PONG\r\n");
-        br_session_flush(session, br_session_now());
+        session->pinged = true;
     } else if (line_is(line, "PONG")) {
         if (session->state == BR_SESSION_PONG) {
             session->state = BR_SESSION_UP;
@@ -465,7 +466,7 @@ static bool peek_line(struct br_session *session, struct br_slice *ret_line, siz
     return true;
 }
 
-bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+static bool next_message(struct br_session *session, struct br_session_message *ret_message) {
     struct br_slice line;
     size_t size;
     while (session->state >= BR_SESSION_PONG && peek_line(session, &line, &size)) {
@@ -484,6 +485,17 @@ bool br_session_next(struct br_session *session, struct br_session_message *ret_
             return false;
         }
         session->at += size;
+    }
+    return false;
+}
+
+bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+    if (next_message(session, ret_message))
+        return true;
+    if (session->pinged && session->state >= BR_SESSION_PONG) {
+        session->pinged = false;
+        queue_text(session, "PONG\r\n");
+        br_session_flush(session, br_session_now());
     }
     return false;
 }

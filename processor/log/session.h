@@ -13,6 +13,9 @@
 //
 // S4. Secrets stay in struct br_session_config; no error text or log line has a password, token, key or userinfo.
 //
+// S5. Whatever the other end sends, each call ends: br_session_fill receives once, br_session_next gives what was
+//     received. The PINGs of one run of bytes are answered by one PONG, and the owner bounds how often it fills.
+//
 // States:
 //   DOWN       --(pause is over)-->  CONNECTING
 //   CONNECTING --(TCP is there)-->   INFO       --(server's INFO; TLS wanted)--> TLS --> PONG
@@ -24,6 +27,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/logging.h"
 #include "base/time.h"
 #include "processor/log/jetstream.h"
 
@@ -43,6 +47,7 @@ struct br_session_config {
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     bool tls;          // some TLS option is set
     void *tls_context; // SSL_CTX, made when it is first needed
+    struct br_log_pace lost_pace;
 };
 
 enum br_session_state {
@@ -105,6 +110,7 @@ struct br_session {
     struct br_session_block *block;
     size_t at;   // parsed up to here
     size_t need; // bytes that the message at `at` needs in all; 0: not known yet
+    bool pinged; // a PING was received and isn't answered yet (S5)
     struct br_session_block *spare;
     size_t spare_count;
 };
