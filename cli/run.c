@@ -149,7 +149,8 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
                                         struct br_error *error) {
     struct br_log_pace pace = {0};
     enum br_status status;
-    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested) {
+    while (status = br_log_connect_jetstream(connect, ret_log, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
         br_log_paced(&pace, BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         usleep(CONNECT_PAUSE_US); // a server that takes the connection and drops it costs no more than one that is away
     }
@@ -251,8 +252,8 @@ static void tell_known(const struct br_pipeline *pipeline) {
 static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, struct br_pipeline **ret_pipeline,
                                   int *ret_code, struct br_error *error) {
     enum br_status status;
-    while ((status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error)) == BR_RETRY &&
-           !br_stop_requested) {
+    while (status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
         br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         br_log_wait(log, SETTLE_WAIT_US);
     }

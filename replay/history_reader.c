@@ -430,8 +430,10 @@ static uint64_t messages_from(const struct br_archive *archive, uint64_t sequenc
 // it held at the start.
 static uint64_t pending_beyond(const struct history_reader *reader) {
     uint64_t pending = reader->segment != NULL ? reader->segment_left : 0;
-    if (reader->reader != NULL && reader->reader_stop == 0)
-        return br_reader_pending(reader->reader->stream) - reader->taken;
+    if (reader->reader != NULL && reader->reader_stop == 0) {
+        uint64_t of_stream = br_reader_pending(reader->reader->stream);
+        return of_stream == BR_PENDING_UNKNOWN ? of_stream : of_stream - reader->taken;
+    }
     uint64_t sequence = reader->next > reader->prehistory ? reader->next - reader->prehistory : 1;
     uint64_t end = reader->archive->count == 0 ? 0 : reader->archive->segments[reader->archive->count - 1].info.to;
     if (reader->next <= reader->prehistory && reader->segment == NULL)
@@ -447,9 +449,16 @@ static uint64_t reader_pending(struct br_reader *base) {
     if (at_end(reader))
         return shown;
     uint64_t beyond = pending_beyond(reader);
+    if (beyond == BR_PENDING_UNKNOWN)
+        return beyond;
     if (reader->stop != 0 && beyond > reader->stop - reader->next + 1)
         beyond = reader->stop - reader->next + 1;
     return shown + beyond;
+}
+
+static bool reader_trouble(struct br_reader *base, char *text, size_t size) {
+    const struct history_reader *reader = history_reader(base);
+    return reader->reader != NULL && br_reader_trouble(reader->reader->stream, text, size);
 }
 
 static uint64_t reader_covered(struct br_reader *base) {
@@ -487,6 +496,7 @@ static const struct br_reader_ops reader_ops = {
     .release = reader_release,
     .caught_up = reader_caught_up,
     .pending = reader_pending,
+    .trouble = reader_trouble,
     .covered = reader_covered,
     .prove = reader_prove,
 };

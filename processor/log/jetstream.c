@@ -20,6 +20,8 @@
 #define CANCEL_POLL_US INT64_C(100000) // how long a set cancel flag may go unnoticed
 #define CONTROL_BLOCK_SIZE (64 * 1024)
 #define FILL_SIZE_MAX (1 << 20)
+#define SUBSCRIBE_AGAIN_US (5 * BR_US_PER_SECOND)
+#define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
 #define PUMP_BYTES_MAX ((size_t)8 << 20) // received by one look at the control connection (S5)
 
 void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
@@ -39,6 +41,32 @@ static void subscribe_all(struct js_log *log) {
     for (size_t i = 0; i < log->service_count; i++)
         br_session_subscribe(&log->control, log->services[i], JS_SID_SERVICE + i);
     log->subscribed_id = log->control.connection_id;
+    log->subscribed_us = br_session_now();
+}
+
+void br_js_note_denial(struct js_denial *denial, bool publishing, struct br_slice subject) {
+    int len = subject.len > 200 ? 200 : (int)subject.len;
+    snprintf(denial->what, sizeof denial->what, "%s '%.*s'", publishing ? "publishing to" : "subscribing to", len,
+             (const char *)subject.ptr);
+    denial->at_us = br_session_now();
+    denial->subscription = !publishing;
+}
+
+static void take_denial(void *context, bool publishing, struct br_slice subject) {
+    struct js_log *log = context;
+    br_js_note_denial(&log->denial, publishing, subject);
+    if (!publishing)
+        return;
+    if (log->call.waiting && br_slice_is(subject, log->call.subject))
+        log->call.denied = true;
+    br_js_deny_append(log, subject);
+}
+
+// A server that has come to permit it says nothing of that: what it refused is subscribed again, which changes nothing
+// of what stands.
+static bool subscribes_again(const struct js_log *log, int64_t now_us) {
+    return log->denial.subscription && br_js_denied(&log->denial, now_us) &&
+           now_us - log->subscribed_us >= SUBSCRIBE_AGAIN_US;
 }
 
 static void take_call_reply(struct js_log *log, uint64_t token, const struct br_session_message *message) {
@@ -87,7 +115,7 @@ void br_js_pump(struct js_log *log, int64_t now_us) {
         br_js_check_append(log, now_us);
     if (!br_session_is_up(control))
         return;
-    if (log->subscribed_id != control->connection_id) {
+    if (log->subscribed_id != control->connection_id || subscribes_again(log, now_us)) {
         subscribe_all(log);
         br_session_flush(control, now_us);
     }
@@ -211,15 +239,17 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
         if (log->control.drop_count != call->drop_count)
             return br_error_set(error, BR_RETRY, "the connection was lost while waiting for a reply on %s: %s", subject,
                                 log->control.error.message);
-        if (log->control.permission_error[0] != '\0')
+        if (call->denied)
             return br_error_set_native(error, BR_FATAL, BR_LOG_NOT_PERMITTED,
-                                       "the NATS server doesn't permit what is needed: %s",
-                                       log->control.permission_error);
+                                       "the NATS server doesn't permit %s, which is needed: allow it for this user",
+                                       log->denial.what);
         if (br_js_cancelled(log))
             return br_error_set(error, BR_RETRY, "cancelled while waiting for a reply on %s", subject);
         if (now_us >= deadline_us)
-            return br_error_set(error, BR_RETRY, "no reply on %s within %lld ms", subject,
-                                (long long)(log->timeout_us / 1000));
+            return br_error_set(error, BR_RETRY, "no reply on %s within %lld ms%s%s", subject,
+                                (long long)(log->timeout_us / 1000),
+                                br_js_denied(&log->denial, now_us) ? "; the NATS server doesn't permit " : "",
+                                br_js_denied(&log->denial, now_us) ? log->denial.what : "");
         br_js_poll(log, deadline_us);
     }
 }
@@ -235,7 +265,8 @@ enum br_status br_js_call(struct js_log *log, const char *subject, struct br_sli
     call->done = false;
     call->token = log->next_token++;
     call->drop_count = log->control.drop_count;
-    log->control.permission_error[0] = '\0';
+    call->subject = subject;
+    call->denied = false;
     snprintf(reply, sizeof reply, "%s.r%llu", log->inbox, (unsigned long long)call->token);
     br_session_publish(&log->control, br_slice_of(subject), reply, (struct br_slice){NULL, 0}, payload);
     br_session_flush(&log->control, br_session_now());
@@ -367,6 +398,19 @@ static size_t js_payload_max(struct br_log *base) {
     return js_log(base)->control.info.payload_max;
 }
 
+static bool js_trouble(struct br_log *base, char *text, size_t size) {
+    struct js_log *log = js_log(base);
+    const struct br_session *control = &log->control;
+    int64_t now_us = br_session_now();
+    if (control->away && now_us - log->config.away_us >= DOWN_US_TOLD)
+        snprintf(text, size, "no connection to the NATS server: %s", control->error.message);
+    else if (br_js_denied(&log->denial, now_us))
+        snprintf(text, size, "the NATS server doesn't permit %s: allow it for this user", log->denial.what);
+    else
+        return false;
+    return true;
+}
+
 static void js_close(struct br_log *base) {
     struct js_log *log = js_log(base);
     BR_CHECK(log->readers == NULL);
@@ -412,6 +456,7 @@ static const struct br_log_ops js_ops = {
     .next_request = br_js_next_request,
     .reply = br_js_reply,
     .request = br_js_request,
+    .trouble = js_trouble,
     .payload_max = js_payload_max,
     .close = js_close,
 };
@@ -435,6 +480,8 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     name_inbox(log);
     br_session_init(&log->control, &log->config, CONTROL_BLOCK_SIZE);
+    log->control.denied = take_denial;
+    log->control.denied_context = log;
     enum br_status status = br_session_config_init(&log->config, options, error);
     if (status == BR_OK && log->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));

@@ -18,8 +18,11 @@
 
 // JetStream's error codes that we tell apart (nats-server, server/errors.json).
 enum {
+    JS_ERROR_ACCOUNT_FULL = 10002,
+    JS_ERROR_SERVER_MEMORY_FULL = 10028,
     JS_ERROR_NO_MESSAGE = 10037,
     JS_ERROR_NOT_ENABLED_FOR_ACCOUNT = 10039,
+    JS_ERROR_SERVER_STORAGE_FULL = 10047,
     JS_ERROR_STREAM_NAME_IN_USE = 10058,
     JS_ERROR_NO_STREAM = 10059,
     JS_ERROR_SUBJECTS_OVERLAP = 10065,
@@ -36,6 +39,8 @@ enum {
 // The one blocking request that may be under way.
 struct js_call {
     bool waiting, done;
+    bool denied; // the server doesn't permit the request
+    const char *subject;
     uint64_t token, drop_count;
     int status; // JS_NO_RESPONDERS, or 0
     struct br_buffer reply;
@@ -44,6 +49,8 @@ struct js_call {
 struct js_append {
     uint64_t id; // in its replies' subjects
     char stream[256];
+    const struct br_log_message *messages; // the caller's
+    size_t count;
     bool settled;
     uint64_t end_total; // queued_total of the control connection when the last byte was queued
     uint64_t drop_count;
@@ -83,6 +90,19 @@ struct js_answer { // to a br_log_request of ours, under way
     struct br_error *error; // the caller's
 };
 
+// What the server doesn't permit. It is tried again as long as it is needed, so what wasn't refused for a while is
+// over.
+#define JS_DENIED_US (12 * BR_US_PER_SECOND)
+struct js_denial {
+    char what[300]; // "publishing to 'x'"
+    int64_t at_us;  // when it was refused last; 0: never
+    bool subscription;
+};
+void br_js_note_denial(struct js_denial *denial, bool publishing, struct br_slice subject);
+static inline bool br_js_denied(const struct js_denial *denial, int64_t now_us) {
+    return denial->at_us != 0 && now_us - denial->at_us < JS_DENIED_US;
+}
+
 struct js_reader;
 
 struct js_log {
@@ -90,6 +110,8 @@ struct js_log {
     struct br_session_config config;
     struct br_session control;
     uint64_t subscribed_id; // connection_id that has our subscriptions
+    int64_t subscribed_us;
+    struct js_denial denial; // on the control connection
     int wake_fd;
     int64_t timeout_us;
     size_t queue_bytes;
@@ -160,6 +182,9 @@ enum br_status br_js_get(struct br_log *log, const char *stream, const char *sub
                          struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                          struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_check_stream_name(const char *name, struct br_error *error) BR_MUST_CHECK;
+// Can a stream of this configuration come to hold messages that the filter wants? What comes from other streams may
+// have any subject.
+bool br_js_may_hold(const json_t *config, const char *filter);
 // From the reply of STREAM.INFO, CREATE or UPDATE.
 enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info *ret_info, struct br_error *error)
     BR_MUST_CHECK;
@@ -176,6 +201,9 @@ enum br_status br_js_publish_flush(struct br_log *log, struct br_error *error) B
 // A reply to an append ("f…" to its first message, "l…" to its last) or to a publish.
 void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message);
 void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message);
+// The server doesn't permit a message: one of the batch that is under way, or what is published. It may be another's
+// subject.
+void br_js_deny_append(struct js_log *log, struct br_slice subject);
 // Settles what can be told without a reply: the connection was lost, the time has run out.
 void br_js_check_append(struct js_log *log, int64_t now_us);
 

@@ -33,6 +33,11 @@
 // R6. Each consumer is a new look at the stream. To a reader that proves (log.h, L6) what it gives isn't shown before
 //     the stream has been found to be the one that was read: `doubted` from the making of the consumer on.
 //
+// R7. Nothing is awaited in silence. What keeps a reader from reading is its trouble (log.h): no connection, a refusal,
+// a
+//     permission. And a consumer can stand, with heartbeats, on a stream that has come to hold the subject no more: the
+//     stream is asked now and then.
+//
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
 #include "processor/log/jetstream_internal.h"
@@ -51,8 +56,9 @@
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
 #define CHECK_EVERY_US INT64_C(100000)
-#define ASK_TYPICAL_BYTES 1024      // R5: of larger messages, fewer are asked for
-#define ASK_NS INT64_C(10000000000) // for how long the server waits for messages
+#define ASK_TYPICAL_BYTES 1024               // R5: of larger messages, fewer are asked for
+#define ASK_NS INT64_C(10000000000)          // for how long the server waits for messages
+#define LOOK_EVERY_US (5 * BR_US_PER_SECOND) // R7
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
 #define SID_INBOX 1 // "<inbox>.>"
@@ -67,7 +73,10 @@ struct js_reader {
     struct js_reader *next_reader;
     enum reader_state state;
     struct br_error error;   // FAILED: why
-    struct br_error passing; // why the last attempt to make a consumer failed
+    struct br_error passing; // why the last attempt to make a consumer failed; message "": it didn't
+    struct js_denial denial; // R7
+    bool subject_gone;       // R7
+    int64_t look_us;         // when to ask for it again
     char stream[256];
     char inbox[72]; // not below the log's, which the control connection hears
     char *filter;
@@ -222,6 +231,32 @@ static void start_again(struct js_reader *reader, const char *why, int64_t now_u
     reader->pause_us = reader->pause_us * 2 > PAUSE_US_MAX ? PAUSE_US_MAX : reader->pause_us * 2;
 }
 
+// R7
+static void take_denial(void *context, bool publishing, struct br_slice subject) {
+    struct js_reader *reader = context;
+    br_js_note_denial(&reader->denial, publishing, subject);
+    if (reader->state != READER_CREATING)
+        return;
+    br_error_set_native(&reader->passing, BR_RETRY, BR_LOG_NOT_PERMITTED,
+                        "can't read '%s' from stream %s: the NATS server doesn't permit %s; allow it for this user",
+                        reader->filter, reader->stream, reader->denial.what);
+    start_again(reader, reader->passing.message, br_session_now());
+}
+
+static void ask_for_subject(struct js_reader *reader, int64_t now_us) {
+    char subject[300], reply[128];
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
+    subject_of(reader, "r.l", reply, sizeof reply);
+    publish_text(reader, subject, reply, "");
+    reader->look_us = now_us + LOOK_EVERY_US;
+}
+
+static void take_look(struct js_reader *reader, const struct br_session_message *message) {
+    BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
+    if (br_session_status(message->headers) != JS_NO_RESPONDERS && br_js_error_code(reply) == 0)
+        reader->subject_gone = !br_js_may_hold(json_object_get(reply, "config"), reader->filter);
+}
+
 static void take_create_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
     char what[600];
     snprintf(what, sizeof what, "can't read '%s' from stream %s", reader->filter, reader->stream);
@@ -245,6 +280,8 @@ static void take_create_reply(struct js_reader *reader, const struct br_session_
     reader->state = READER_STREAMING;
     reader->deadline_us = now_us + SILENCE_US_MAX;
     reader->pause_us = PAUSE_US_MIN;
+    reader->passing.message[0] = '\0';
+    ask_for_subject(reader, now_us);
     if (!reader->pending_known) {
         reader->pending = (uint64_t)json_integer_value(json_object_get(reply, "num_pending"));
         reader->pending_known = true;
@@ -514,6 +551,9 @@ static void take_message(struct js_reader *reader, const struct br_session_messa
     subject_of(reader, "r.i", own, sizeof own);
     if (br_slice_is(message->subject, own))
         take_info_reply(reader, message, now_us);
+    subject_of(reader, "r.l", own, sizeof own);
+    if (br_slice_is(message->subject, own))
+        take_look(reader, message);
 }
 
 // --- one look
@@ -561,14 +601,17 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
     if (reader->state == READER_WAITING && now_us >= reader->deadline_us) {
         create_consumer(reader, now_us);
     } else if (reader->state == READER_CREATING && now_us >= reader->deadline_us) {
-        br_error_set(&reader->passing, BR_RETRY, "can't read from stream %s: no reply within %lld ms%s%s",
-                     reader->stream, (long long)(reader->log->timeout_us / 1000),
-                     reader->session.permission_error[0] == '\0' ? "" : "; ", reader->session.permission_error);
+        br_error_set(&reader->passing, BR_RETRY, "can't read '%s' from stream %s: no reply within %lld ms%s%s",
+                     reader->filter, reader->stream, (long long)(reader->log->timeout_us / 1000),
+                     reader->session.told_error ? "; " : "",
+                     reader->session.told_error ? reader->session.error.message : "");
         br_session_drop_connection(&reader->session, now_us);
     } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained &&
                (reader->log->ask_messages == 0 || reader->asked != 0)) {
         start_again(reader, "no heartbeat", now_us);
     }
+    if (reader->state == READER_STREAMING && now_us >= reader->look_us)
+        ask_for_subject(reader, now_us);
     if (reader->check_waiting && !reader->checked && now_us - reader->last_check_us > reader->log->timeout_us) {
         reader->check_waiting = false; // the reply was lost
         reader->check_us = now_us;
@@ -641,6 +684,7 @@ int64_t br_js_reader_deadline(const struct js_reader *reader) {
     if (br_session_is_up(&reader->session)) {
         at = reader->deadline_us < at ? reader->deadline_us : at;
         at = !reader->check_waiting && reader->check_us < at ? reader->check_us : at;
+        at = reader->state == READER_STREAMING && reader->look_us < at ? reader->look_us : at;
     }
     return at;
 }
@@ -710,12 +754,36 @@ static bool reader_caught_up(struct br_reader *base) {
 static uint64_t reader_pending(struct br_reader *base) {
     const struct js_reader *reader = js_reader(base);
     uint64_t beyond = reader->state == READER_ENDED || !reader->pending_known ? 0 : reader->pending;
+    if (reader->state != READER_STREAMING && reader->state != READER_ENDED)
+        return BR_PENDING_UNKNOWN;
     return br_window_shown(&reader->window) + beyond;
 }
 
 static uint64_t reader_covered(struct br_reader *base) {
     const struct js_reader *reader = js_reader(base);
     return (is_settled(reader) || reader->next < reader->vouched_next ? reader->next : reader->vouched_next) - 1;
+}
+
+// R7
+static bool reader_trouble(struct br_reader *base, char *text, size_t size) {
+    const struct js_reader *reader = js_reader(base);
+    const struct br_session *session = &reader->session;
+    int64_t now_us = br_session_now();
+    if (session->away && !reader->log->control.away && now_us - reader->log->config.away_us >= BR_US_PER_SECOND)
+        snprintf(text, size, "can't read from stream %s: %s", reader->stream, session->error.message);
+    else if (reader->passing.message[0] != '\0' && reader->state != READER_STREAMING)
+        snprintf(text, size, "%s", reader->passing.message);
+    else if (br_js_denied(&reader->denial, now_us))
+        snprintf(text, size, "stream %s: the NATS server doesn't permit %s; allow it for this user", reader->stream,
+                 reader->denial.what);
+    else if (reader->subject_gone)
+        snprintf(text, size,
+                 "stream %s doesn't hold the subject '%s' any more, so nothing comes: give the subject back to the "
+                 "stream, or stop the worker and name the stream that has it",
+                 reader->stream, reader->filter);
+    else
+        return false;
+    return true;
 }
 
 // Each consumer is another look at the stream.
@@ -745,6 +813,7 @@ static const struct br_reader_ops reader_ops = {
     .caught_up = reader_caught_up,
     .pending = reader_pending,
     .covered = reader_covered,
+    .trouble = reader_trouble,
     .doubt = reader_doubt,
     .trust = reader_trust,
 };
@@ -764,7 +833,7 @@ static enum br_status await_start(struct js_reader *reader, struct br_error *err
             return BR_OK;
         if (br_js_cancelled(reader->log))
             return br_error_set(error, BR_RETRY, "cancelled while opening stream %s", reader->stream);
-        if (now_us >= deadline_us)
+        if (now_us >= deadline_us || reader->denial.at_us != 0)
             return br_error_set(error, BR_RETRY, "can't read from stream %s yet: %s", reader->stream,
                                 reader->passing.message[0] != '\0'         ? reader->passing.message
                                 : reader->session.error.message[0] != '\0' ? reader->session.error.message
@@ -794,6 +863,8 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     reader->typical_bytes = 64 * MESSAGE_OVERHEAD; // until it is known
     br_session_init(&reader->session, &log->config, BLOCK_SIZE);
     reader->session.server_index = log->control.server_index;
+    reader->session.denied = take_denial;
+    reader->session.denied_context = reader;
     reader->next_reader = log->readers;
     log->readers = reader;
     enum br_status status = await_start(reader, error);

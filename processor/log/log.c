@@ -139,6 +139,8 @@ bool br_log_append_ready(struct br_log *log) {
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) {
     BR_CHECK(log->appending);
+    if (error != NULL)
+        (void)br_error_set(error, BR_RETRY, "the batch isn't acknowledged");
     enum br_status status = log->ops->append_wait(log, ret_result, ret_sequence, error);
     log->appending = false;
     return status;
@@ -238,6 +240,14 @@ bool br_reader_caught_up(struct br_reader *reader) {
 
 uint64_t br_reader_pending(struct br_reader *reader) {
     return reader->ops->pending(reader);
+}
+
+bool br_reader_trouble(struct br_reader *reader, char *text, size_t size) {
+    return reader->ops->trouble != NULL && reader->ops->trouble(reader, text, size);
+}
+
+bool br_log_trouble(struct br_log *log, char *text, size_t size) {
+    return log->ops->trouble != NULL && log->ops->trouble(log, text, size);
 }
 
 uint64_t br_reader_covered(struct br_reader *reader) {

@@ -44,6 +44,7 @@ struct br_log_ops {
     enum br_status (*request)(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
                               enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                               void *context, struct br_error *error);
+    bool (*trouble)(struct br_log *log, char *text, size_t size); // NULL: never any
     size_t (*payload_max)(struct br_log *log);
     void (*close)(struct br_log *log);
 };

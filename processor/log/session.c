@@ -155,6 +155,9 @@ static void lose(struct br_session *session, int64_t now_us) {
         session->drop_count++;
         session->sent_at_drop = session->sent_total;
         session->servers_tried = 0;
+        session->away = true;
+        if (session->config->away_count++ == 0)
+            session->config->away_us = now_us;
         br_log_paced(&session->config->lost_pace, BR_LEVEL_WARN, "connection lost",
                      BR_STR("reason", session->error.message));
     }
@@ -172,10 +175,21 @@ void br_session_drop_connection(struct br_session *session, int64_t now_us) {
 static void fail_errno(struct br_session *session, const char *what, int64_t now_us) {
     char text[300];
     int code = errno;
-    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s", what,
+    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s%s", what,
                         br_session_server_text(session, text, sizeof text),
-                        code == 0 ? "it closed the connection" : strerror(code));
+                        code == 0 ? "it closed the connection" : strerror(code),
+                        code == EMFILE   ? "; raise the limit of this process (ulimit -n)"
+                        : code == ENFILE ? "; raise the limit of this machine (sysctl fs.file-max)"
+                                         : "");
     lose(session, now_us);
+}
+
+// A refused login is told as -ERR and then the end: the first says more.
+static void end_connection(struct br_session *session, const char *what, int64_t now_us) {
+    if (session->told_error)
+        lose(session, now_us);
+    else
+        fail_errno(session, what, now_us);
 }
 
 static bool resolve(struct br_session *session) {
@@ -234,7 +248,7 @@ void br_session_flush(struct br_session *session, int64_t now_us) {
         if (sent < 0 && errno == EAGAIN)
             break;
         if (sent <= 0) {
-            fail_errno(session, "can't send to", now_us);
+            end_connection(session, "can't send to", now_us);
             return;
         }
         session->out_at += (size_t)sent;
@@ -301,11 +315,7 @@ static size_t fill(struct br_session *session, size_t limit, int64_t now_us) {
         return 0;
     if (got <= 0) {
         errno = got == 0 ? 0 : errno;
-        // A refused login is told as -ERR and then the end: the first says more.
-        if (session->told_error)
-            lose(session, now_us);
-        else
-            fail_errno(session, "lost", now_us);
+        end_connection(session, "lost", now_us);
         return 0;
     }
     block->len += (size_t)got;
@@ -333,12 +343,21 @@ static bool contains(struct br_slice text, const char *part) {
     return memmem(text.ptr, text.len, part, strlen(part)) != NULL;
 }
 
+// "-ERR 'Permissions Violation for Publish to "subject"'", or "… for Subscription to …".
+static void take_denial(const struct br_session *session, struct br_slice line) {
+    const uint8_t *end = line.ptr + line.len, *from = memchr(line.ptr, '"', line.len);
+    const uint8_t *to = from == NULL ? NULL : memchr(from + 1, '"', (size_t)(end - from - 1));
+    if (to != NULL && session->denied != NULL)
+        session->denied(session->denied_context, contains(line, "for Publish"),
+                        (struct br_slice){from + 1, (size_t)(to - from - 1)});
+}
+
 // "-ERR 'text'": the server closes the connection after most of them.
 static void take_error_line(struct br_session *session, struct br_slice line) {
     char text[300];
     int len = line.len > 200 ? 200 : (int)line.len;
     if (contains(line, "Permissions Violation")) {
-        snprintf(session->permission_error, sizeof session->permission_error, "%.*s", len, (const char *)line.ptr);
+        take_denial(session, line);
         return;
     }
     br_session_server_text(session, text, sizeof text);
@@ -423,6 +442,19 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
     return 1;
 }
 
+// Connections of one log are lost together as a rule: one line when all are there again.
+static void end_away(struct br_session *session, int64_t now_us) {
+    struct br_session_config *config = session->config;
+    char text[300];
+    if (!session->away)
+        return;
+    session->away = false;
+    if (--config->away_count == 0)
+        br_log_paced(&config->back_pace, BR_LEVEL_INFO, "the connection is back",
+                     BR_STR("server", br_session_server_text(session, text, sizeof text)),
+                     BR_INT("away_ms", (now_us - config->away_us) / 1000));
+}
+
 // A line that is no message. False: not the protocol.
 static bool take_control_line(struct br_session *session, struct br_slice line) {
     if (line_is(line, "PING")) {
@@ -435,6 +467,7 @@ static bool take_control_line(struct br_session *session, struct br_slice line) 
             session->pause_us = PAUSE_US_MIN;
             session->servers_tried = 0;
             session->deadline_us = INT64_MAX;
+            end_away(session, br_session_now());
         }
     } else if (line_is(line, "-ERR")) {
         take_error_line(session, line);
@@ -534,6 +567,13 @@ static void start_tls(struct br_session *session, int64_t now_us) {
     session->deadline_us = now_us + DIAL_TIMEOUT_US;
 }
 
+// What came with INFO: a server that takes no more connections says so, and closes before it has read a word.
+static void take_early(struct br_session *session) {
+    struct br_session_message message;
+    if (session->state == BR_SESSION_PONG && br_session_next(session, &message))
+        fail_protocol(session); // nothing is subscribed yet
+}
+
 static void step_info(struct br_session *session, int64_t now_us) {
     struct br_slice line;
     size_t size;
@@ -552,6 +592,7 @@ static void step_info(struct br_session *session, int64_t now_us) {
         start_tls(session, now_us);
     else
         start_session(session, now_us);
+    take_early(session);
 }
 
 static void step_tls(struct br_session *session, int64_t now_us) {
@@ -584,9 +625,8 @@ static void step_connecting(struct br_session *session, int64_t now_us) {
 }
 
 static void step_pong(struct br_session *session, int64_t now_us) {
-    struct br_session_message message;
-    if (fill(session, LINE_SIZE_MAX, now_us) != 0 && br_session_next(session, &message))
-        fail_protocol(session); // nothing is subscribed yet
+    if (fill(session, LINE_SIZE_MAX, now_us) != 0)
+        take_early(session);
 }
 
 // A peer that says nothing for long is asked, and given up when it doesn't answer.
@@ -649,6 +689,8 @@ void br_session_init(struct br_session *session, struct br_session_config *confi
 
 void br_session_close(struct br_session *session) {
     close_socket(session);
+    session->config->away_count -= session->away;
+    session->away = false;
     free_addresses(session);
     br_buffer_free(&session->out);
     while (session->spare != NULL) {

@@ -47,7 +47,9 @@ struct br_session_config {
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     bool tls;          // some TLS option is set
     void *tls_context; // SSL_CTX, made when it is first needed
-    struct br_log_pace lost_pace;
+    struct br_log_pace lost_pace, back_pace;
+    size_t away_count; // connections that were lost and aren't there again
+    int64_t away_us;   // since when, the first of them
 };
 
 enum br_session_state {
@@ -90,10 +92,13 @@ struct br_session {
     uint64_t sent_at_drop;  // sent_total when the last one was lost
     uint64_t queued_total, sent_total;
     struct br_session_info info;
-    struct br_error error;      // why the last attempt failed or the connection was lost
-    bool refused;               // a server refused our credentials, or we its certificate: waiting is no help
-    bool told_error;            // the server said -ERR on this connection
-    char permission_error[256]; // the last "Permissions Violation", "" when there was none
+    struct br_error error; // why the last attempt failed or the connection was lost
+    bool refused;          // a server refused our credentials, or we its certificate: waiting is no help
+    bool told_error;       // the server said -ERR on this connection
+    bool away;             // it was lost, and isn't there again
+    // Called when the server refuses a publish or a subscription for want of permission; the connection stays.
+    void (*denied)(void *context, bool publishing, struct br_slice subject);
+    void *denied_context;
     // dialing
     int fd;
     void *tls; // SSL
