@@ -48,7 +48,8 @@ enum {
     KEY_PROGRESS,
     KEY_REPLICAS,
     KEY_MEMORY,
-    KEY_ARCHIVE
+    KEY_ARCHIVE,
+    KEY_CONNECTIONS
 };
 
 static const struct argp_option options[] = {
@@ -60,6 +61,7 @@ static const struct argp_option options[] = {
     {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
     {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
     {"archive-every", KEY_ARCHIVE, "SECONDS", 0, "Close archived segments at least this often (default 60)", 0},
+    {"connections", KEY_CONNECTIONS, "N", 0, "At most N connections to read with, shared by all tables (default 4)", 0},
     {"log-level", KEY_LEVEL, "LEVEL", 0, "debug, info, warn or error (default info)", 0},
     {"log-json", KEY_LOG_JSON, NULL, 0, "Log as JSON lines", 0},
     {"progress", KEY_PROGRESS, "SECONDS", 0, "A log line of progress this often (default 10; 0: none)", 0},
@@ -105,6 +107,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_ARCHIVE:
         arguments->archive_us = parse_number(argument, 1, 86400, "--archive-every", state) * BR_US_PER_SECOND;
+        return 0;
+    case KEY_CONNECTIONS:
+        arguments->connect.reader_connections =
+            (uint32_t)parse_number(argument, 1, BR_READER_CONNECTIONS_MAX, "--connections", state);
         return 0;
     case KEY_LEVEL:
         if (!br_log_level_parse(argument, &arguments->level))

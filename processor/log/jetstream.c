@@ -157,8 +157,13 @@ static int64_t add_control(struct js_log *log, size_t *count, int64_t until_us) 
     return add_poller(log, count, br_session_pollfd(&log->control), br_session_deadline(&log->control), until_us);
 }
 
-static int64_t add_reader(struct js_log *log, const struct js_reader *reader, size_t *count, int64_t until_us) {
-    return add_poller(log, count, br_js_reader_pollfd(reader), br_js_reader_deadline(reader), until_us);
+static int64_t add_link(struct js_log *log, const struct js_link *link, size_t *count, int64_t until_us) {
+    struct pollfd poller = br_js_link_pollfd(link);
+    return add_poller(log, count, poller, poller.fd < 0 ? INT64_MAX : br_session_deadline(&link->session), until_us);
+}
+
+static int64_t no_later(int64_t until_us, int64_t deadline_us) {
+    return deadline_us < until_us ? deadline_us : until_us;
 }
 
 void br_js_poll(struct js_log *log, int64_t until_us) {
@@ -169,7 +174,7 @@ void br_js_poll(struct js_log *log, int64_t until_us) {
 
 void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us) {
     size_t count = 0;
-    until_us = add_reader(log, reader, &count, until_us);
+    until_us = no_later(add_link(log, br_js_reader_link(reader), &count, until_us), br_js_reader_deadline(reader));
     poll_gathered(log, count, until_us);
 }
 
@@ -177,8 +182,10 @@ static void poll_all(struct js_log *log, int64_t until_us) {
     size_t count = 0;
     until_us = add_control(log, &count, until_us);
     until_us = add_poller(log, &count, (struct pollfd){.fd = log->wake_fd, .events = POLLIN}, INT64_MAX, until_us);
+    for (const struct js_link *link = log->links; link != NULL; link = link->next)
+        until_us = add_link(log, link, &count, until_us);
     for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
-        until_us = add_reader(log, reader, &count, until_us);
+        until_us = no_later(until_us, br_js_reader_deadline(reader));
     poll_gathered(log, count, until_us);
 }
 
@@ -475,6 +482,7 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     log->timeout_us = options->request_timeout_us > 0 ? options->request_timeout_us : TIMEOUT_US_DEFAULT;
     log->ask_messages = options->ask_messages;
     log->queue_bytes = options->reader_queue_bytes > 0 ? options->reader_queue_bytes : QUEUE_BYTES_DEFAULT;
+    log->link_max = options->reader_connections > 0 ? options->reader_connections : BR_READER_CONNECTIONS_DEFAULT;
     log->cancel = options->cancel;
     log->requests_end = &log->requests;
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

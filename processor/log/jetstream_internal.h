@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of the JetStream log: one control connection for requests, appends and publishes (jetstream.c,
-// jetstream_streams.c, jetstream_append.c, jetstream_serve.c) and one connection per reader (jetstream_reader.c). All
-// of it runs in the task's thread; only js_wake may be called from another one.
+// jetstream_streams.c, jetstream_append.c, jetstream_serve.c) and a few that the readers share (jetstream_link.c,
+// jetstream_reader.c). All of it runs in the task's thread; only js_wake may be called from another one.
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 #define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 
@@ -105,6 +105,21 @@ static inline bool br_js_denied(const struct js_denial *denial, int64_t now_us) 
 
 struct js_reader;
 
+// A connection that readers share (jetstream_link.c).
+struct js_link {
+    struct js_link *next;
+    struct br_session session;
+    char inbox[72];           // not below the log's, which the control connection hears
+    struct js_reader **slots; // NULL: free
+    size_t slot_count, reader_count;
+    bool shared;            // it has, or had, several readers
+    bool drained;           // the last look at the socket found it empty
+    uint64_t subscribed_id; // connection_id that has the subscription of replies
+    int64_t serviced_us;
+    const struct js_reader *most; // K4
+    unsigned votes;
+};
+
 struct js_log {
     struct br_log base;
     struct br_session_config config;
@@ -129,6 +144,8 @@ struct js_log {
     struct js_request *requests, **requests_end;
     size_t request_count, request_bytes;
     struct js_reader *readers;
+    struct js_link *links;
+    size_t link_count, link_max;
     struct pollfd *pollers;
     size_t poller_capacity;
 };
@@ -224,11 +241,33 @@ void br_js_take_part(struct js_log *log, uint64_t token, const struct br_session
 enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                                  uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
     BR_MUST_CHECK;
-// For the wait: the next reader of the log, its poll entry, when it must be looked at, and a look at it, which tells
-// whether it has something new to peek at.
+// For the wait: the next reader of the log, when it must be looked at, and a look at it, which tells whether it has
+// something new to peek at.
 struct js_reader *br_js_reader_next(const struct js_reader *reader);
-struct pollfd br_js_reader_pollfd(const struct js_reader *reader);
 int64_t br_js_reader_deadline(const struct js_reader *reader);
 bool br_js_reader_service(struct js_reader *reader, int64_t now_us);
+// For its link.
+void br_js_reader_take_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us);
+void br_js_reader_take_delivered(struct js_reader *reader, uint64_t generation,
+                                 const struct br_session_message *message, int64_t now_us);
+void br_js_reader_take_denial(struct js_reader *reader, bool publishing, struct br_slice subject);
+void br_js_reader_share(struct js_reader *reader, int64_t now_us); // another one joins the link
+bool br_js_reader_is_full(const struct js_reader *reader);
+bool br_js_reader_is_idle(const struct js_reader *reader); // nothing can happen until the task does something
+const struct js_link *br_js_reader_link(const struct js_reader *reader);
+
+// --- jetstream_link.c
+enum br_status br_js_link_join(struct js_log *log, struct js_reader *reader, struct js_link **ret_link,
+                               size_t *ret_slot, struct br_error *error) BR_MUST_CHECK;
+void br_js_link_leave(struct js_log *log, struct js_link *link, size_t slot); // closes it with its last reader
+// Connects, receives and hands out.
+void br_js_link_service(struct js_link *link, int64_t now_us);
+void br_js_link_subscribe(struct js_link *link); // to replies, on the connection that there is now
+struct pollfd br_js_link_pollfd(const struct js_link *link);
+uint64_t br_js_link_sid(size_t slot, uint64_t generation);
+// Bytes that a reader may have under way (K3).
+size_t br_js_link_share(const struct js_link *link);
+// Does the reader keep the message that was received for it where it is? If not, it copies it (K4).
+bool br_js_link_keeps(struct js_link *link, const struct js_reader *reader);
 
 #endif

@@ -53,9 +53,9 @@ static void free_block(struct br_session_block *block) {
     free(block);
 }
 
-// Blocks of the usual size are kept for reuse, the large ones of large messages aren't.
+// Blocks of the usual size are kept for reuse, the large ones of large messages and those of copies aren't.
 static void return_block(struct br_session *session, struct br_session_block *block) {
-    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity > session->block_size) {
+    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity != session->block_size) {
         free_block(block);
         return;
     }
@@ -77,14 +77,24 @@ void br_session_drop(struct br_session *session, struct br_session_block *block)
         return_block(session, block);
 }
 
-static void leave_block(struct br_session *session) {
-    struct br_session_block *block = session->block;
-    session->block = NULL;
+void br_session_leave_block(struct br_session *session, struct br_session_block **block_ptr) {
+    struct br_session_block *block = *block_ptr;
+    *block_ptr = NULL;
     if (block == NULL)
         return;
     block->current = false;
     if (block->held == 0)
         return_block(session, block);
+}
+
+static void leave_block(struct br_session *session) {
+    br_session_leave_block(session, &session->block);
+}
+
+struct br_session_block *br_session_make_block(size_t capacity) {
+    struct br_session_block *block = br_alloc(sizeof *block + capacity);
+    *block = (struct br_session_block){.capacity = capacity, .current = true};
+    return block;
 }
 
 // Makes room for what is still missing of the message at `at`, or for anything when nothing is begun.

@@ -181,6 +181,9 @@ void br_session_unsubscribe(struct br_session *session, uint64_t sid);
 // The block of the message that br_session_next returned last; it stays until dropped as often as held.
 struct br_session_block *br_session_hold(struct br_session *session);
 void br_session_drop(struct br_session *session, struct br_session_block *block);
+// A block that the owner fills by itself (`len`), and counts as held what is in use of it, until it leaves it.
+struct br_session_block *br_session_make_block(size_t capacity);
+void br_session_leave_block(struct br_session *session, struct br_session_block **block);
 
 // --- messages (session_message.c)
 // Parses a header block into an array in `arena`. *ret_code gets the status of the first line (0: none), as in
