@@ -141,6 +141,7 @@ static void print_status(struct br_slice answer) {
                    arena);
         print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
         print_list(&status, "archives", (const char *const[]){"table", "to"}, 2, arena);
+        print_warnings(&status, "troubles", arena);
         print_warnings(&status, "warnings", arena);
         print_warnings(&status, "needs", arena);
     }

@@ -14,6 +14,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DEV_PORT 4222 // where the other commands look; another one when it is taken
 
@@ -22,6 +23,7 @@
 #define READ_AHEAD_BYTES_LEAST ((size_t)1 << 20) // and one at least
 
 #define SETTLE_WAIT_US INT64_C(1000000)
+#define CONNECT_PAUSE_US 100000
 #define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 
 struct arguments {
@@ -52,7 +54,8 @@ enum {
     KEY_PROGRESS,
     KEY_REPLICAS,
     KEY_MEMORY,
-    KEY_ARCHIVE
+    KEY_ARCHIVE,
+    KEY_CONNECTIONS
 };
 
 static const struct argp_option options[] = {
@@ -68,6 +71,7 @@ static const struct argp_option options[] = {
     {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
     {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
     {"archive-every", KEY_ARCHIVE, "SECONDS", 0, "Close archived segments at least this often (default 60)", 0},
+    {"connections", KEY_CONNECTIONS, "N", 0, "At most N connections to read with, shared by all tables (default 4)", 0},
     {"log-level", KEY_LEVEL, "LEVEL", 0, "debug, info, warn or error (default info)", 0},
     {"log-json", KEY_LOG_JSON, NULL, 0, "Log as JSON lines", 0},
     {"progress", KEY_PROGRESS, "SECONDS", 0, "A log line of progress this often (default 10; 0: none)", 0},
@@ -123,6 +127,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_ARCHIVE:
         arguments->archive_us = parse_number(argument, 1, 86400, "--archive-every", state) * BR_US_PER_SECOND;
         return 0;
+    case KEY_CONNECTIONS:
+        arguments->connect.reader_connections =
+            (uint32_t)parse_number(argument, 1, BR_READER_CONNECTIONS_MAX, "--connections", state);
+        return 0;
     case KEY_LEVEL:
         if (!br_log_level_parse(argument, &arguments->level))
             argp_error(state, "--log-level is debug, info, warn or error, not '%s'", argument);
@@ -164,9 +172,13 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
 // A worker may be started before its server: it waits for it as it waits for one that went away.
 static enum br_status connect_patiently(const struct br_connect_options *connect, struct br_log **ret_log,
                                         struct br_error *error) {
+    struct br_log_pace pace = {0};
     enum br_status status;
-    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested)
-        br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+    while (status = br_log_connect_jetstream(connect, ret_log, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
+        br_log_paced(&pace, BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+        usleep(CONNECT_PAUSE_US); // a server that takes the connection and drops it costs no more than one that is away
+    }
     return status;
 }
 
@@ -268,8 +280,8 @@ static void tell_known(const struct br_pipeline *pipeline) {
 static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, struct br_pipeline **ret_pipeline,
                                   int *ret_code, struct br_error *error) {
     enum br_status status;
-    while ((status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error)) == BR_RETRY &&
-           !br_stop_requested) {
+    while (status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
         br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         br_log_wait(log, SETTLE_WAIT_US);
     }

@@ -189,7 +189,7 @@ static enum br_status check_stream(struct br_task *task, struct br_error *error)
     if (task->retries < STREAM_CHECK_RETRIES)
         return BR_OK;
     enum br_status status = br_log_stream_info(task->log, task->stream, &info, error);
-    if (status == BR_FATAL)
+    if (status == BR_FATAL && !br_log_may_pass(status, error))
         return br_error_context(error, "the output stream of pipeline %s has gone while the worker ran",
                                 task->pipeline->name);
     return BR_OK;
@@ -492,6 +492,7 @@ static void landed(struct br_task *task, uint64_t sequence) {
     task->fence_commit = (struct fence_commit){sequence, task->outstanding.epoch, task->outstanding.digest};
     task->outstanding.waiting = false;
     task->retries = 0;
+    task_end_try(task);
     task->committed_epoch = task->outstanding.epoch;
     task->totals.last_commit = task->options.clock->wall(task->options.clock);
     note_age(task);
@@ -542,6 +543,7 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
             landed(task, sequence);
             return BR_OK;
         }
+        struct br_error why = *error;
         struct fence_look look;
         BR_TRY(read_fence(task, &look, error));
         if (look.verdict == FENCE_TAKEN)
@@ -550,6 +552,10 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
             landed(task, look.sequence);
             task->fence = look.last;
             return BR_OK;
+        }
+        if (!task_try_again(task, BR_RETRY, &why)) {
+            *error = why;
+            return BR_RETRY;
         }
         if (task->outstanding.messages[0].fenced)
             BR_TRY(check_closing(task, &task->outstanding.messages[0], error));

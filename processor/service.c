@@ -31,7 +31,8 @@
 #include <unistd.h>
 
 #define PART_SIZE ((size_t)256 << 10)
-#define REST_FACTOR 9 // S1
+#define MEANWHILE_MAX 64 // requests that are answered while nothing else goes on
+#define REST_FACTOR 9    // S1
 #define HOLD_MS_MAX 1000
 #define HOLD_MS_PER_MINUTE 6000
 #define MINUTE_US INT64_C(60000000)
@@ -208,6 +209,17 @@ static void answer_query(struct answer *answer) {
 
 // --- status
 
+static uint64_t lag_of(const struct task_input *input) {
+    return input->reader == NULL ? 0 : br_reader_pending(input->reader);
+}
+
+static void put_lag(struct br_buffer *out, uint64_t lag) {
+    if (lag == BR_PENDING_UNKNOWN)
+        br_buffer_append_text(out, ",\"lag\":null");
+    else
+        br_buffer_printf(out, ",\"lag\":%" PRIu64, lag);
+}
+
 void br_task_status(struct br_task *task, struct br_task_status *ret_status) {
     *ret_status = (struct br_task_status){.epoch = task->epoch,
                                           .committed_epoch = task->committed_epoch,
@@ -220,9 +232,10 @@ void br_task_status(struct br_task *task, struct br_task_status *ret_status) {
                                           .recovered_epochs = task->totals.recovered_epochs,
                                           .last_commit_us = task->totals.last_commit.us,
                                           .clock_us = task->clock.us};
-    for (uint32_t i = 0; i < task->input_count; i++)
-        if (task->inputs[i].reader != NULL)
-            ret_status->lag_messages += br_reader_pending(task->inputs[i].reader);
+    for (uint32_t i = 0; i < task->input_count; i++) {
+        uint64_t lag = lag_of(&task->inputs[i]), *all = &ret_status->lag_messages;
+        *all = lag == BR_PENDING_UNKNOWN || *all == BR_PENDING_UNKNOWN ? BR_PENDING_UNKNOWN : *all + lag;
+    }
     br_state_usage(task->state, &ret_status->state);
 }
 
@@ -242,10 +255,9 @@ static void put_input(struct br_task *task, uint32_t i, struct br_buffer *out) {
     put_member(out, "table", input->table->name);
     br_buffer_append_byte(out, ',');
     put_member(out, "stream", input->stream.name);
-    br_buffer_printf(out,
-                     ",\"sequence\":%" PRIu64 ",\"lag\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64
-                     ",\"quarantined\":%" PRIu64,
-                     input->last_sequence, input->reader != NULL ? br_reader_pending(input->reader) : 0,
+    br_buffer_printf(out, ",\"sequence\":%" PRIu64, input->last_sequence);
+    put_lag(out, lag_of(input));
+    br_buffer_printf(out, ",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"quarantined\":%" PRIu64,
                      input->messages_total, input->rows_total, input->quarantined_total);
     put_time(out, "watermark", task->watermarks_after[i].us);
     br_buffer_append_byte(out, '}');
@@ -262,12 +274,13 @@ void br_task_status_json(struct br_task *task, struct br_buffer *out) {
     put_member(out, "lineage", task->options.lineage);
     br_buffer_append_byte(out, ',');
     put_member(out, "worker", task->options.worker);
+    br_buffer_printf(out, ",\"epoch\":%" PRIu64 ",\"committed\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\"",
+                     status.epoch, status.committed_epoch, status.digest);
+    put_lag(out, status.lag_messages);
     br_buffer_printf(out,
-                     ",\"epoch\":%" PRIu64 ",\"committed\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\",\"lag\":%" PRIu64
                      ",\"slow\":%" PRIu64 ",\"late\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"failed\":%" PRIu64
                      ",\"rows_out\":%" PRIu64,
-                     status.epoch, status.committed_epoch, status.digest, status.lag_messages, task->totals.slow_epochs,
-                     status.late, status.quarantined, status.failed, status.rows_out);
+                     task->totals.slow_epochs, status.late, status.quarantined, status.failed, status.rows_out);
     br_buffer_printf(out, ",\"messages_per_second\":%.1f,\"rows_out_per_second\":%.1f,\"uptime_seconds\":%.1f",
                      seconds > 0 ? (double)status.messages / seconds : 0,
                      seconds > 0 ? (double)status.rows_out / seconds : 0, seconds);
@@ -294,6 +307,7 @@ void br_task_status_json(struct br_task *task, struct br_buffer *out) {
                          task->totals.view_rows[v], task->totals.view_late[v], task->totals.view_failed[v]);
     }
     br_buffer_append_byte(out, ']');
+    task_print_troubles(task, out);
     if (task->options.add_status != NULL)
         task->options.add_status(task->options.status_context, out);
     br_buffer_append_byte(out, '}');
@@ -401,15 +415,19 @@ static void answer_request(struct answer *answer, enum service service) {
 
 // --- turns (S1, S2)
 
+// An answer that can't be sent is the asker's loss, not the task's: it has gone, or the connection has.
+static void end_answer(struct answer *answer) {
+    struct br_error ignored;
+    enum br_status status = send_part(answer, true, &ignored);
+    (void)status;
+    br_buffer_free(&answer->part);
+}
+
 static void answer_one(struct br_task *task, struct br_request *request, enum service service) {
     struct answer answer = {
         .task = task, .request = request, .deadline_us = mono_us(task) + task->options.query_time_us};
     answer_request(&answer, service);
-    // An answer that can't be sent is the asker's loss, not the task's: it has gone, or the connection has.
-    struct br_error ignored;
-    enum br_status status = send_part(&answer, true, &ignored);
-    (void)status;
-    br_buffer_free(&answer.part);
+    end_answer(&answer);
 }
 
 static void take_turn(struct br_task *task) {
@@ -424,6 +442,24 @@ static void take_turn(struct br_task *task) {
     if (request.kind != SERVICE_QUERY)
         turns->next_us = now_us + rest_us;
     turns->next_query_us = (turns->next_query_us > now_us ? turns->next_query_us : now_us) + rest_us;
+}
+
+void task_serve_meanwhile(struct br_task *task, const char *why) {
+    struct br_request request;
+    char text[TASK_TROUBLE_SIZE + 100];
+    snprintf(text, sizeof text, "the worker can't go on now, ask again later: %s", why);
+    if (task->options.requests == NULL || task->state == NULL)
+        return;
+    struct br_mono_time now = {mono_us(task)};
+    for (int turn = 0; turn < MEANWHILE_MAX && br_requests_take(task->options.requests, BR_REQUESTS_ALL, now, &request);
+         turn++) {
+        struct answer answer = {.task = task, .request = &request};
+        if ((enum service)request.kind == SERVICE_STATUS)
+            br_task_status_json(task, &answer.part);
+        else
+            put_error(&answer, text);
+        end_answer(&answer);
+    }
 }
 
 enum br_status task_serve(struct br_task *task, struct br_error *error) {

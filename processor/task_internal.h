@@ -10,6 +10,14 @@
 #include "processor/log/trail.h"
 #include "processor/task.h"
 
+// See trouble.c.
+#define TASK_TROUBLE_SIZE BR_ERROR_MESSAGE_SIZE
+struct task_trouble {
+    char what[TASK_TROUBLE_SIZE]; // "": none
+    int64_t since_us, told_us;    // told_us 0: not yet
+    bool untold;                  // its words have changed since
+};
+
 // One table as the task reads it.
 struct task_input {
     const struct br_table *table;
@@ -29,6 +37,7 @@ struct task_input {
     uint64_t first_sequence, messages, rows, quarantined;
     // totals since the task started, for status
     uint64_t messages_total, rows_total, quarantined_total;
+    struct task_trouble trouble;
 };
 
 // What goes into an epoch: a choice when live, a record when recovering (X3).
@@ -149,8 +158,11 @@ struct br_task {
     int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
-    bool rows_known;      // no aggregate without groups lacks its row
-    uint32_t retries;     // in a row
+    bool rows_known;  // no aggregate without groups lacks its row
+    uint32_t retries; // in a row
+    int64_t tried_us; // when the last try began
+    struct task_trouble try_trouble, log_trouble;
+    int64_t watched_us;
     uint32_t steps_ahead; // steps since the last boundary at which nothing was outstanding
 
     struct {
@@ -202,9 +214,9 @@ enum br_status task_open_readers(struct br_task *task, struct br_error *error) B
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
 // Over the state, anew: operators keep nothing but what is there.
 enum br_status task_make_graph(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
-// Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and
-// says now and then what it waits for, which is `error`. False, with the status left to the caller, when the task is to
-// stop.
+// Is it worth another try? When the status is BR_RETRY, or what is missing is a permission: waits a little first
+// (longer each time, up to a second), says what it waits for, which is `error`, and answers those who ask for the
+// status. False, with the status left to the caller, when the task is to stop.
 bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error);
 static inline bool task_stopping(const struct br_task *task) {
     return task->options.stop != NULL && *task->options.stop;
@@ -212,6 +224,13 @@ static inline bool task_stopping(const struct br_task *task) {
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];
 }
+// trouble.c
+// What is tried again now, and that it has gone well.
+void task_note_try(struct br_task *task, const struct br_error *why, bool at_once);
+void task_end_try(struct br_task *task);
+// Looks at the log and the readers, once a second.
+void task_watch(struct br_task *task);
+void task_print_troubles(struct br_task *task, struct br_buffer *out); // a member of a JSON object
 // recover.c
 // A commit begins where the one before it ended, was made by this plan, from these streams.
 enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
@@ -245,6 +264,9 @@ void task_record(const struct br_task *task, struct br_buffer *bytes);
 // service.c
 enum br_status task_serve(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 void task_hear_requests(struct br_task *task); // a request ends a br_log_wait
+// While an epoch can't be committed, or state is being recovered: status alone is answered, the rest is refused with
+// the reason.
+void task_serve_meanwhile(struct br_task *task, const char *why);
 
 #define TASK_BATCH_OUTPUTS_MAX (BR_LOG_BATCH_MESSAGES_MAX - 1) // the commit message is the last of the batch
 

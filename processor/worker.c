@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define IDLE_WAIT_US 50000
+#define FIRST_WAIT_US 1000000
 #define STORE_TRIES_MAX 200 // 50 ms each
 #define STORE_CACHE_BYTES ((size_t)64 << 20)
 #define REBUILDS_MAX 1 // of state that was found damaged while it was used, since the start
@@ -75,8 +76,10 @@ static void tell_progress(struct br_task *task) {
     struct br_task_status status;
     br_task_status(task, &status);
     br_log_line(BR_LEVEL_INFO, "progress", BR_INT("epoch", status.committed_epoch), BR_INT("messages", status.messages),
-                BR_INT("rows_out", status.rows_out), BR_INT("lag", status.lag_messages), BR_INT("late", status.late),
-                BR_INT("quarantined", status.quarantined));
+                BR_INT("rows_out", status.rows_out),
+                status.lag_messages == BR_PENDING_UNKNOWN ? BR_STR("lag", "unknown")
+                                                          : BR_INT("lag", status.lag_messages),
+                BR_INT("late", status.late), BR_INT("quarantined", status.quarantined));
 }
 
 // What the worker works on: its own task at first, then those of lineages that took over.
@@ -89,6 +92,7 @@ struct worker {
     char state_path[4096], checkpoint_path[4096];
     struct br_task *task;
     unsigned rebuilds;
+    struct br_log_pace waits_pace;
 };
 
 static enum br_status run_until_stopped(struct worker *worker, struct br_task *task, struct br_log *log,
@@ -220,14 +224,22 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
     return status;
 }
 
+// Before there is a task, which does the same by itself.
+static bool waits(struct worker *worker, enum br_status status, const struct br_error *why) {
+    if (!br_log_may_pass(status, why) || *worker->options->stop)
+        return false;
+    br_log_paced(&worker->waits_pace, BR_LEVEL_WARN, "can't go on; trying again",
+                 BR_STR("pipeline", worker->options->pipeline->name), BR_STR("why", why->message));
+    br_log_wait(worker->options->log, FIRST_WAIT_US);
+    return true;
+}
+
 static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash, struct br_error *error) {
     enum br_status status;
     struct br_owner owner;
     do {
         status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, &owner, error);
-        if (status == BR_RETRY)
-            br_log_wait(worker->options->log, IDLE_WAIT_US);
-    } while (status == BR_RETRY && !*worker->options->stop);
+    } while (waits(worker, status, error));
     BR_TRY(status);
     memcpy(worker->lineage, owner.lineage, sizeof worker->lineage);
     *ret_plan_hash = owner.plan_hash;
@@ -263,9 +275,9 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
     br_task_output_stream(worker->options->pipeline->name, stream, sizeof stream);
     snprintf(worker->lineage, sizeof worker->lineage, "live");
     enum br_status status;
-    while ((status = br_log_stream_info(worker->options->log, stream, &info, &missing)) == BR_RETRY &&
-           !*worker->options->stop)
-        br_log_wait(worker->options->log, IDLE_WAIT_US);
+    do
+        status = br_log_stream_info(worker->options->log, stream, &info, &missing);
+    while (waits(worker, status, &missing));
     if (status == BR_FATAL)
         return BR_OK;
     return find_owner(worker, &plan_hash, error);

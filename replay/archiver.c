@@ -42,6 +42,7 @@ struct br_archiver {
     struct br_log *log;
     struct copy *copies;
     size_t count;
+    struct br_log_pace waits_pace;
 };
 
 static int64_t mono_us(const struct br_archiver *archiver) {
@@ -81,7 +82,8 @@ static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_sta
     copy->pause_us = copy->pause_us == 0 ? PAUSE_US_MIN : copy->pause_us * 2;
     copy->pause_us = copy->pause_us > PAUSE_US_MAX ? PAUSE_US_MAX : copy->pause_us;
     copy->not_before_us = mono_us(archiver) + copy->pause_us;
-    br_log_line(BR_LEVEL_WARN, "archiving waits", BR_STR("table", copy->table->name), BR_STR("why", error->message));
+    br_log_paced(&archiver->waits_pace, BR_LEVEL_WARN, "archiving waits", BR_STR("table", copy->table->name),
+                 BR_STR("why", error->message));
 }
 
 // The last message of a segment, so that it is known again in the stream. What is damaged says nothing here.

@@ -18,6 +18,7 @@
 
 #define LOOK_US INT64_C(1000000)
 #define GUARD_US (60 * BR_US_PER_SECOND)
+#define WAITS_AGAIN_US (60 * BR_US_PER_SECOND)
 #define TAKE_WAIT_US INT64_C(2000000) // a takeover is on the log before the task is handed over
 
 struct br_host {
@@ -33,6 +34,8 @@ struct br_host {
     pthread_cond_t changed;
     struct br_buffer needs; // lines of the guard
     int64_t guarded_us;
+    char waits_for[BR_ERROR_MESSAGE_SIZE]; // why jobs can't be looked at, "": they can
+    int64_t waits_told_us;
     struct br_successor successor; // waits to be taken; task NULL: none does
 };
 
@@ -86,6 +89,24 @@ static void tell(const struct br_host *host, const char *what, const struct br_e
                     BR_STR("why", error->message));
 }
 
+// Jobs can't be looked at now, for what may pass; why NULL: they can. The status has it as long as it is so.
+static void note_wait(struct br_host *host, const char *why) {
+    int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
+    if (host->stop)
+        return;
+    if (why != NULL && (host->waits_for[0] == '\0' || now_us - host->waits_told_us >= WAITS_AGAIN_US)) {
+        host->waits_told_us = now_us;
+        br_log_line(BR_LEVEL_WARN, "replay jobs can't be looked at; trying again",
+                    BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", why));
+    } else if (why == NULL && host->waits_for[0] != '\0') {
+        br_log_line(BR_LEVEL_INFO, "replay jobs can be looked at again",
+                    BR_STR("pipeline", host->options.pipeline->name));
+    }
+    pthread_mutex_lock(&host->lock);
+    snprintf(host->waits_for, sizeof host->waits_for, "%s", why == NULL ? "" : why);
+    pthread_mutex_unlock(&host->lock);
+}
+
 // --- the guard
 
 static struct br_slice next_line(struct br_slice *rest) {
@@ -105,6 +126,12 @@ void br_host_add_status(void *context, struct br_buffer *out) {
     for (struct br_slice rest = br_buffer_slice(&host->needs); rest.len != 0; first = false) {
         br_buffer_append_text(out, first ? "" : ",");
         br_json_append_string(next_line(&rest), out);
+    }
+    if (host->waits_for[0] != '\0') {
+        char text[BR_ERROR_MESSAGE_SIZE + 50];
+        snprintf(text, sizeof text, "replay jobs can't be looked at: %s", host->waits_for);
+        br_buffer_append_text(out, first ? "" : ",");
+        br_json_append_string(br_slice_of(text), out);
     }
     br_buffer_append_byte(out, ']');
     pthread_mutex_unlock(&host->lock);
@@ -178,11 +205,11 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     struct br_error error;
     bool claimed = false;
     const struct br_clock *clock = br_clock_system();
-    if (br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error) !=
-        BR_OK) {
-        tell(host, "replay jobs can't be looked at", &error);
+    enum br_status status =
+        br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error);
+    note_wait(host, status == BR_OK ? NULL : error.message);
+    if (status != BR_OK)
         return;
-    }
     if (!claimed)
         return;
     *ret_worked = run_claimed(host, job.record->id);
@@ -209,8 +236,13 @@ static void start_scheduled(struct br_host *host, bool *ret_worked) {
 
 static enum br_status connect_host(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
     enum br_status status;
-    while ((status = br_log_connect_jetstream(&host->options.connect, ret_log, error)) == BR_RETRY && !host->stop)
+    while (status = br_log_connect_jetstream(&host->options.connect, ret_log, error),
+           br_log_may_pass(status, error) && !host->stop) {
+        note_wait(host, error->message);
         usleep((useconds_t)LOOK_US);
+    }
+    if (status == BR_OK)
+        note_wait(host, NULL);
     return status;
 }
 
@@ -232,8 +264,12 @@ static void look_until_stopped(struct br_host *host) {
         bool worked = false;
         br_remote_history_answer(host->options.questions, host->answering, pipeline);
         // The bucket can be made once the pipeline has its output stream.
-        if (host->runner.jobs == NULL && br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) != BR_OK)
+        enum br_status status =
+            host->runner.jobs == NULL ? br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) : BR_OK;
+        if (status != BR_OK)
             host->runner.jobs = NULL;
+        if (br_log_may_pass(status, &error))
+            note_wait(host, error.message);
         guard(host);
         if (host->runner.jobs != NULL)
             start_scheduled(host, &worked);

@@ -14,6 +14,9 @@
 
 #include "processor/log/log.h"
 
+#define BR_READER_CONNECTIONS_DEFAULT 4
+#define BR_READER_CONNECTIONS_MAX 64
+
 struct br_connect_options {
     const char *url; // "nats://127.0.0.1:4222", several separated by commas; NULL: that one
     const char *creds_path, *user, *password;
@@ -24,6 +27,7 @@ struct br_connect_options {
     const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
     size_t reader_queue_bytes;   // 0: 64 MiB per reader; flow control holds the server back beyond it
     uint32_t ask_messages;       // readers pull about so many at a time (R5 of the reader); 0: the server pushes
+    uint32_t reader_connections; // all readers share so many; 0: BR_READER_CONNECTIONS_DEFAULT
     bool allow_old_server;       // skip the version floor (tests of the check itself)
 };
 

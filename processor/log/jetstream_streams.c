@@ -79,6 +79,22 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
     return BR_OK;
 }
 
+// Stored under the subject that it is published to, unless the stream maps that to another.
+bool br_js_may_hold(const json_t *config, const char *filter) {
+    const json_t *subjects = json_object_get(config, "subjects"),
+                 *transform = json_object_get(config, "subject_transform");
+    const json_t *mirror = json_object_get(config, "mirror"), *sources = json_object_get(config, "sources");
+    const char *dest = json_string_value(json_object_get(transform, "dest"));
+    if (json_is_object(mirror) || json_array_size(sources) != 0 || (dest != NULL && dest[0] != '\0'))
+        return true;
+    for (size_t i = 0; i < json_array_size(subjects); i++) {
+        const char *subject = json_string_value(json_array_get(subjects, i));
+        if (subject != NULL && br_subject_overlaps(br_slice_of(subject), br_slice_of(filter)))
+            return true;
+    }
+    return false;
+}
+
 // The whole reply of STREAM.INFO; *ret_reply NULL when there is no such stream.
 static enum br_status fetch_info(struct js_log *log, const char *stream, json_t **ret_reply, struct br_error *error) {
     char subject[SUBJECT_SIZE], what[SUBJECT_SIZE];

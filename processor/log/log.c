@@ -7,8 +7,6 @@
 
 #include <ctype.h>
 
-#define TELL_EVERY_UNASKED 64
-
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
     for (uint32_t i = 0; i < message->header_count; i++) {
         if (br_slice_is(message->headers[i].name, name)) {
@@ -147,6 +145,8 @@ bool br_log_append_ready(struct br_log *log) {
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) {
     BR_CHECK(log->appending);
+    if (error != NULL)
+        (void)br_error_set(error, BR_RETRY, "the batch isn't acknowledged");
     enum br_status status = log->ops->append_wait(log, ret_result, ret_sequence, error);
     log->appending = false;
     return status;
@@ -195,11 +195,10 @@ struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_
     return trail;
 }
 
-// What isn't shown as long as the stream doesn't answer is told now and then.
-static void tell_unasked(struct br_reader *reader, const struct br_reader_doubt *doubt, const struct br_error *why) {
-    if (reader->unasked++ % TELL_EVERY_UNASKED == 0)
-        br_log_line(BR_LEVEL_WARN, "reading waits until it is known whether the stream is still the one that was read",
-                    BR_STR("stream", doubt->stream), BR_STR("why", why->message));
+static void tell_unasked(const struct br_reader_doubt *doubt, const struct br_error *why) {
+    br_log_paced(&doubt->log->unasked_pace, BR_LEVEL_WARN,
+                 "reading waits until it is known whether the stream is still the one that was read",
+                 BR_STR("stream", doubt->stream), BR_STR("why", why->message));
 }
 
 // L6. What is shown is older than what is in doubt. When the stream can't be asked now, it stays so.
@@ -213,13 +212,12 @@ static enum br_status settle_doubt(struct br_reader *reader, const struct br_log
     enum br_status status =
         br_trail_prove(&trail, doubt.log, doubt.stream, doubt.filter, doubt.from, &reader->warned, &why);
     if (status == BR_RETRY) {
-        tell_unasked(reader, &doubt, &why);
+        tell_unasked(&doubt, &why);
         return BR_OK;
     }
     if (status != BR_OK && error != NULL)
         *error = why;
     BR_TRY(status);
-    reader->unasked = 0;
     reader->ops->trust(reader, doubt.number);
     return reader->ops->peek(reader, messages, count, error);
 }
@@ -248,6 +246,14 @@ bool br_reader_caught_up(struct br_reader *reader) {
 
 uint64_t br_reader_pending(struct br_reader *reader) {
     return reader->ops->pending(reader);
+}
+
+bool br_reader_trouble(struct br_reader *reader, char *text, size_t size) {
+    return reader->ops->trouble != NULL && reader->ops->trouble(reader, text, size);
+}
+
+bool br_log_trouble(struct br_log *log, char *text, size_t size) {
+    return log->ops->trouble != NULL && log->ops->trouble(log, text, size);
 }
 
 uint64_t br_reader_covered(struct br_reader *reader) {

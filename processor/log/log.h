@@ -90,6 +90,11 @@ enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };
 struct br_log;
 struct br_reader;
 
+// Is it worth another try, later? Permissions are given to a user while the worker runs.
+static inline bool br_log_may_pass(enum br_status status, const struct br_error *error) {
+    return status == BR_RETRY || (status == BR_FATAL && error->native == BR_LOG_NOT_PERMITTED);
+}
+
 struct br_output_options {
     const char *const *subjects;
     size_t subject_count;
@@ -141,7 +146,7 @@ enum br_status br_log_append(struct br_log *log, const char *stream, const struc
 bool br_log_append_ready(struct br_log *log);
 // Waits for it. On BR_APPEND_DONE *ret_sequence is the stream sequence of the batch's last message. BR_RETRY only for
 // faults that surely left nothing behind (no connection when sending began); what is unknown is told as
-// BR_APPEND_UNKNOWN, never as an error.
+// BR_APPEND_UNKNOWN, with the reason in *error, and BR_OK.
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) BR_MUST_CHECK;
 // A plain acknowledged publish, for feeding inputs (braid publish, demo, tests): keeps up to a window of unacked
@@ -171,8 +176,12 @@ void br_reader_consume(struct br_reader *reader, size_t count);
 void br_reader_release(struct br_reader *reader);
 // True when, as far as is known here, the stream holds nothing more for this reader than peek shows.
 bool br_reader_caught_up(struct br_reader *reader);
-// Messages that the stream still holds for this reader beyond those consumed (lag); best knowledge.
+// Messages that the stream still holds for this reader beyond those consumed (lag), as far as is known here.
+#define BR_PENDING_UNKNOWN UINT64_MAX // the stream can't be asked now
 uint64_t br_reader_pending(struct br_reader *reader);
+// What keeps the reader from reading, or the log from being used, though both try again by themselves; false: nothing.
+bool br_reader_trouble(struct br_reader *reader, char *text, size_t size);
+bool br_log_trouble(struct br_log *log, char *text, size_t size);
 // The stream sequence up to which this reader has shown all there is for it: at least that of the last message shown,
 // more when what follows doesn't match the filter (as far as is known here). A position may be moved there when all
 // that was shown is consumed; so a stream's limits can drop what others wrote without a hole appearing for this reader.

@@ -4,6 +4,7 @@
 #ifndef BR_PROCESSOR_LOG_LOG_INTERNAL_H
 #define BR_PROCESSOR_LOG_LOG_INTERNAL_H
 
+#include "base/logging.h"
 #include "processor/log/reader.h"
 
 struct br_log_ops {
@@ -36,6 +37,7 @@ struct br_log_ops {
     void (*pause)(struct br_log *log, int64_t us);
     void (*wake)(struct br_log *log);
 
+    bool (*trouble)(struct br_log *log, char *text, size_t size); // NULL: never any
     size_t (*payload_max)(struct br_log *log);
     void (*close)(struct br_log *log);
 };
@@ -44,6 +46,7 @@ struct br_log_ops {
 struct br_log {
     const struct br_log_ops *ops;
     bool appending; // an append waits for its reply
+    struct br_log_pace unasked_pace, again_pace;
 };
 
 // Does the subject match the filter ("*" one token, ">" one or more at the end)? Both well-formed.

@@ -53,9 +53,9 @@ static void free_block(struct br_session_block *block) {
     free(block);
 }
 
-// Blocks of the usual size are kept for reuse, the large ones of large messages aren't.
+// Blocks of the usual size are kept for reuse, the large ones of large messages and those of copies aren't.
 static void return_block(struct br_session *session, struct br_session_block *block) {
-    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity > session->block_size) {
+    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity != session->block_size) {
         free_block(block);
         return;
     }
@@ -77,14 +77,24 @@ void br_session_drop(struct br_session *session, struct br_session_block *block)
         return_block(session, block);
 }
 
-static void leave_block(struct br_session *session) {
-    struct br_session_block *block = session->block;
-    session->block = NULL;
+void br_session_leave_block(struct br_session *session, struct br_session_block **block_ptr) {
+    struct br_session_block *block = *block_ptr;
+    *block_ptr = NULL;
     if (block == NULL)
         return;
     block->current = false;
     if (block->held == 0)
         return_block(session, block);
+}
+
+static void leave_block(struct br_session *session) {
+    br_session_leave_block(session, &session->block);
+}
+
+struct br_session_block *br_session_make_block(size_t capacity) {
+    struct br_session_block *block = br_alloc(sizeof *block + capacity);
+    *block = (struct br_session_block){.capacity = capacity, .current = true};
+    return block;
 }
 
 // Makes room for what is still missing of the message at `at`, or for anything when nothing is begun.
@@ -123,6 +133,7 @@ static void close_socket(struct br_session *session) {
     session->fd = -1;
     leave_block(session);
     session->at = session->need = 0;
+    session->pinged = false;
     session->out_at = 0;
     br_buffer_clear(&session->out);
 }
@@ -154,7 +165,11 @@ static void lose(struct br_session *session, int64_t now_us) {
         session->drop_count++;
         session->sent_at_drop = session->sent_total;
         session->servers_tried = 0;
-        br_log_line(BR_LEVEL_WARN, "connection lost", BR_STR("reason", session->error.message));
+        session->away = true;
+        if (session->config->away_count++ == 0)
+            session->config->away_us = now_us;
+        br_log_paced(&session->config->lost_pace, BR_LEVEL_WARN, "connection lost",
+                     BR_STR("reason", session->error.message));
     }
     session->sent_total = session->queued_total;
     try_next(session, now_us);
@@ -170,10 +185,21 @@ void br_session_drop_connection(struct br_session *session, int64_t now_us) {
 static void fail_errno(struct br_session *session, const char *what, int64_t now_us) {
     char text[300];
     int code = errno;
-    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s", what,
+    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s%s", what,
                         br_session_server_text(session, text, sizeof text),
-                        code == 0 ? "it closed the connection" : strerror(code));
+                        code == 0 ? "it closed the connection" : strerror(code),
+                        code == EMFILE   ? "; raise the limit of this process (ulimit -n)"
+                        : code == ENFILE ? "; raise the limit of this machine (sysctl fs.file-max)"
+                                         : "");
     lose(session, now_us);
+}
+
+// A refused login is told as -ERR and then the end: the first says more.
+static void end_connection(struct br_session *session, const char *what, int64_t now_us) {
+    if (session->told_error)
+        lose(session, now_us);
+    else
+        fail_errno(session, what, now_us);
 }
 
 static bool resolve(struct br_session *session) {
@@ -232,7 +258,7 @@ void br_session_flush(struct br_session *session, int64_t now_us) {
         if (sent < 0 && errno == EAGAIN)
             break;
         if (sent <= 0) {
-            fail_errno(session, "can't send to", now_us);
+            end_connection(session, "can't send to", now_us);
             return;
         }
         session->out_at += (size_t)sent;
@@ -299,11 +325,7 @@ static size_t fill(struct br_session *session, size_t limit, int64_t now_us) {
         return 0;
     if (got <= 0) {
         errno = got == 0 ? 0 : errno;
-        // A refused login is told as -ERR and then the end: the first says more.
-        if (session->told_error)
-            lose(session, now_us);
-        else
-            fail_errno(session, "lost", now_us);
+        end_connection(session, "lost", now_us);
         return 0;
     }
     block->len += (size_t)got;
@@ -331,12 +353,21 @@ static bool contains(struct br_slice text, const char *part) {
     return memmem(text.ptr, text.len, part, strlen(part)) != NULL;
 }
 
+// "-ERR 'Permissions Violation for Publish to "subject"'", or "… for Subscription to …".
+static void take_denial(const struct br_session *session, struct br_slice line) {
+    const uint8_t *end = line.ptr + line.len, *from = memchr(line.ptr, '"', line.len);
+    const uint8_t *to = from == NULL ? NULL : memchr(from + 1, '"', (size_t)(end - from - 1));
+    if (to != NULL && session->denied != NULL)
+        session->denied(session->denied_context, contains(line, "for Publish"),
+                        (struct br_slice){from + 1, (size_t)(to - from - 1)});
+}
+
 // "-ERR 'text'": the server closes the connection after most of them.
 static void take_error_line(struct br_session *session, struct br_slice line) {
     char text[300];
     int len = line.len > 200 ? 200 : (int)line.len;
     if (contains(line, "Permissions Violation")) {
-        snprintf(session->permission_error, sizeof session->permission_error, "%.*s", len, (const char *)line.ptr);
+        take_denial(session, line);
         return;
     }
     br_session_server_text(session, text, sizeof text);
@@ -421,11 +452,23 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
     return 1;
 }
 
+// Connections of one log are lost together as a rule: one line when all are there again.
+static void end_away(struct br_session *session, int64_t now_us) {
+    struct br_session_config *config = session->config;
+    char text[300];
+    if (!session->away)
+        return;
+    session->away = false;
+    if (--config->away_count == 0)
+        br_log_paced(&config->back_pace, BR_LEVEL_INFO, "the connection is back",
+                     BR_STR("server", br_session_server_text(session, text, sizeof text)),
+                     BR_INT("away_ms", (now_us - config->away_us) / 1000));
+}
+
 // A line that is no message. False: not the protocol.
 static bool take_control_line(struct br_session *session, struct br_slice line) {
     if (line_is(line, "PING")) {
-        queue_text(session, "PONG\r\n");
-        br_session_flush(session, br_session_now());
+        session->pinged = true;
     } else if (line_is(line, "PONG")) {
         if (session->state == BR_SESSION_PONG) {
             session->state = BR_SESSION_UP;
@@ -434,6 +477,7 @@ static bool take_control_line(struct br_session *session, struct br_slice line) 
             session->pause_us = PAUSE_US_MIN;
             session->servers_tried = 0;
             session->deadline_us = INT64_MAX;
+            end_away(session, br_session_now());
         }
     } else if (line_is(line, "-ERR")) {
         take_error_line(session, line);
@@ -465,7 +509,7 @@ static bool peek_line(struct br_session *session, struct br_slice *ret_line, siz
     return true;
 }
 
-bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+static bool next_message(struct br_session *session, struct br_session_message *ret_message) {
     struct br_slice line;
     size_t size;
     while (session->state >= BR_SESSION_PONG && peek_line(session, &line, &size)) {
@@ -484,6 +528,17 @@ bool br_session_next(struct br_session *session, struct br_session_message *ret_
             return false;
         }
         session->at += size;
+    }
+    return false;
+}
+
+bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+    if (next_message(session, ret_message))
+        return true;
+    if (session->pinged && session->state >= BR_SESSION_PONG) {
+        session->pinged = false;
+        queue_text(session, "PONG\r\n");
+        br_session_flush(session, br_session_now());
     }
     return false;
 }
@@ -522,6 +577,13 @@ static void start_tls(struct br_session *session, int64_t now_us) {
     session->deadline_us = now_us + DIAL_TIMEOUT_US;
 }
 
+// What came with INFO: a server that takes no more connections says so, and closes before it has read a word.
+static void take_early(struct br_session *session) {
+    struct br_session_message message;
+    if (session->state == BR_SESSION_PONG && br_session_next(session, &message))
+        fail_protocol(session); // nothing is subscribed yet
+}
+
 static void step_info(struct br_session *session, int64_t now_us) {
     struct br_slice line;
     size_t size;
@@ -540,6 +602,7 @@ static void step_info(struct br_session *session, int64_t now_us) {
         start_tls(session, now_us);
     else
         start_session(session, now_us);
+    take_early(session);
 }
 
 static void step_tls(struct br_session *session, int64_t now_us) {
@@ -572,9 +635,8 @@ static void step_connecting(struct br_session *session, int64_t now_us) {
 }
 
 static void step_pong(struct br_session *session, int64_t now_us) {
-    struct br_session_message message;
-    if (fill(session, LINE_SIZE_MAX, now_us) != 0 && br_session_next(session, &message))
-        fail_protocol(session); // nothing is subscribed yet
+    if (fill(session, LINE_SIZE_MAX, now_us) != 0)
+        take_early(session);
 }
 
 // A peer that says nothing for long is asked, and given up when it doesn't answer.
@@ -637,6 +699,8 @@ void br_session_init(struct br_session *session, struct br_session_config *confi
 
 void br_session_close(struct br_session *session) {
     close_socket(session);
+    session->config->away_count -= session->away;
+    session->away = false;
     free_addresses(session);
     br_buffer_free(&session->out);
     while (session->spare != NULL) {

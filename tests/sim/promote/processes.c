@@ -42,7 +42,8 @@ static const char *new_worker(struct world *world) {
 
 static bool is_fenced(const struct br_error *error) {
     return strncmp(error->message, "fenced", 6) == 0 || strstr(error->message, "has taken the outputs") != NULL ||
-           strstr(error->message, "owns the outputs") != NULL;
+           strstr(error->message, "owns the outputs") != NULL ||
+           strstr(error->message, "were taken over with another plan meanwhile") != NULL; // by its own twin
 }
 
 // An old disk may come back: with a state that the log has left behind.
