@@ -149,6 +149,7 @@ def test_requests_that_may_not_be_served(world):
     worker = worker_of(world).started()
     said(world, worker, "braid_api.faults", "permit", status=False)
     reload(world, denied())
+    until(lambda: "braid_api" in json.dumps(world.status()) or world.status(), "questions are answered", 30, worker)
     goes_on(world, worker)
 
 

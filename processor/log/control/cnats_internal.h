@@ -100,6 +100,7 @@ struct cnats {
     int64_t busy_until_us;
     struct control_told foreign, crowded;
     char told_error[300];
+    bool looks_again; // the connection is made anew to see whether what was denied is permitted now
     // shared
     pthread_mutex_t lock;
     pthread_cond_t changed;

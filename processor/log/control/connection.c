@@ -26,6 +26,7 @@
 #define PAUSE_MIN_US INT64_C(50000)
 #define PAUSE_MAX_US (2 * BR_US_PER_SECOND)
 #define STEADY_US (10 * BR_US_PER_SECOND) // a connection that held so long was none that is accepted and dropped
+#define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
 #define TIMEOUT_US_DEFAULT (5 * BR_US_PER_SECOND)
@@ -188,13 +189,23 @@ static void ask_alive(struct cnats *cnats, int64_t now_us) {
 static void look_at_errors(struct cnats *cnats) {
     const char *text = NULL;
     if (natsConnection_GetLastError(cnats->connection, &text) != NATS_NOT_PERMITTED || text == NULL ||
-        strcmp(text, cnats->told_error) == 0)
+        strcmp(text, cnats->denied) == 0)
         return;
-    snprintf(cnats->told_error, sizeof cnats->told_error, "%s", text);
-    br_log_line(BR_LEVEL_WARN, "the server doesn't permit what the worker's service needs", BR_STR("why", text));
     pthread_mutex_lock(&cnats->lock);
     snprintf(cnats->denied, sizeof cnats->denied, "%s", text);
     pthread_mutex_unlock(&cnats->lock);
+    if (strcmp(text, cnats->told_error) != 0 && cnats->service.name != NULL)
+        br_log_line(BR_LEVEL_WARN, "the server doesn't permit what the worker's service needs", BR_STR("why", text));
+    snprintf(cnats->told_error, sizeof cnats->told_error, "%s", text);
+}
+
+// Nobody tells when a subscription comes to be permitted, nor which of two equal errors is new: another connection does.
+static bool look_again(struct cnats *cnats, int64_t now_us) {
+    bool denied = strstr(cnats->denied, "ubscription to") != NULL;
+    cnats->looks_again = denied && now_us - cnats->up_since_us > LOOK_AGAIN_US;
+    if (!denied && now_us - cnats->up_since_us > LOOK_AGAIN_US)
+        cnats->told_error[0] = '\0';
+    return cnats->looks_again;
 }
 
 static int64_t wait_until(const struct cnats *cnats, int64_t now_us) {
@@ -227,7 +238,6 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
     cnats->heard_us = cnats->up_since_us = now_us;
     cnats->asked_alive_us = cnats->half_since_us = 0;
     cnats->lowat = 1;
-    cnats->told_error[0] = '\0';
     pthread_mutex_lock(&cnats->lock);
     bool again = cnats->generation != 0;
     cnats->up = true;
@@ -237,7 +247,9 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
     cnats->payload_max = natsConnection_GetMaxPayload(cnats->connection);
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
-    if (cnats->service.name != NULL &&
+    bool looked = cnats->looks_again;
+    cnats->looks_again = false;
+    if (cnats->service.name != NULL && !looked &&
         natsConnection_GetConnectedUrl(cnats->connection, server, sizeof server) == NATS_OK)
         br_log_line(BR_LEVEL_INFO, again ? "the control connection is back" : "requests are heard",
                     BR_STR("server", server));
@@ -267,8 +279,7 @@ static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now
     cnats->dial_at_us = now_us + cnats->pause_us / 2 + jitter % (uint32_t)cnats->pause_us;
     cnats->server = (cnats->server + 1) % cnats->config.server_count;
     pthread_mutex_lock(&cnats->lock);
-    bool told = !cnats->up && strcmp(cnats->why.message, why->message) == 0;
-    bool closing = cnats->stop;
+    bool told = (!cnats->up && strcmp(cnats->why.message, why->message) == 0) || cnats->stop || cnats->looks_again;
     cnats->up = false;
     cnats->generation++;
     cnats->why = *why;
@@ -276,7 +287,7 @@ static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now
         cnats->refused_count++;
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
-    if (!told && !closing && cnats->service.name != NULL) // who only asks is told by br_control_request
+    if (!told && cnats->service.name != NULL) // who only asks is told by br_control_request
         br_log_line(BR_LEVEL_WARN, "no control connection; the pipeline isn't touched by that",
                     BR_STR("why", why->message));
 }
@@ -314,6 +325,10 @@ static void turn(struct cnats *cnats, short events) {
         return;
     }
     ask_alive(cnats, now_us);
+    if (look_again(cnats, now_us)) {
+        lose(cnats, cnats->denied, now_us);
+        return;
+    }
     if (is_dead(cnats, now_us) || cnats_subscribe(cnats) != NATS_OK || publish_queued(cnats) != NATS_OK)
         lose(cnats, "the connection to the NATS server was given up", now_us);
 }
