@@ -9,13 +9,16 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define DIAL_TIMEOUT_US (3 * BR_US_PER_SECOND) // TCP, TLS and the NATS handshake, each step
 #define PAUSE_US_MIN INT64_C(50000)            // between rounds of dialing
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
+#define STEADY_US (5 * BR_US_PER_SECOND)      // up for so long: the next pauses are short again
 #define PING_AFTER_US (20 * BR_US_PER_SECOND) // of silence
 #define DEAD_AFTER_US (60 * BR_US_PER_SECOND)
 #define AWAY_US (5 * BR_US_PER_SECOND) // longer between two steps: our own silence, not the server's
@@ -126,6 +129,14 @@ static void make_room(struct br_session *session) {
 
 // --- losing and dialing
 
+static void clear_out(struct br_session *session) {
+    if (session->out_is_secret)
+        OPENSSL_cleanse(session->out.ptr, session->out.len);
+    session->out_is_secret = false;
+    br_buffer_clear(&session->out);
+    session->out_at = 0;
+}
+
 static void close_socket(struct br_session *session) {
     br_session_tls_end(session);
     if (session->fd >= 0)
@@ -134,14 +145,20 @@ static void close_socket(struct br_session *session) {
     leave_block(session);
     session->at = session->need = 0;
     session->pinged = false;
-    session->out_at = 0;
-    br_buffer_clear(&session->out);
+    clear_out(session);
 }
 
 static void free_addresses(struct br_session *session) {
     if (session->addresses != NULL)
         freeaddrinfo(session->addresses);
     session->addresses = session->next_address = NULL;
+}
+
+// Half of the pause to one and a half: whoever lost the same server at the same time doesn't come back at the same
+// time.
+static int64_t with_jitter(struct br_session *session, int64_t pause_us) {
+    session->jitter = session->jitter * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return pause_us / 2 + (int64_t)((session->jitter >> 33) % (uint64_t)pause_us);
 }
 
 // The attempt failed (session->error says why): the next address, or the next server, or a pause when all were tried.
@@ -156,7 +173,7 @@ static void try_next(struct br_session *session, int64_t now_us) {
     if (++session->servers_tried < session->config->server_count)
         return;
     session->servers_tried = 0;
-    session->deadline_us = now_us + session->pause_us;
+    session->deadline_us = now_us + with_jitter(session, session->pause_us);
     session->pause_us = session->pause_us * 2 > PAUSE_US_MAX ? PAUSE_US_MAX : session->pause_us * 2;
 }
 
@@ -164,7 +181,11 @@ static void lose(struct br_session *session, int64_t now_us) {
     if (session->state == BR_SESSION_UP) {
         session->drop_count++;
         session->sent_at_drop = session->sent_total;
-        session->servers_tried = 0;
+        // A server that takes us and lets us go at once is as good as one that doesn't take us.
+        if (now_us - session->up_us >= STEADY_US) {
+            session->servers_tried = 0;
+            session->pause_us = PAUSE_US_MIN;
+        }
         session->away = true;
         if (session->config->away_count++ == 0)
             session->config->away_us = now_us;
@@ -223,8 +244,7 @@ static void dial(struct br_session *session, int64_t now_us) {
     const struct addrinfo *address = session->next_address;
     session->told_error = false;
     // What was queued while there was no connection must not come before the handshake.
-    br_buffer_clear(&session->out);
-    session->out_at = 0;
+    clear_out(session);
     session->sent_total = session->queued_total;
     session->next_address = address->ai_next;
     session->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -258,16 +278,19 @@ void br_session_flush(struct br_session *session, int64_t now_us) {
         if (sent < 0 && errno == EAGAIN)
             break;
         if (sent <= 0) {
+            int code = errno;
+            uint8_t byte;
+            if (session->tls != NULL && !session->told_error) // an alert that says why may be there
+                (void)br_session_tls_recv(session, &byte, 1);
+            errno = code;
             end_connection(session, "can't send to", now_us);
             return;
         }
         session->out_at += (size_t)sent;
         session->sent_total += (uint64_t)sent;
     }
-    if (br_session_unsent(session) == 0) {
-        br_buffer_clear(&session->out);
-        session->out_at = 0;
-    }
+    if (br_session_unsent(session) == 0)
+        clear_out(session);
 }
 
 static void note_queued(struct br_session *session, size_t before) {
@@ -440,6 +463,8 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
         return 0;
     }
     const uint8_t *body = session->block->bytes + session->at + line_size;
+    if (body[parsed.total_size] != '\r' || body[parsed.total_size + 1] != '\n')
+        return -1;
     *ret = (struct br_session_message){
         .subject = parsed.subject,
         .reply = parsed.reply,
@@ -467,25 +492,24 @@ static void end_away(struct br_session *session, int64_t now_us) {
 
 // A line that is no message. False: not the protocol.
 static bool take_control_line(struct br_session *session, struct br_slice line) {
-    if (line_is(line, "PING")) {
+    if (br_slice_is(line, "PING")) {
         session->pinged = true;
-    } else if (line_is(line, "PONG")) {
+    } else if (br_slice_is(line, "PONG")) {
         if (session->state == BR_SESSION_PONG) {
             session->state = BR_SESSION_UP;
             session->connection_id++;
             session->refused = false;
-            session->pause_us = PAUSE_US_MIN;
-            session->servers_tried = 0;
+            session->up_us = br_session_now();
             session->deadline_us = INT64_MAX;
             end_away(session, br_session_now());
         }
-    } else if (line_is(line, "-ERR")) {
+    } else if (line_is(line, "-ERR ")) {
         take_error_line(session, line);
     } else if (line_is(line, "INFO ")) {
         struct br_error error;
         return br_session_read_info(session, (struct br_slice){line.ptr + 5, line.len - 5}, &error) == BR_OK;
     } else {
-        return line_is(line, "+OK");
+        return br_slice_is(line, "+OK");
     }
     return true;
 }
@@ -548,6 +572,7 @@ bool br_session_next(struct br_session *session, struct br_session_message *ret_
 static void start_session(struct br_session *session, int64_t now_us) {
     struct br_error error;
     size_t before = session->out.len;
+    session->out_is_secret = true;
     if (br_session_write_connect(session, &session->out, &error) != BR_OK) {
         session->error = error;
         session->refused = true;
@@ -584,6 +609,14 @@ static void take_early(struct br_session *session) {
         fail_protocol(session); // nothing is subscribed yet
 }
 
+static void fail_clear(struct br_session *session, int64_t now_us) {
+    char text[300];
+    br_error_set(&session->error, BR_RETRY,
+                 "%s sent more in clear before TLS began: somebody in between may have added it, so it isn't talked to",
+                 br_session_server_text(session, text, sizeof text));
+    lose(session, now_us);
+}
+
 static void step_info(struct br_session *session, int64_t now_us) {
     struct br_slice line;
     size_t size;
@@ -598,7 +631,12 @@ static void step_info(struct br_session *session, int64_t now_us) {
         return;
     }
     session->at += size;
-    if (session->info.tls_required || session->config->tls)
+    bool tls = session->info.tls_required || session->config->tls;
+    if (tls && session->block->len != session->at) { // it isn't from whom the certificate will be of
+        fail_clear(session, now_us);
+        return;
+    }
+    if (tls)
         start_tls(session, now_us);
     else
         start_session(session, now_us);
@@ -695,6 +733,7 @@ int64_t br_session_deadline(const struct br_session *session) {
 void br_session_init(struct br_session *session, struct br_session_config *config, size_t block_size) {
     *session = (struct br_session){.config = config, .fd = -1, .block_size = block_size, .pause_us = PAUSE_US_MIN};
     session->stepped_us = session->heard_us = session->pinged_us = br_session_now();
+    BR_CHECK(getrandom(&session->jitter, sizeof session->jitter, 0) == sizeof session->jitter);
 }
 
 void br_session_close(struct br_session *session) {

@@ -11,7 +11,10 @@
 // S3. A received message is a view into the block that it arrived in. The block stays while it is held (br_session_hold
 //     … br_session_drop); a message that isn't held is valid until the next call.
 //
-// S4. Secrets stay in struct br_session_config; no error text or log line has a password, token, key or userinfo.
+// S4. Secrets stay in struct br_session_config, and what is sent of them is wiped; no error text or log line has a
+//     password, token, key or userinfo.
+//
+// S5. Whatever is read before TLS begins is the server's INFO alone: more than that ends the connection.
 //
 // S5. Whatever the other end sends, each call ends: br_session_fill receives once, br_session_next gives what was
 //     received. The PINGs of one run of bytes are answered by one PONG, and the owner bounds how often it fills.
@@ -35,6 +38,8 @@
 
 struct br_session_server {
     char *host, *port;
+    char *
+        name; // of a server that another told of by its address: what that one was dialed by, for certificates; or NULL
     char *user, *password, *token; // from the URL; NULL: none
     bool tls;
 };
@@ -106,10 +111,13 @@ struct br_session {
     struct addrinfo *addresses, *next_address;
     int64_t deadline_us; // of the state; for DOWN: when to dial again
     int64_t pause_us;
+    int64_t up_us;   // since when the connection is up
+    uint64_t jitter; // random
     int64_t heard_us, pinged_us, stepped_us;
     // sending
     struct br_buffer out;
     size_t out_at;
+    bool out_is_secret; // it holds a CONNECT: wiped once it is sent
     // receiving
     size_t block_size;
     struct br_session_block *block;
@@ -125,8 +133,8 @@ struct br_session {
 enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
                                       struct br_error *error) BR_MUST_CHECK;
 void br_session_config_free(struct br_session_config *config);
-// Adds a server that another one told of ("host:port").
-void br_session_config_discover(struct br_session_config *config, const char *address, bool tls);
+// Adds a server that another one told of ("host:port"): the one with that index.
+void br_session_config_discover(struct br_session_config *config, size_t told_by, const char *address);
 // Reads the server's INFO. BR_FATAL when it isn't one.
 enum br_status br_session_read_info(struct br_session *session, struct br_slice json, struct br_error *error)
     BR_MUST_CHECK;

@@ -25,7 +25,7 @@
 #define HALF_RECORD_US (3 * BR_US_PER_SECOND)
 #define PAUSE_MIN_US INT64_C(50000)
 #define PAUSE_MAX_US (2 * BR_US_PER_SECOND)
-#define STEADY_US (10 * BR_US_PER_SECOND) // a connection that held so long was none that is accepted and dropped
+#define STEADY_US (10 * BR_US_PER_SECOND)    // a connection that held so long was none that is accepted and dropped
 #define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
@@ -199,7 +199,8 @@ static void look_at_errors(struct cnats *cnats) {
     snprintf(cnats->told_error, sizeof cnats->told_error, "%s", text);
 }
 
-// Nobody tells when a subscription comes to be permitted, nor which of two equal errors is new: another connection does.
+// Nobody tells when a subscription comes to be permitted, nor which of two equal errors is new: another connection
+// does.
 static bool look_again(struct cnats *cnats, int64_t now_us) {
     bool denied = strstr(cnats->denied, "ubscription to") != NULL;
     cnats->looks_again = denied && now_us - cnats->up_since_us > LOOK_AGAIN_US;

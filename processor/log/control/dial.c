@@ -52,13 +52,14 @@ static natsStatus set_login(const struct cnats *cnats, natsOptions *options) {
 
 static natsStatus set_tls(const struct cnats *cnats, natsOptions *options) {
     const struct br_session_config *config = &cnats->config;
+    const struct br_session_server *server = server_of(cnats);
     natsStatus status = natsOptions_SetSecure(options, true);
     if (status == NATS_OK && config->tls_ca_path != NULL)
         status = natsOptions_LoadCATrustedCertificates(options, config->tls_ca_path);
     if (status == NATS_OK && config->tls_cert_path != NULL)
         status = natsOptions_LoadCertificatesChain(options, config->tls_cert_path, config->tls_key_path);
     if (status == NATS_OK)
-        status = natsOptions_SetExpectedHostname(options, server_of(cnats)->host);
+        status = natsOptions_SetExpectedHostname(options, server->name != NULL ? server->name : server->host);
     return status;
 }
 
@@ -97,7 +98,7 @@ static void learn_servers(struct cnats *cnats) {
     for (int i = 0; i < count; i++) {
         const char *address = strstr(servers[i], "://");
         if (i < SERVERS_TOLD_MAX)
-            br_session_config_discover(&cnats->config, address == NULL ? servers[i] : address + 3, cnats->secure);
+            br_session_config_discover(&cnats->config, cnats->server, address == NULL ? servers[i] : address + 3);
         free(servers[i]);
     }
     free(servers);
