@@ -68,9 +68,6 @@ struct br_stream_info {
     uint64_t max_bytes, max_messages;
 };
 
-// Native codes of errors.
-enum { BR_LOG_CHANGED = -7001, BR_LOG_NOT_PERMITTED };
-
 // One message of a stream, so that it is known again.
 struct br_fingerprint {
     uint64_t sequence; // 0: none

@@ -123,6 +123,7 @@ class Recording:
     # --- what is computed otherwise
     def is_refused(self, name):
         self.workers[name].failed("computed by an older build", self.otherwise[name], "nothing was changed", "braid replay rebuild")
+        check("damaged" not in self.workers[name].log(), self.workers[name].log())
 
     def way_out(self, name):
         """The command that the refusal says, as it is pasted."""
