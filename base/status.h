@@ -24,22 +24,22 @@ enum br_status {
 #define BR_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define BR_ERROR_MESSAGE_SIZE 1024
 
+// What callers tell apart by br_error.native: all of them here, so that no two are the same. Foreign codes are
+// positive.
+enum br_native {
+    BR_STORE_IN_USE = -9000, // store.h
+    BR_STORE_DAMAGED,
+    BR_LOG_CHANGED, // log.h
+    BR_LOG_NOT_PERMITTED,
+    BR_TASK_OTHERWISE, // task.h
+};
+
 struct br_error {
     enum br_status status;
-    int native;       // the foreign library's code, or one of our own (below); 0 when there is none
+    int native;       // the foreign library's code, or enum br_native; 0 when there is none
     const char *file; // where it was found
     int line;
     char message[BR_ERROR_MESSAGE_SIZE]; // names the thing, where, and what to do; UTF-8, cut with "…" when too long
-};
-
-// Codes of our own, for callers that act on them; the headers of those that set them say when. They stand together, so
-// that each means one thing wherever it comes up, and below all foreign ones.
-enum br_error_code {
-    BR_STORE_IN_USE = -7999, // state/store.h
-    BR_STORE_DAMAGED,
-    BR_LOG_CHANGED, // processor/log/log.h
-    BR_LOG_NOT_PERMITTED,
-    BR_TASK_OTHERWISE, // processor/task.h
 };
 
 // Fills *error and returns status, so that `return br_error_set(error, BR_DATA, "…")` reads as one step. error may be
