@@ -7,13 +7,13 @@
 //   bench_state sum [--keys 20000000] [--events 4000000] [--budget-mib 256] [--cache-mib 64] [--epoch-rows 20000]
 //                   [--folder /tmp/braid-bench-state] [--keep]
 //   bench_state windows [--keys 2000] [--open 5] [--events 10000000] [--epoch-rows 5000] [--budget-mib 256]
-//   bench_state open [--gib 2] [--times 5] [--budget-mib 256] [--folder /tmp/braid-bench-state]
+//   bench_state open [--gib 2] [--times 5] [--budget-mib 64] [--folder /tmp/braid-bench-state]
 //
 // windows counts per (window, key), as a hopping window does; every epoch closes one window by a scan and a range
 // delete. sum adds random keys of 8 bytes (9 as key bytes) with values of 24 bytes; it first fills every key once
 // unless --keep finds the folder filled by a run before. Resident memory is read from /proc; the baseline is what the
-// program had before the store was opened. open fills a folder and opens it again and again, with nothing of it in the
-// page cache.
+// program had before the store was opened. open fills a folder with rows of 1,000 bytes and opens it again and
+// again, with nothing of it in the page cache.
 #include "base/time.h"
 #include "state/keys.h"
 #include "state/table.h"
@@ -412,7 +412,7 @@ static void forget(const char *folder) {
 
 static void bench_open(int argc, char **argv) {
     const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
-    uint64_t budget = option(argc, argv, "--budget-mib", 256) << 20, times = option(argc, argv, "--times", 5);
+    uint64_t budget = option(argc, argv, "--budget-mib", 64) << 20, times = option(argc, argv, "--times", 5);
     fill_folder(folder, option(argc, argv, "--gib", 2) << 30, budget);
     for (uint64_t t = 0; t < times; t++) {
         struct br_store *store = NULL;

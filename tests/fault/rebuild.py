@@ -97,6 +97,7 @@ def refusal(world, data="state"):
     """The later build doesn't start, and says how it would."""
     worker = LaterWorker(world, data=data)
     worker.failed("computed by an older build", "view keyed: upper() gives 8 for B now", "nothing was changed", "braid replay rebuild")
+    check("damaged" not in worker.log(), worker.log())
     return worker.log()
 
 
@@ -265,6 +266,8 @@ def test_killed_at_any_time_it_is_gone_on_with(world):
             rebuild.wait()
             kills += 1
             forget_lease(world)
+    else:
+        check(subprocess.run([LATER, *line.split()[1:]], cwd=world.folder, capture_output=True, check=False).returncode == 0, "left alone it ends")
     check(kills > 2, f"{kills} kills")
     jobs = [json.loads(text) for text in later(world, "replay", "list", "faults", "--json").splitlines()]
     check([job["id"] for job in jobs] == ["r1"], f"one job does it all: {jobs}")
