@@ -570,14 +570,14 @@ static void the_next_message_from_a_sequence_on_steps_over_what_is_deleted(void)
 
 static void a_stream_is_found_by_subject_and_its_lack_is_told(void) {
     struct br_stream_info info;
-    EXPECT(br_log_find_stream(log_, sub(">"), &info, &error) == BR_FATAL);
+    EXPECT(br_log_find_stream(log_, NULL, sub(">"), &info, &error) == BR_FATAL);
     EXPECT(strstr(error.message, "nats stream add") != NULL);
     EXPECT(br_log_stream_info(log_, stream, &info, &error) == BR_FATAL);
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
-    EXPECT_OK(br_log_find_stream(log_, sub("in.*"), &info, &error));
+    EXPECT_OK(br_log_find_stream(log_, NULL, sub("in.*"), &info, &error));
     EXPECT(strcmp(info.name, stream) == 0 && info.first_sequence == 1 && info.last_sequence == 0);
-    EXPECT(br_log_find_stream(log_, "bad..subject", &info, &error) == BR_FATAL);
+    EXPECT(br_log_find_stream(log_, NULL, "bad..subject", &info, &error) == BR_FATAL);
 }
 
 static void an_output_is_widened_and_never_narrowed(void) {
