@@ -24,9 +24,20 @@ enum br_status {
 #define BR_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define BR_ERROR_MESSAGE_SIZE 1024
 
+// What callers tell apart by br_error.native: all of them here, so that no two are the same. Foreign codes are
+// positive.
+enum br_native {
+    BR_STORE_IN_USE = -9000, // store.h
+    BR_STORE_DAMAGED,
+    BR_LOG_CHANGED, // log.h
+    BR_LOG_NOT_PERMITTED,
+    BR_LOG_LOST,
+    BR_TASK_OTHERWISE, // task.h
+};
+
 struct br_error {
     enum br_status status;
-    int native;       // the foreign library's code, 0 when there is none
+    int native;       // the foreign library's code, or enum br_native; 0 when there is none
     const char *file; // where it was found
     int line;
     char message[BR_ERROR_MESSAGE_SIZE]; // names the thing, where, and what to do; UTF-8, cut with "…" when too long

@@ -85,8 +85,7 @@ enum br_status br_task_create(const struct br_task_options *options, struct br_t
     BR_MUST_CHECK;
 // Loses what isn't flushed, as a crash does.
 void br_task_destroy(struct br_task **task);
-// BR_FATAL with this error->native: this build computes the lineage otherwise than the one that wrote it (semantics.h).
-#define BR_TASK_OTHERWISE (-2)
+// BR_FATAL with BR_TASK_OTHERWISE: this build computes the lineage otherwise than the one that wrote it (semantics.h).
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;

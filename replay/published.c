@@ -139,13 +139,17 @@ static void open_view(struct br_published *published, struct folded *folded, con
         note_gap(published, folded, "another view is published on the same subject");
 }
 
-static enum br_status put_in_force(struct br_published *published, uint64_t plan_hash, struct br_error *error) {
+static enum br_status put_in_force(struct br_published *published, const Braid__V1__Commit *commit,
+                                   struct br_error *error) {
+    uint64_t plan_hash = commit->plan_hash;
     const struct br_pipeline *before = published->pipeline;
     struct folded *views = published->views;
     struct br_published plan = {.options = published->options};
     if (published->reports)
-        return br_error_set(error, BR_FATAL, "the outputs of pipeline %s were taken over with another plan meanwhile",
-                            published->options.pipeline->name);
+        return br_error_set(error, BR_DATA,
+                            "lineage %s has taken the outputs of pipeline %s over meanwhile, with another plan; start "
+                            "another replay",
+                            commit->lineage, published->options.pipeline->name);
     if (published->options.pipeline->plan_hash == plan_hash)
         plan.pipeline = published->options.pipeline;
     else
@@ -403,7 +407,7 @@ static enum br_status take_commit(struct br_published *published, const struct b
     const char *missing = follows_on(published, commit) ? NULL : "commits before it are gone";
     published->corrects = commit->takeover != NULL;
     if (first_part && !is_in_force(published, commit->plan_hash))
-        BR_TRY(put_in_force(published, commit->plan_hash, error));
+        BR_TRY(put_in_force(published, commit, error));
     if (published->pipeline != NULL && commit->n_views != published->pipeline->view_count)
         return br_error_set(error, BR_FATAL, "commit of epoch %" PRIu64 " of pipeline %s isn't of its plan",
                             (uint64_t)commit->epoch, published->options.pipeline->name);

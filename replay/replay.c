@@ -145,7 +145,9 @@ static enum br_status open_commits(struct br_replay *replay, struct br_error *er
     const char *lineage;
     uint64_t sequence, from = 0;
     uint64_t follows = br_task_follows(replay->task, &lineage, &sequence);
-    bool repeats = follows != 0 && strcmp(lineage, replay->options.base_lineage) == 0;
+    // A takeover says whom it was from; the base goes on with the takeover back, not where it was taken over from.
+    bool repeats =
+        follows != 0 && strcmp(lineage, replay->options.base_lineage) == 0 && br_task_commits_apart(replay->task);
     if (repeats)
         from = sequence + 1;
     else if (!begins(replay))

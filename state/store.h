@@ -15,15 +15,12 @@ struct br_store;
 struct br_store_batch;
 struct br_store_iterator;
 
-// error->native of a BR_FATAL: another process or task has the folder open; or what is in it isn't what was written, as
-// far as that shows now. A damaged store can't be used any more: set its folder aside, the log has it all. Any call on
-// a store may find damage; br_store_check tells it again.
-#define BR_STORE_IN_USE (-1)
-#define BR_STORE_DAMAGED (-2)
-
-// Opens or creates the database in the folder `path` (made when missing, its parents too). BR_FATAL when it is in use
-// or damaged (see above), when it can't be read or written, or when the disk is full: each in words of its own.
-// cache_bytes bounds RocksDB's block cache and memtables together.
+// error->native of a BR_FATAL. BR_STORE_IN_USE: another process or task has the folder open. BR_STORE_DAMAGED: what is
+// in it isn't what was written, as far as that shows now. A damaged store can't be used any more: set its folder aside,
+// the log has it all. Any call on a store may find damage; br_store_check tells it again. Opens or creates the database
+// in the folder `path` (made when missing, its parents too). BR_FATAL when it is in use or damaged (see above), when it
+// can't be read or written, or when the disk is full: each in words of its own. cache_bytes bounds RocksDB's block
+// cache and memtables together.
 enum br_status br_store_open_rocksdb(const char *path, size_t cache_bytes, struct br_store **ret_store,
                                      struct br_error *error) BR_MUST_CHECK;
 // The same for what is removed after use: nothing proves it when it is opened again.

@@ -70,9 +70,6 @@ struct br_stream_info {
     enum br_retention { BR_RETENTION_LIMITS, BR_RETENTION_INTEREST, BR_RETENTION_WORK_QUEUE } retention;
 };
 
-// Native codes of errors.
-enum { BR_LOG_CHANGED = -7001, BR_LOG_NOT_PERMITTED, BR_LOG_LOST };
-
 // One message of a stream, so that it is known again.
 struct br_fingerprint {
     uint64_t sequence; // 0: none

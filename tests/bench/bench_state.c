@@ -7,18 +7,23 @@
 //   bench_state sum [--keys 20000000] [--events 4000000] [--budget-mib 256] [--cache-mib 64] [--epoch-rows 20000]
 //                   [--folder /tmp/braid-bench-state] [--keep]
 //   bench_state windows [--keys 2000] [--open 5] [--events 10000000] [--epoch-rows 5000] [--budget-mib 256]
+//   bench_state open [--gib 2] [--times 5] [--budget-mib 256] [--folder /tmp/braid-bench-state]
 //
 // windows counts per (window, key), as a hopping window does; every epoch closes one window by a scan and a range
 // delete. sum adds random keys of 8 bytes (9 as key bytes) with values of 24 bytes; it first fills every key once
 // unless --keep finds the folder filled by a run before. Resident memory is read from /proc; the baseline is what the
-// program had before the store was opened.
+// program had before the store was opened. open fills a folder and opens it again and again, with nothing of it in the
+// page cache.
 #include "base/time.h"
 #include "state/keys.h"
 #include "state/table.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BATCH 2048
 #define KEY_BYTES 9
@@ -359,6 +364,73 @@ static void bench_windows(int argc, char **argv) {
     require(br_store_remove(folder, &error));
 }
 
+// --- open ---
+
+#define LARGE_BYTES 1000
+
+static void fill_folder(const char *folder, uint64_t bytes, uint64_t budget) {
+    struct br_store *store = NULL;
+    require(br_store_remove(folder, &error));
+    require(br_store_open_rocksdb(folder, (size_t)64 << 20, &store, &error));
+    struct sum sum = {0};
+    require(br_state_create(store, budget, &sum.state, &error));
+    sum.table = br_state_open_table(sum.state, 1, "bench");
+    struct br_buffer key = {0};
+    uint64_t value[LARGE_BYTES / sizeof(uint64_t)], seed = 1;
+    for (uint64_t done = 0; done * LARGE_BYTES < bytes; done++) {
+        for (size_t i = 0; i < sizeof value / sizeof *value; i++)
+            value[i] = next_random(&seed);
+        br_buffer_clear(&key);
+        br_key_append_int64(&key, (int64_t)next_random(&seed));
+        require(
+            br_state_put(sum.table, br_buffer_slice(&key), (struct br_slice){(uint8_t *)value, sizeof value}, &error));
+        if (done % 1000 == 0)
+            end_epoch(&sum);
+    }
+    br_state_end_epoch(sum.state);
+    require(br_state_flush(sum.state, sum.epoch + 1, &error));
+    br_buffer_free(&key);
+    br_state_destroy(&sum.state);
+}
+
+// Nothing of the folder's files stays in the page cache.
+static void forget(const char *folder) {
+    DIR *files = opendir(folder);
+    for (struct dirent *file; files != NULL && (file = readdir(files)) != NULL;) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", folder, file->d_name);
+        int fd = open(path, O_RDONLY);
+        if (fd < 0)
+            continue;
+        fsync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    }
+    if (files != NULL)
+        closedir(files);
+}
+
+static void bench_open(int argc, char **argv) {
+    const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
+    uint64_t budget = option(argc, argv, "--budget-mib", 256) << 20, times = option(argc, argv, "--times", 5);
+    fill_folder(folder, option(argc, argv, "--gib", 2) << 30, budget);
+    for (uint64_t t = 0; t < times; t++) {
+        struct br_store *store = NULL;
+        struct br_state *state = NULL;
+        uint64_t memory, disk;
+        forget(folder);
+        struct moment begin = now();
+        require(br_store_open_rocksdb(folder, (size_t)64 << 20, &store, &error));
+        br_store_usage(store, &memory, &disk);
+        require(br_state_create(store, budget, &state, &error));
+        printf("open: %.1f GiB on disk, %.0f ms, %.0f ms of CPU\n", (double)disk / 0x1p30,
+               1e3 * (seconds() - begin.wall), 1e3 * (cpu_seconds() - begin.cpu));
+        fflush(stdout);
+        br_state_destroy(&state);
+    }
+    require(br_store_remove(folder, &error));
+}
+
 int main(int argc, char **argv) {
     const char *what = argc >= 2 ? argv[1] : "all";
     bool all = strcmp(what, "all") == 0, known = all;
@@ -374,8 +446,13 @@ int main(int argc, char **argv) {
         bench_sum(argc, argv);
         known = true;
     }
+    if (all || strcmp(what, "open") == 0) {
+        bench_open(argc, argv);
+        known = true;
+    }
     if (!known)
-        fprintf(stderr, "bench_state: what is \"%s\"? Say hot, windows or sum; the file's first lines list the flags\n",
+        fprintf(stderr,
+                "bench_state: what is \"%s\"? Say hot, windows, sum or open; the file's first lines list the flags\n",
                 what);
     return known ? 0 : 2;
 }

@@ -210,6 +210,44 @@ def test_the_former_build_runs_until_the_outputs_are_taken_over(world):
     alive[0].stopped()
 
 
+def while_events_flow(world, done, what):
+    deadline = time.monotonic() + harness.PATIENCE_S
+    while not done():
+        check(time.monotonic() < deadline, f"{what}: not within {harness.PATIENCE_S} s")
+        feed(world, 2)
+        time.sleep(0.01)
+
+
+# What both builds compute alike.
+ALIKE = PIPELINE.replace("upper(key)", "key").replace("upper(e.key)", "e.key").replace("upper(p.key)", "p.key")
+
+
+def test_workers_are_replaced_while_events_flow(world):
+    """From one build to the next: beside the former worker, from the log alone; then over its folder; and never back."""
+    former = opened(world, sql=ALIKE)
+    beside = LaterWorker(world, data="beside")
+    while_events_flow(world, lambda: "running" in beside.log() or beside.process.poll() is not None, "the later worker's start")
+    while_events_flow(world, lambda: former.process.poll() is not None or beside.process.poll() is not None, "one of both is fenced")
+    if former.process.poll() is None:  # which was faster, and is asked to stop
+        check_words(beside.log(), "fenced")
+        former.stopped()
+        worker = LaterWorker(world, data="state")
+    else:
+        check_words(former.log(), "fenced")
+        worker = beside
+    while_events_flow(world, lambda: "running" in worker.log(), "the later worker goes on")
+    check_outcome(world, worker, ALIKE)
+    refused = Worker(world, data="refused")
+    while_events_flow(world, lambda: refused.process.poll() is not None, "the former build stops")
+    refused.failed("computed by a later build", "no way back")
+    check_outcome(world, worker, ALIKE)
+    worker.stopped()
+    worker = LaterWorker(world, data="state" if worker is beside else "beside").started()  # folders that the log has left behind
+    check("set aside" not in worker.log(), worker.log())
+    check_outcome(world, worker, ALIKE)
+    worker.stopped()
+
+
 def test_killed_at_any_time_it_is_gone_on_with(world):
     sql = PIPELINE.replace("e.amount % 3 AS kind", "e.id AS kind")  # every row of the bag is one of its own
     worker = opened(world, 1600, flags=("--epoch-rows", "50"), sql=sql)
@@ -473,8 +511,7 @@ def test_there_is_no_way_back(world):
     check_words(world.braid("replay", "list", "faults", "--server", world.server.url), "r1")  # shown it is
     check_words(world.braid("capture", world.pipeline, "--epochs", "--server", world.server.url, status=EXIT_FAILED), "computed by a later build")
     # A pipeline that is computed alike goes on with the later build, and not back either.
-    plain = "\n".join(line for line in PIPELINE.splitlines() if "upper(" not in line).replace("'faults'", "'alike'")
-    path = world.write("alike.sql", plain)
+    path = world.write("alike.sql", ALIKE.replace("'faults'", "'alike'").replace("faults.told", "alike.told"))
     worker = Worker(world, pipeline=path, data="alike").started()
     caught_up(world, worker, "alike")
     worker.kill()
@@ -487,8 +524,7 @@ def test_there_is_no_way_back(world):
 
 def test_state_of_a_later_build_is_refused(world):
     """The log went back to where the present build had left it, the folder didn't."""
-    plain = "\n".join(line for line in PIPELINE.splitlines() if "upper(" not in line)
-    worker = opened(world, 50, sql=plain)
+    worker = opened(world, 50, sql=ALIKE)
     worker.stopped()
 
     def with_server_down(do):

@@ -123,6 +123,7 @@ class Recording:
     # --- what is computed otherwise
     def is_refused(self, name):
         self.workers[name].failed("computed by an older build", self.otherwise[name], "nothing was changed", "braid replay rebuild")
+        check("damaged" not in self.workers[name].log(), self.workers[name].log())
 
     def way_out(self, name):
         """The command that the refusal says, as it is pasted."""
@@ -191,7 +192,43 @@ def follow(world, version):
         recording.workers[name].stopped()
 
 
+def cut_tail(folder, count):
+    """A stream's store, as a server that lost its newest messages finds it."""
+    blocks = sorted((name for name in os.listdir(os.path.join(folder, "msgs")) if name.endswith(".blk")), key=lambda name: int(name[:-4]))
+    path = os.path.join(folder, "msgs", blocks[-1])
+    with open(path, "rb") as file:
+        bytes_ = file.read()
+    begins, at = [], 0
+    while at < len(bytes_):  # records begin with their size; its highest bit tells of headers
+        begins.append(at)
+        at += int.from_bytes(bytes_[at:at + 4], "little") & 0x7FFFFFFF
+    check(at == len(bytes_) and len(begins) > count, f"{path}: {len(begins)} records, {len(bytes_) - at} bytes too many")
+    os.truncate(path, begins[-count])
+    os.unlink(os.path.join(folder, "msgs", "index.db"))
+
+
+def went_back(world, version):
+    """An input that isn't what the recorded build has read any more is known by what that build has recorded of it."""
+    recording = Recording(world, version)
+    ticks, last = "R_TICKS", world.client.stream("R_TICKS")["last_seq"]
+    world.client.close()
+    world.server.stop()
+    cut_tail(os.path.join(world.server.store, "jetstream", "$G", "streams", ticks), 3)
+    world.server.start()
+    world.client = world.server.connect()
+    check(world.client.stream(ticks)["last_seq"] == last - 3, "the stream isn't shorter")
+    for subject, payload, headers in recording.expected["further"]:
+        if subject == "rec.ticks":
+            world.client.store(subject, base64.b64decode(payload), headers)
+    check(world.client.stream(ticks)["last_seq"] > last, "the stream isn't filled up again")
+    for data in ("none", "state"):
+        worker = harness.Worker(world, data=f"{data}/trimmed", pipeline=recording.about["trimmed"]["file"])
+        worker.failed(f"stream {ticks} has changed at sequence", "stored 20", "hash ", "is another one now", "--epochs fresh")
+
+
 for found in recordings.versions():
     globals()["test_" + found] = lambda world, version=found: follow(world, version)
+    if found != "0.1.0":  # whose commits have no fingerprints
+        globals()["test_" + found + "_and_a_stream_that_went_back"] = lambda world, version=found: went_back(world, version)
 
 harness.main()

@@ -23,6 +23,12 @@ CREATE TABLE rates (customer text PRIMARY KEY, rate numeric) WITH (subject = 're
 STOCK = """
 CREATE TABLE stock (shop text, item text, n integer, PRIMARY KEY (shop, item)) WITH (subject = 'rec.stock.{shop}.{item}');
 """
+READINGS = """
+CREATE TABLE readings (sensor text PRIMARY KEY, kind text, reading double precision) WITH (subject = 'rec.tables.readings');
+"""
+BADGES = """
+CREATE TABLE badges (name text PRIMARY KEY, level integer) WITH (subject = 'rec.badges.{name}');
+"""
 PROTO = """
 syntax = "proto3";
 package rec.v1;
@@ -45,7 +51,32 @@ message Shipment {
   uint64 pieces = 12;
   map<string, int32> parts = 13;
 }
+message Visit { string page = 1; string at = 2; }
 """
+# Files beside the SQL: of field numbers, with a number that is gone, and others than the columns' order gives.
+FILES = {"fields_locked.fields": """braid fields 1
+
+message orders
+  1 int64 id
+  2 string customer
+  3 string amount
+  4 double price
+  5 int32 pieces
+  6 bool paid
+  7 string note
+  8 Timestamp at
+  9 string took
+  10 string day
+  11 bytes data
+  12 int64 ref
+
+message spent
+  1 string customer
+  reserved 2 orders
+  3 string amount
+  7 int64 n
+  5 Timestamp last
+"""}
 
 
 def view(name, select, options=""):
@@ -90,6 +121,18 @@ LIBM = {
     "m": "acos(0.7)", "n": "log10(abs(price) + 3)",
 }
 NUMERIC_POWERS = {"a": "power(abs(amount) + 1, 1.5)", "b": "exp(amount / 1000)", "c": "ln(abs(amount) + 1)", "d": "log(abs(amount) + 1)"}
+# Those of doubles at places that are hard to round, and of numerics with bases of their own.
+ELEMENTARY = {
+    "a": "sin(price * 1e15)", "b": "cos(price * 1e300)", "c": "tan(price + 1.5707963267948966)", "d": "exp(-price)", "e": "exp(price * 1e-17)",
+    "f": "ln(1 + price * 1e-16 + 1e-9)", "g": "power(price + 10, -3)", "h": "power(abs(price), 0.5)", "i": "cbrt(price * 1e-300)",
+    "j": "atan2(price, -0.0)", "k": "atan2(price, 1e-300)", "l": "asin(1 / (abs(price) + 1))", "m": "acos(1 / (abs(price) + 1))",
+    "n": "log10(abs(price) * 1e290 + 1)", "o": "log10(power(10, (id % 20)::double precision))", "p": "tan(price + 0.1)",
+    "q": "power(2.0::double precision, (id % 2000 - 1074)::double precision)",
+}
+NUMERIC_LOGARITHMS = {
+    "a": "log(2, abs(amount) + 1)", "b": "log(abs(amount) + 2, 10)", "c": "power(1.0001, id)", "d": "power(abs(amount) + 1, -2)",
+    "e": "exp(-(id % 30)::numeric)", "f": "ln(abs(amount) + 0.000001)", "g": "(abs(amount) + 1) ^ 0.333", "h": "sqrt(abs(amount) * 2)",
+}
 TIME = {
     "a": "at + interval '1 month'", "b": "at - timestamptz '2020-01-01Z'", "c": "day - 30", "d": "day - date '2020-02-01'", "e": "took * 1.5",
     "f": "took / 4", "g": "date_trunc('hour', at)", "h": "date_bin('15 minutes', at, timestamptz '2020-01-01Z')", "i": "extract(year from day)",
@@ -104,6 +147,14 @@ REGEX = {
     "d": "regexp_substr(note, '(a|ab)(c|bcd)?')", "e": "CASE WHEN note ~ '^[a-z]' THEN 1 ELSE 0 END",
     "f": "CASE WHEN note ~* 'GR.SSE' THEN 1 ELSE 0 END", "g": "CASE WHEN note !~ '\\d' THEN 1 ELSE 0 END",
     "h": "regexp_replace(note, '(a)(b)', '\\2\\1')", "i": "CASE WHEN regexp_like(note, '\\mab', 'i') THEN 1 ELSE 0 END",
+}
+# What depends on which match is taken, how it is cut into groups, and what a class holds.
+REGEX_MATCHES = {
+    "a": "regexp_substr(note, '(a|ab)(c|bcd)(d*)')", "b": "regexp_replace(note, '(a|ab)(c|bcd)(d*)', '<\\1-\\2-\\3>')",
+    "c": "regexp_replace(note, '(x*)*', '[\\1]', 'g')", "d": "regexp_substr(note, '[[:alpha:]]+?b')", "e": "regexp_count(note, '\\w{2,3}')",
+    "f": "regexp_substr(note, '(?i)[[:upper:]]+')", "g": "substring(note from '([0-9]{1,2}|[a-z]+) ?')", "h": "regexp_replace(note, '\\y', '|', 'g')",
+    "i": "regexp_substr(note, '(?i)gr(ü|Ü)(ß|ss)e')", "j": "CASE WHEN note ~ '^(a|b)*(a|c)*(a|d)*$' THEN 1 ELSE 0 END",
+    "k": "CASE WHEN note ~ '[[:<:]]n|à\\M' THEN 1 ELSE 0 END", "l": "regexp_substr(note, '[^[:space:]]+$')",
 }
 CONDITIONS = {
     "a": "CASE WHEN amount > 50 THEN 'more' WHEN amount > 10 THEN 'some' ELSE 'less' END", "b": "coalesce(note, customer, '?')",
@@ -142,12 +193,16 @@ def pipelines():
     found["agg_changing_doubles"] = CUSTOMERS + view(
         "grouped", "SELECT region, sum(score) AS total, avg(score) AS mean, stddev(score) AS s, var_pop(score) AS v, max(score) AS most "
         "FROM customers GROUP BY region")
+    found["agg_outliers"] = READINGS + view(
+        "grouped", "SELECT kind, sum(reading) AS total, avg(reading) AS mean, stddev(reading) AS s, var_pop(reading) AS v, stddev_pop(reading) AS p, "
+        "count(*) AS n FROM readings GROUP BY kind") + view("all_of_them", "SELECT sum(reading) AS total, variance(reading) AS v FROM readings")
     found["agg_global"] = ORDERS + view("grouped", "SELECT count(*) AS n, sum(amount) AS amount, max(at) AS last FROM orders")
     found["agg_global_empty"] = ORDERS + view("grouped", "SELECT count(*) AS n, max(pieces) AS most FROM orders WHERE pieces > 1000")
     found["agg_having"] = ORDERS + view("grouped", "SELECT customer, max(amount) AS most FROM orders GROUP BY customer HAVING count(*) > 3")
     found["select_distinct"] = ORDERS + view("grouped", "SELECT DISTINCT customer, pieces FROM orders")
     for name, columns in (("text", TEXT), ("numeric", NUMERIC), ("double", DOUBLE), ("libm", LIBM), ("numeric_powers", NUMERIC_POWERS),
-                          ("time", TIME), ("regex", REGEX), ("conditions", CONDITIONS), ("casts", CASTS)):
+                          ("time", TIME), ("regex", REGEX), ("elementary", ELEMENTARY),
+                          ("numeric_logarithms", NUMERIC_LOGARITHMS), ("regex_matches", REGEX_MATCHES), ("conditions", CONDITIONS), ("casts", CASTS)):
         found[f"functions_{name}"] = ORDERS + each(columns)
     found["functions_constant"] = ORDERS + view(
         "computed", "SELECT customer, max(pieces * exp(1.5) + ln(7) + power(2.5, 1.3)) AS a, max(substring('xxabcd' from 'a|ab') || note) AS b "
@@ -166,6 +221,18 @@ def pipelines():
     found["window_joined"] = ORDERS + CUSTOMERS + view(
         "windowed", "SELECT c.region, o.window_start, count(*) AS n, sum(o.amount) AS amount "
         f"FROM {tumble} o JOIN customers c USING (customer) GROUP BY c.region, o.window_start", "WITH (lateness = '1 hour')")
+    found["window_joined_left"] = ORDERS + CUSTOMERS + view(
+        "windowed", f"SELECT c.region, o.window_end, count(*) AS n, max(c.score) AS score FROM {hop} o LEFT JOIN customers c USING (customer) "
+        "GROUP BY c.region, o.window_end") + view(
+        "at_last", f"SELECT c.region, o.window_start, sum(o.pieces) AS pieces FROM {tumble} o JOIN customers c USING (customer) "
+        "GROUP BY c.region, o.window_start", "WITH (emit = 'final')")
+    found["window_over_join"] = ORDERS + CUSTOMERS + (
+        "CREATE VIEW joined AS SELECT o.id, o.at, c.region FROM orders o JOIN customers c USING (customer);\n") + view(
+        "windowed", "SELECT region, window_start, count(*) AS n FROM tumble(joined, at, interval '1 minute') GROUP BY region, window_start")
+    found["window_bounds_joined"] = ORDERS + view("counted", f"SELECT window_start, count(*) AS n FROM {tumble} GROUP BY window_start") + view(
+        "joined", f"SELECT o.id, o.window_start, w.n FROM {tumble} o JOIN counted w ON w.window_start = o.window_start") + view(
+        "shares", "SELECT window_start, customer, count(*) AS n, max(n) AS most FROM (SELECT o.customer, o.window_start, w.n FROM "
+        f"{tumble} o JOIN counted w ON w.window_start = o.window_start) x GROUP BY window_start, customer")
     found["join_inner"] = ORDERS + CUSTOMERS + view(
         "joined", "SELECT c.region, c.since, o.id, o.amount FROM orders o JOIN customers c USING (customer) WHERE o.amount > c.credit / 10")
     found["join_grouped"] = ORDERS + CUSTOMERS + view(
@@ -177,6 +244,8 @@ def pipelines():
     found["join_lookup_left"] = ORDERS + RATES + view(
         "joined", "SELECT o.customer, count(*) AS n, sum(o.amount * r.rate) AS amount FROM orders o LEFT JOIN rates r ON r.customer = o.customer "
         "GROUP BY o.customer")
+    found["join_left_fails"] = ORDERS + CUSTOMERS + view(
+        "joined", "SELECT o.id, c.region FROM orders o LEFT JOIN customers c ON c.customer = o.customer AND 10 / o.pieces > 2")
     found["join_views"] = ORDERS + CUSTOMERS + view("spent", "SELECT customer, sum(amount) AS amount FROM orders GROUP BY customer") + view(
         "joined", "SELECT s.customer, s.amount, c.region FROM spent s JOIN customers c USING (customer)")
     found["views"] = ORDERS + view("spent", "SELECT customer, sum(amount) AS amount, count(*) AS n FROM orders GROUP BY customer") + view(
@@ -192,6 +261,12 @@ def pipelines():
         "named", "SELECT lower(customer) AS who, count(*) AS n FROM orders GROUP BY 1")
     found["upsert"] = CUSTOMERS + view("copied", "SELECT * FROM customers") + view("wealthy", "SELECT customer, credit FROM customers WHERE credit > 20")
     found["upsert_subject"] = STOCK + view("items", "SELECT item, sum(n) AS n, count(*) AS shops FROM stock GROUP BY item")
+    found["badges"] = BADGES + view("holders", "SELECT name, level FROM badges") + (  # a key that stands in the subject only
+        "CREATE TABLE given (name text, level integer) WITH (subject = 'rec.badges.>');\n") + view("counted", "SELECT count(*) AS n FROM given")
+    # Of one table nothing is there before the recording has ended.
+    found["begins_last"] = CUSTOMERS + ORDERS.replace("rec.orders", "rec.last") + view(
+        "joined", "SELECT c.region, count(*) AS n FROM orders o JOIN customers c USING (customer) GROUP BY c.region") + view(
+        "counted", "SELECT count(*) AS n FROM orders")
     found["versions"] = (
         "CREATE TYPE deal_v1 AS (id text, cents bigint);\nCREATE TABLE deals (deal text NOT NULL, amount numeric) WITH (subject = 'rec.deals');\n"
         "CREATE FUNCTION lift(d deal_v1) RETURNS deals LANGUAGE SQL IMMUTABLE AS 'SELECT d.id, d.cents / 100.0';\n"
@@ -206,6 +281,17 @@ def pipelines():
         "CREATE TABLE shipments () WITH (subject = 'rec.shipments', message = 'rec.v1.Shipment', event_time = 'at');\n") + view(
         "sent", "SELECT id, s.person.name, status, discount, priority, road, air, took, weight, pieces FROM shipments s") + view(
         "starred", "SELECT * FROM shipments") + view("per_region", "SELECT (person).region, sum(weight) AS weight, count(*) AS n FROM shipments GROUP BY 1")
+    found["enums"] = "SET braid.descriptors = 'rec.binpb';\n" + (
+        "CREATE TABLE shipments (id text, status text, at timestamptz) WITH (subject = 'rec.shipments', message = 'rec.v1.Shipment');\n") + view(
+        "paid", "SELECT id, status FROM shipments WHERE status IN ('PAID', 'SHIPPED')") + view("per_status", "SELECT status, count(*) AS n FROM shipments GROUP BY status")
+    found["times_as_text"] = "SET braid.descriptors = 'rec.binpb';\n" + (
+        "CREATE TABLE visits (page text, at timestamptz) WITH (subject = 'rec.visits', message = 'rec.v1.Visit');\n") + view(
+        "pages", "SELECT page, min(at) AS first, count(*) AS n FROM visits GROUP BY page")
+    found["fields_locked"] = "SET braid.fields = 'fields_locked.fields';\n" + ORDERS + view(
+        "spent", "SELECT customer, max(at) AS last, count(*) AS n, sum(amount) AS amount FROM orders GROUP BY customer")
+    found["comments"] = ORDERS + view("spent", "SELECT customer, sum(amount) AS amount FROM orders GROUP BY customer") + (
+        "COMMENT ON TABLE orders IS 'what was ordered';\nCOMMENT ON COLUMN orders.pieces IS 'how many; 0: none';\n"
+        "COMMENT ON MATERIALIZED VIEW spent IS 'what each has spent';\nCOMMENT ON COLUMN spent.amount IS 'euro';\n")
     grouped = "SELECT customer, count(*) AS n, sum(amount) AS amount FROM orders GROUP BY customer"
     found["emit_interval"] = ORDERS + CUSTOMERS + view("held", grouped, "WITH (emit_interval = '700 milliseconds')") + view(
         "held_rows", "SELECT c.region, o.pieces FROM orders o JOIN customers c USING (customer)", "WITH (emit_interval = '700 milliseconds')")
@@ -241,12 +327,15 @@ HISTORIES = {
     "replay_paused": (BUG, FIXED),
     "replay_lateness": (WINDOWS, None),
     "replay_imported": (ARCHIVED, None),
+    "replay_rebuilt": (BUG, None),
     "replay_begins_late": (BEGINS_LATE, BEGINS_LATE.replace("count(*) AS n", "count(*) AS n, sum(o.amount) AS amount")),
 }
 
 NO_FOLD = {"shared_subject"}  # a reader of the stream can't tell whose row it is
 
 # --- what flows
+
+LAST_TABLE = 24  # a moment past the recording's end
 
 CUSTOMER_NAMES = ["ann", "bob", "eve", "kim", None]
 NOTES = ["Grüße 12", "abcd", "n-17 ab abc", "xx  ", "", None, "GRÜSSE", "a_b%", "foo@example.org 2020", "Zoë àb"]
@@ -276,6 +365,25 @@ def customer(index):
     name = ["ann", "bob", "eve", "kim", "zoe"][index % 5]
     return (proto.data(1, name) + proto.data(2, ["eu", "us", "asia"][index * 7 // 3 % 3]) + proto.data(3, f"{index * 37 % 200}.{index % 10}0")
             + proto.data(4, f"20{10 + index % 12}-0{index % 9 + 1}-15") + proto.double(5, index * 0.1 + (1e14 if index % 13 == 7 else 0)))
+
+
+# Outliers that come and go: two that overflow the sum while both are there, infinities, NaN. What is left when the recording ends, and
+# when tests have gone on from it, are values that are lost beside each other in a double.
+READING_VALUES = [float("nan"), -2.5, -1e16, 3.7, 1e-310, 0.3, 1.5e308, float("-inf"), 1.6e308, 1e16, 7e-5, 2.0, -0.0, 0.1, float("inf"), 1e300]
+
+
+def reading(index):
+    return (proto.data(1, f"s{index % 5}") + proto.data(2, ["warm", "wet"][index % 5 % 2])
+            + proto.double(3, READING_VALUES[index % len(READING_VALUES)]))
+
+
+def badge(moment):
+    """Subject, payload, headers: the payload has the key, hasn't, or has another one; rows go in either way."""
+    name = ["ann", "bob", "eve", "kim"][moment % 4]
+    level = proto.number(2, moment)
+    if moment % 6 == 5:
+        return f"rec.badges.{name}", b"", [{"Braid-Op": "delete"}, {"KV-Operation": "DEL"}, {"Nats-Marker-Reason": "MaxAge"}][moment // 6 % 3]
+    return f"rec.badges.{name}", [level, proto.data(1, name) + level, proto.data(1, "zoe") + level][moment % 3], None
 
 
 def shipment(index):
@@ -316,6 +424,12 @@ def messages(begin, end):
         frames = [proto.data(1, f"/{n % 4}") + proto.number(2, n) for n in range(moment, moment + 3)]
         yield "rec.clicks", b"".join(proto.varint(len(frame)) + frame for frame in frames), None
         yield "rec.shipments", shipment(moment), None
+        yield "rec.tables.readings", reading(moment), None
+        yield badge(moment)
+        when = ["2020-05-01 12:00:00Z", "0044-03-15 10:00:00 BC", "2020-06-01", "+12000-01-01 00:00:00Z", "soon"][moment % 5]
+        yield "rec.visits", proto.data(1, f"/{moment % 3}") + proto.data(2, when), None
+        if moment >= LAST_TABLE:
+            yield "rec.last", order(moment), None
         if moment in (6, 27):
             yield "rec.rare", order(moment), None
         yield "rec.ticks", proto.number(1, moment) + proto.number(2, moment * 3), None
@@ -323,4 +437,4 @@ def messages(begin, end):
 
 STREAMS = {"R_ORDERS": ["rec.orders"], "R_TABLES": ["rec.tables.>"], "R_STOCK": ["rec.stock.>"], "R_DEALS": ["rec.deals"],
            "R_CLICKS": ["rec.clicks"], "R_SHIPMENTS": ["rec.shipments"], "R_TICKS": ["rec.ticks"], "R_ARCHIVED": ["rec.archived"],
-           "R_RARE": ["rec.rare"]}
+           "R_RARE": ["rec.rare"], "R_BADGES": ["rec.badges.>"], "R_VISITS": ["rec.visits"], "R_LAST": ["rec.last"]}

@@ -15,7 +15,8 @@
 //     took over from (X13, X15),
 //   - views of the replay that have taken their state over changed in every epoch as those of the owner did (X17).
 // In every third world no state of a former owner can be computed: what it has published stands for it, of which
-// nothing is ever missing. `sim_promote SEED` runs one seed alone. BRAID_SIM_SEEDS says how many to run (default 300).
+// nothing is ever missing. `sim_promote SEED` runs one seed alone. BRAID_SIM_SEEDS says how many to run (default 300),
+// beside those that failed once.
 #include "promote/world.h"
 
 #include "base/logging.h"
@@ -29,6 +30,8 @@
 enum { ORDERS, CUSTOMERS_TABLE, LABELS, TICKS };
 
 const char *const lineages[LINEAGES] = {"live", "r1"};
+// Seeds that failed once, above those that are run by default.
+static const uint64_t failed_once[] = {474};
 
 _Noreturn void die(const struct world *world, const char *what, const char *more) {
     printf("seed %" PRIu64 ": %s%s%s\n", world->seed, what, more[0] != '\0' ? ": " : "", more);
@@ -251,6 +254,8 @@ int main(int argc, char **argv) {
     bool *asleep = sleepers(pipelines);
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(seed, pipelines, asleep, &totals);
+    for (size_t i = 0; i < sizeof failed_once / sizeof *failed_once && argc == 1; i++)
+        run_seed(failed_once[i], pipelines, asleep, &totals);
     if (count >= 300 &&
         (totals.crashes == 0 || totals.fences == 0 || totals.finished == 0 || totals.grafts == 0 ||
          totals.rebuilt == 0 || totals.begun_anew == 0 || (count >= 1000 && totals.published_finished == 0))) {

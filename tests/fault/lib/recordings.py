@@ -7,7 +7,7 @@ reads them.
                                           state/     a folder of data per pipeline, as kill -9 left it
                                           clean/     the same after a clean stop, of some, from earlier
                                           archive/   of the pipelines that have one
-                                          *.sql, *.binpb
+                                          *.sql, *.fields, *.binpb
                                           expected.json   rows and folds then, what is to be published further, rows after it
 """
 import collections
