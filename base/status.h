@@ -31,6 +31,7 @@ enum br_native {
     BR_STORE_DAMAGED,
     BR_LOG_CHANGED, // log.h
     BR_LOG_NOT_PERMITTED,
+    BR_LOG_LOST,
     BR_TASK_OTHERWISE, // task.h
     BR_CONTROL_NOBODY, // control.h
     BR_JOB_DAMAGED,    // job.h

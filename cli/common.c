@@ -181,7 +181,11 @@ enum br_status br_make_input_streams(struct br_log *log, const struct br_pipelin
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         char stream[256];
         br_subject_filter(pipeline->tables[t].subject, &filter);
-        snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
+        const char *named = pipeline->tables[t].stream;
+        if (named != NULL)
+            snprintf(stream, sizeof stream, "%s", named);
+        else
+            snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
         for (char *at = stream; *at != '\0'; at++)
             if ((unsigned char)*at <= ' ' || strchr(".*>/\\\x7f", *at) != NULL)
                 *at = '_'; // what names of streams can't have

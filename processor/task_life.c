@@ -2,6 +2,7 @@
 // A task's beginning and end: its names on the log, its streams, readers and state; and what can be asked of it. See
 // task.h.
 #include "processor/commit_reader.h"
+#include "processor/limits.h"
 #include "processor/semantics.h"
 #include "processor/task_internal.h"
 
@@ -99,6 +100,21 @@ enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_e
     return task_make_graph(task, error);
 }
 
+// Before the first event: what the stream's limits take can't be recovered.
+static enum br_status tell_limits(const struct br_task *task, const struct task_input *input, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+    if (task->options.role != BR_TASK_OWNER)
+        return BR_OK;
+    enum br_limits limits = br_limits_describe(input->table, &input->stream, &text);
+    if (limits == BR_LIMITS_REFUSED)
+        return br_error_set(error, BR_FATAL, "%s", (const char *)text.ptr);
+    if (limits != BR_LIMITS_NONE)
+        br_log_line(limits == BR_LIMITS_WARNING ? BR_LEVEL_WARN : BR_LEVEL_INFO, "the stream doesn't keep everything",
+                    BR_STR("pipeline", task->pipeline->name), BR_STR("table", input->table->name),
+                    BR_STR("what", (const char *)text.ptr));
+    return BR_OK;
+}
+
 static enum br_status open_input(struct br_task *task, uint32_t i, struct br_error *error) {
     struct task_input *input = &task->inputs[i];
     input->table = &task->pipeline->tables[i];
@@ -109,12 +125,12 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     if (task->options.begin != NULL && task->options.begin[i] > 1)
         input->last_sequence = input->covered = task->options.begin[i] - 1;
     BR_TRY(br_input_create(input->table, false, &input->input, error));
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-    br_input_filter(input->table, &filter);
     enum br_status status;
     do
-        status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error);
+        status = br_input_find_stream(task->log, input->table, &input->stream, error);
     while (task_try_again(task, status, error));
+    if (status == BR_OK)
+        status = tell_limits(task, input, error);
     if (status != BR_OK)
         return br_error_context(error, "table %s", input->table->name);
     while (strcmp(task->inputs[input->stream_number].stream.name, input->stream.name) != 0)
@@ -131,10 +147,7 @@ static enum br_status open_reader(struct br_task *task, struct task_input *input
         return br_error_set(error, BR_FATAL,
                             "lineage %s begins with %" PRIu64 " imported events; tell the worker where the archive is",
                             task->options.lineage, input->prehistory);
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-    br_input_filter(input->table, &filter);
-    return br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, first_sequence, 0, &input->reader,
-                          error);
+    return br_input_open(task->log, input->table, input->stream.name, first_sequence, 0, &input->reader, error);
 }
 
 enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error) {

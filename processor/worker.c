@@ -181,13 +181,14 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
     return options->finish_takeover(options->replay_context, worker->task, worker->pipeline, error);
 }
 
-// The task that ends before another one begins has heard of what it has sent. The status is that which ended it, if
-// nothing worse comes.
-static enum br_status settle_damaged(struct br_task *task, enum br_status status, struct br_error *error) {
-    if (task == NULL || status != BR_FATAL || error->native != BR_STORE_DAMAGED)
+// The task that ends before another one begins has heard of what it has sent, and one whose input has lost what comes
+// next keeps what it has read. The status is that which ended it, if nothing worse comes.
+static enum br_status settle_ended(struct br_task *task, enum br_status status, struct br_error *error) {
+    bool lost = status == BR_FATAL && error->native == BR_LOG_LOST;
+    if (task == NULL || status != BR_FATAL || (error->native != BR_STORE_DAMAGED && !lost))
         return status;
     struct br_error why = *error;
-    BR_TRY(br_task_settle(task, error));
+    BR_TRY(lost ? br_task_stop(task, error) : br_task_settle(task, error));
     *error = why;
     return status;
 }
@@ -198,7 +199,7 @@ static enum br_status run_own(struct worker *worker, char *superseded_by, size_t
         store_text(worker);
         status = run_until_stopped(worker, worker->task, worker->options->log, error);
     }
-    status = settle_damaged(worker->task, status, error);
+    status = settle_ended(worker->task, status, error);
     const char *by = worker->task == NULL ? NULL : br_task_superseded_by(worker->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&worker->task);
@@ -216,7 +217,7 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
                                       .requests = worker->options->requests};
     br_task_serve_from_now(successor->task, &serving);
     enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);
-    status = settle_damaged(successor->task, status, error);
+    status = settle_ended(successor->task, status, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&successor->task);

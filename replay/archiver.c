@@ -139,7 +139,7 @@ static enum br_status open_copy(struct br_archiver *archiver, struct copy *copy,
     BR_TRY(br_archive_lock(copy->folder, &copy->lock, error));
     if (copy->lock < 0)
         return br_error_set(error, BR_RETRY, "another process archives to %.900s", copy->folder);
-    if (br_log_find_stream(archiver->log, filter, &copy->stream, error) != BR_OK)
+    if (br_input_find_stream(archiver->log, copy->table, &copy->stream, error) != BR_OK)
         return BR_RETRY; // it may be made yet
     BR_TRY(find_position(copy, &to, &trail, error));
     // A first archive begins where the stream begins; from there on nothing may be lost.

@@ -123,10 +123,8 @@ static enum br_status count_imported(struct br_span *span, struct br_span_input 
 
 static enum br_status open_input(struct br_span *span, uint32_t t, struct br_error *error) {
     struct br_span_input *input = &span->inputs[t];
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     input->table = &span->options.pipeline->tables[t];
-    br_input_filter(input->table, &filter);
-    enum br_status status = br_log_find_stream(span->options.log, (const char *)filter.ptr, &input->stream, error);
+    enum br_status status = br_input_find_stream(span->options.log, input->table, &input->stream, error);
     while (status == BR_OK && strcmp(span->inputs[input->stream_number].stream.name, input->stream.name) != 0)
         input->stream_number++;
     if (status == BR_OK)

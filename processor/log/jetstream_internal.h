@@ -159,8 +159,8 @@ static inline void br_js_json_cleanup(json_t **json) {
 #define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
 
 // --- jetstream_streams.c
-enum br_status br_js_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                 struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_find_stream(struct br_log *log, const char *named, const char *subject,
+                                 struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                  struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
@@ -202,8 +202,8 @@ void br_js_check_append(struct js_log *log, int64_t now_us);
 
 // --- jetstream_reader.c
 enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
-                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
-    BR_MUST_CHECK;
+                                 uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                 struct br_error *error) BR_MUST_CHECK;
 // For the wait: the next reader of the log, when it must be looked at, and a look at it, which tells whether it has
 // something new to peek at.
 struct js_reader *br_js_reader_next(const struct js_reader *reader);

@@ -19,6 +19,10 @@
 //     drops its oldest messages all the time runs beside that edge at first; until it has left the edge behind, what is
 //     dropped is not missed.
 //
+//     A reader of what is replaced (br_reader_open_replaced) misses nothing of a stream that keeps the newest messages
+//     of each subject and has no other limit: what is gone there was replaced. After a no, what was received from
+//     before what is missing is shown as long as it is consumed; then the no is told.
+//
 // R4. Memory: messages stay in the blocks they arrived in, or were copied to (K4), until released. Beyond queue_bytes
 //     nothing more is asked for. A consumer that pushes has its link for itself: nothing more is received, and the
 //     reply to the server's flow control request is held back; the rest of its window (up to 32 MiB) waits in the
@@ -58,9 +62,10 @@
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
 #define CHECK_EVERY_US INT64_C(100000)
-#define ASK_TYPICAL_BYTES 1024               // R5: of larger messages, fewer are asked for
-#define ASK_NS INT64_C(10000000000)          // for how long the server waits for messages
-#define LOOK_EVERY_US (5 * BR_US_PER_SECOND) // R7
+#define ASK_TYPICAL_BYTES 1024                 // R5: of larger messages, fewer are asked for
+#define ASK_NS INT64_C(10000000000)            // for how long the server waits for messages
+#define FAILED_SHOWN_US (2 * BR_US_PER_SECOND) // R3
+#define LOOK_EVERY_US (5 * BR_US_PER_SECOND)   // R7
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
 
@@ -82,6 +87,9 @@ struct js_reader {
     char *filter;
     uint64_t next;               // R2
     uint64_t stop;               // 0: none
+    bool replaced;               // R3
+    uint64_t failed_from;        // FAILED: nothing from here on is shown
+    int64_t progress_us;         // FAILED: since when, or when something was consumed last
     struct br_wall_time created; // us INT64_MIN: not known yet
 
     // the consumer
@@ -133,6 +141,12 @@ static void leave_consumer(struct js_reader *reader);
 static void fail(struct js_reader *reader) {
     leave_consumer(reader);
     reader->state = READER_FAILED;
+    reader->progress_us = br_session_now();
+}
+
+static void fail_before(struct js_reader *reader, uint64_t sequence) {
+    reader->failed_from = sequence;
+    fail(reader);
 }
 
 // What has been received may be shown: the stream was looked at since the consumer was made (R3), and still holds what
@@ -331,9 +345,15 @@ static void look_at(struct js_reader *reader, const struct br_stream_info *info,
     uint64_t next = reader->check_next;
     if (next < info->first_sequence)
         next = reader->next < info->first_sequence ? reader->next : info->first_sequence;
+    bool lost_none = reader->replaced && info->max_per_subject != 0 && info->max_messages == 0 &&
+                     info->max_bytes == 0 && info->max_age_us == 0 && info->message_count != 0;
+    if (lost_none)
+        reader->gap_from = UINT64_MAX;
+    if (lost_none && next < info->first_sequence)
+        next = info->first_sequence;
     if (reader->clear_of_edge && reader->gap_from < info->first_sequence &&
         br_log_check_position(info, reader->gap_from, &reader->error) != BR_OK) {
-        fail(reader);
+        fail_before(reader, reader->gap_from);
         return;
     }
     reader->gap_from = UINT64_MAX;
@@ -345,7 +365,7 @@ static void look_at(struct js_reader *reader, const struct br_stream_info *info,
     if (br_log_check_position(info, next, &reader->error) == BR_OK) {
         reader->suspicious = false;
     } else if (reader->suspicious || reader->consumer_sequence == 0) {
-        fail(reader); // nothing has come that could have been under way, or it stands
+        fail_before(reader, next); // nothing has come that could have been under way, or it stands
         return;
     } else {
         reader->suspicious = true;
@@ -685,11 +705,14 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
 static size_t visible(const struct js_reader *reader) {
     const struct br_log_message *messages = reader->window.items + reader->window.consumed;
     size_t low = 0, high = br_window_shown(&reader->window);
-    if (is_settled(reader))
+    uint64_t end = is_settled(reader) ? UINT64_MAX : reader->vouched_next;
+    if (reader->state == READER_FAILED && reader->failed_from < end)
+        end = reader->failed_from;
+    if (end == UINT64_MAX)
         return high;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (messages[middle].sequence < reader->vouched_next)
+        if (messages[middle].sequence < end)
             low = middle + 1;
         else
             high = middle;
@@ -713,6 +736,11 @@ static void note_connection(struct js_reader *reader, int64_t now_us) {
     reader->deadline_us = now_us;
 }
 
+// Whoever doesn't consume what is shown wants what is missing.
+static bool tells_failure(const struct js_reader *reader, int64_t now_us) {
+    return reader->state == READER_FAILED && (visible(reader) == 0 || now_us - reader->progress_us > FAILED_SHOWN_US);
+}
+
 bool br_js_reader_service(struct js_reader *reader, int64_t now_us) {
     if (!is_done(reader)) {
         br_js_link_service(reader->link, now_us);
@@ -722,7 +750,7 @@ bool br_js_reader_service(struct js_reader *reader, int64_t now_us) {
             ask(reader, now_us);
         }
     }
-    return visible(reader) > reader->seen || reader->state == READER_FAILED;
+    return visible(reader) > reader->seen || tells_failure(reader, now_us);
 }
 
 // The consumer that pushes would keep the others waiting (K3).
@@ -790,8 +818,9 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
     struct js_reader *reader = js_reader(base);
     reader->looked_again = !reader->consumed && reader->seen != 0;
     reader->consumed = false;
-    br_js_reader_service(reader, br_session_now());
-    if (reader->state == READER_FAILED) {
+    int64_t now_us = br_session_now();
+    br_js_reader_service(reader, now_us);
+    if (tells_failure(reader, now_us)) {
         if (error != NULL)
             *error = reader->error;
         return BR_FATAL;
@@ -806,6 +835,7 @@ static void reader_consume(struct br_reader *base, size_t count) {
     struct js_reader *reader = js_reader(base);
     br_window_consume(&reader->window, count);
     reader->consumed = true;
+    reader->progress_us = br_session_now();
     reader->seen -= count < reader->seen ? count : reader->seen;
 }
 
@@ -916,7 +946,8 @@ static enum br_status await_start(struct js_reader *reader, struct br_error *err
 }
 
 enum br_status br_js_reader_open(struct br_log *base, const char *stream, const char *filter, uint64_t first_sequence,
-                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
+                                 uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                 struct br_error *error) {
     struct js_log *log = js_log(base);
     BR_TRY(br_js_check_stream_name(stream, error));
     struct js_reader *reader = br_calloc(1, sizeof *reader);
@@ -927,6 +958,8 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     reader->filter = br_strdup(filter);
     reader->next = reader->vouched_next = first_sequence == 0 ? 1 : first_sequence;
     reader->stop = stop_sequence;
+    reader->replaced = replaced;
+    reader->failed_from = UINT64_MAX;
     reader->created.us = INT64_MIN;
     reader->check_us = INT64_MAX;
     reader->gap_from = UINT64_MAX;

@@ -33,10 +33,10 @@ static enum br_status check_filter(const char *subject, struct br_error *error) 
                         subject);
 }
 
-enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error) {
+enum br_status br_log_find_stream(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error) {
     BR_TRY(check_filter(subject, error));
-    return log->ops->find_stream(log, subject, ret_info, error);
+    return log->ops->find_stream(log, named, subject, ret_info, error);
 }
 
 enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
@@ -93,11 +93,12 @@ enum br_status br_log_next(struct br_log *log, const char *stream, const char *s
 enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t next, struct br_error *error) {
     unsigned long long first = info->first_sequence, last = info->last_sequence, wanted = next;
     if (next > 1 && next < info->first_sequence)
-        return br_error_set(error, BR_FATAL,
-                            "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
-                            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
-                            "is there",
-                            info->name, wanted, first - 1, first);
+        return br_error_set_native(
+            error, BR_FATAL, BR_LOG_LOST,
+            "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
+            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
+            "is there",
+            info->name, wanted, first - 1, first);
     if (next > info->last_sequence + 1)
         return br_error_set_native(
             error, BR_FATAL, BR_LOG_CHANGED,
@@ -170,7 +171,14 @@ enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) 
 enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                               uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
     BR_TRY(check_filter(filter, error));
-    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, ret_reader, error);
+    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, false, ret_reader, error);
+}
+
+enum br_status br_reader_open_replaced(struct br_log *log, const char *stream, const char *filter,
+                                       uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                       struct br_error *error) {
+    BR_TRY(check_filter(filter, error));
+    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, true, ret_reader, error);
 }
 
 void br_reader_close(struct br_reader **reader) {

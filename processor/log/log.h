@@ -69,6 +69,8 @@ struct br_stream_info {
     // Limits beyond which the oldest messages are dropped; 0: none.
     int64_t max_age_us;
     uint64_t max_bytes, max_messages;
+    uint64_t max_per_subject; // messages kept of each subject; 0: all
+    enum br_retention { BR_RETENTION_LIMITS, BR_RETENTION_INTEREST, BR_RETENTION_WORK_QUEUE } retention;
 };
 
 // One message of a stream, so that it is known again.
@@ -103,10 +105,11 @@ struct br_output_options {
 };
 
 // --- streams
-// The stream that holds `subject` (a filter, wildcards allowed). BR_FATAL: none does (names the subject, tells how to
-// make one), or several do.
-enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error) BR_MUST_CHECK;
+// The stream that holds `subject` (a filter, wildcards allowed), or can: the one named, or (named NULL) the one that
+// listens to it, or else, of mirrors and the like, the one that has a message on it. BR_FATAL: none does (names the
+// subject, tells how to make one), several do, or the one named can't.
+enum br_status br_log_find_stream(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                   struct br_error *error) BR_MUST_CHECK; // BR_FATAL when there is no such stream
 // Makes the output stream (allow_atomic, allow_msg_ttl, allow_direct, deny_delete false) or widens the subjects of the
@@ -167,8 +170,14 @@ enum br_status br_reader_open(struct br_log *log, const char *stream, const char
 // proves (L6). Sequences are the reader's.
 void br_reader_prove(struct br_reader *reader, const struct br_trail *known);
 void br_reader_close(struct br_reader **reader);
+// The same for a table whose rows are replaced by newer messages of their subjects: on a stream that keeps the newest
+// messages of each subject, and drops nothing else, those that were replaced before they were read aren't missed.
+enum br_status br_reader_open_replaced(struct br_log *log, const char *stream, const char *filter,
+                                       uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                       struct br_error *error) BR_MUST_CHECK;
 // What has been received and not consumed, as one array; grows at the end as messages arrive (call again). Never
-// blocks, but for the proof after a new look at the stream (L6).
+// blocks, but for the proof after a new look at the stream (L6). A stream that has lost what comes next is told of when
+// all that was received before it is consumed.
 enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
                               struct br_error *error) BR_MUST_CHECK;
 // The first count of them are consumed: peek no longer shows them, but their memory stays until release.

@@ -8,8 +8,8 @@
 #include "processor/log/reader.h"
 
 struct br_log_ops {
-    enum br_status (*find_stream)(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error);
+    enum br_status (*find_stream)(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error);
     enum br_status (*stream_info)(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                   struct br_error *error);
     enum br_status (*ensure_output)(struct br_log *log, const char *stream, const struct br_output_options *options,
@@ -32,7 +32,8 @@ struct br_log_ops {
     enum br_status (*publish_flush)(struct br_log *log, struct br_error *error);
 
     enum br_status (*reader_open)(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
-                                  uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error);
+                                  uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                  struct br_error *error);
     void (*wait)(struct br_log *log, int64_t timeout_us);
     void (*pause)(struct br_log *log, int64_t us);
     void (*wake)(struct br_log *log);

@@ -200,8 +200,10 @@ static enum br_status require_stream(struct sim_log *log, const char *name, stru
     return BR_OK;
 }
 
-static enum br_status sim_find_stream(struct br_log *base, const char *subject, struct br_stream_info *ret_info,
-                                      struct br_error *error) {
+static enum br_status sim_find_stream(struct br_log *base, const char *named, const char *subject,
+                                      struct br_stream_info *ret_info, struct br_error *error) {
+    if (named != NULL)
+        return br_log_stream_info(base, named, ret_info, error);
     struct sim_log *log = sim_log(base);
     BR_TRY(begin_refusable_call(log, error));
     const struct sim_stream *found = NULL;
@@ -574,8 +576,9 @@ static const struct br_reader_ops reader_ops = {
 };
 
 static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
-                                      uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
-                                      struct br_error *error) {
+                                      uint64_t first_sequence, uint64_t stop_sequence, bool replaced,
+                                      struct br_reader **ret_reader, struct br_error *error) {
+    (void)replaced; // no stream here has such a limit
     struct sim_log *log = sim_log(base);
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(log, error));

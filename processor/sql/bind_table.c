@@ -25,6 +25,7 @@ struct table_binding {
 
 enum {
     OPTION_SUBJECT,
+    OPTION_STREAM,
     OPTION_MESSAGE,
     OPTION_EVENT_TIME,
     OPTION_WATERMARK,
@@ -528,6 +529,12 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
                                            sql_subject_token(t->binder->arena, table->name));
     t->ok &= sql_check_subject(t->binder, table->subject, true, options[OPTION_SUBJECT].location) &&
              check_key_tokens(t, options[OPTION_SUBJECT].location);
+    table->stream = options[OPTION_STREAM].given ? options[OPTION_STREAM].text : NULL;
+    if (table->stream != NULL && (table->stream[0] == '\0' || strpbrk(table->stream, ".*>/\\ \t\r\n") != NULL)) {
+        sql_error(t->binder, options[OPTION_STREAM].location, "no blanks and none of . * > / \\",
+                  "\"%s\" is no name of a stream", table->stream);
+        t->ok = false;
+    }
     table->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_DELIMITED : BR_LAYOUT_SINGLE;
     table->lookup = options[OPTION_LOOKUP].number != 0;
     table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number : DAY_US;
@@ -543,6 +550,7 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
 void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statement) {
     struct sql_option options[OPTION_COUNT] = {
         [OPTION_SUBJECT] = {.name = "subject"},
+        [OPTION_STREAM] = {.name = "stream"},
         [OPTION_MESSAGE] = {.name = "message"},
         [OPTION_EVENT_TIME] = {.name = "event_time"},
         [OPTION_WATERMARK] = {.name = "watermark", .kind = SQL_OPTION_INTERVAL},

@@ -59,6 +59,7 @@ struct br_table {
                     // their index
     struct br_row_type row_type;
     const char *subject;   // filter; default "<pipeline>.<table>"
+    const char *stream;    // NULL: the one that holds the subject. Not part of the plan hash: commits have its name
     enum br_layout layout; // SINGLE or DELIMITED
     uint32_t *primary_key; // column indexes; none: append-only
     uint32_t primary_key_count;

@@ -64,11 +64,11 @@ static uint64_t last_sequence(const char *stream) {
 
 Test(simulated, a_stream_is_found_by_a_subject_that_it_holds) {
     struct br_stream_info info;
-    cr_assert_eq(br_log_find_stream(log_, "in.orders.*", &info, &error), BR_OK);
+    cr_assert_eq(br_log_find_stream(log_, NULL, "in.orders.*", &info, &error), BR_OK);
     cr_assert_str_eq(info.name, "IN");
-    cr_assert_eq(br_log_find_stream(log_, "other.>", &info, &error), BR_FATAL);
+    cr_assert_eq(br_log_find_stream(log_, NULL, "other.>", &info, &error), BR_FATAL);
     cr_assert(strstr(error.message, "no stream holds the subject 'other.>'"));
-    cr_assert_eq(br_log_find_stream(log_, ">", &info, &error), BR_FATAL);
+    cr_assert_eq(br_log_find_stream(log_, NULL, ">", &info, &error), BR_FATAL);
     cr_assert(strstr(error.message, "several"));
 }
 
