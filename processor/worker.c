@@ -100,7 +100,7 @@ static enum br_status run_until_stopped(struct worker *worker, struct br_task *t
     br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name),
                 BR_STR("lineage", br_task_lineage(task)), BR_STR("worker", options->name),
                 BR_INT("epoch", br_task_epoch(task)));
-    while (!*options->stop) {
+    while (!br_flag_is_set(options->stop)) {
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
@@ -133,8 +133,8 @@ static enum br_status open_own_store(void *context, bool set_aside, struct br_st
     int tries = worker->takes_over ? STORE_TRIES_MAX : 1;
     do
         status = br_worker_open_store(worker->state_path, set_aside, ret_store, error);
-    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 && !*worker->options->stop &&
-           (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
+    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 &&
+           !br_flag_is_set(worker->options->stop) && (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
     return status;
 }
 
@@ -245,7 +245,7 @@ static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash,
         status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, &owner, error);
         if (status == BR_RETRY)
             br_log_wait(worker->options->log, IDLE_WAIT_US);
-    } while (status == BR_RETRY && !*worker->options->stop);
+    } while (status == BR_RETRY && !br_flag_is_set(worker->options->stop));
     BR_TRY(status);
     memcpy(worker->lineage, owner.lineage, sizeof worker->lineage);
     *ret_plan_hash = owner.plan_hash;
@@ -282,7 +282,7 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
     snprintf(worker->lineage, sizeof worker->lineage, "live");
     enum br_status status;
     while ((status = br_log_stream_info(worker->options->log, stream, &info, &missing)) == BR_RETRY &&
-           !*worker->options->stop)
+           !br_flag_is_set(worker->options->stop))
         br_log_wait(worker->options->log, IDLE_WAIT_US);
     if (status == BR_FATAL)
         return BR_OK;
