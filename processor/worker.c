@@ -103,7 +103,7 @@ static enum br_status run_until_stopped(struct worker *worker, struct br_task *t
     br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name),
                 BR_STR("lineage", br_task_lineage(task)), BR_STR("worker", options->name),
                 BR_INT("epoch", br_task_epoch(task)));
-    while (!*options->stop) {
+    while (!br_flag_is_set(options->stop)) {
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
@@ -136,8 +136,8 @@ static enum br_status open_own_store(void *context, bool set_aside, struct br_st
     int tries = worker->takes_over ? STORE_TRIES_MAX : 1;
     do
         status = br_worker_open_store(worker->state_path, set_aside, ret_store, error);
-    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 && !*worker->options->stop &&
-           (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
+    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 &&
+           !br_flag_is_set(worker->options->stop) && (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
     return status;
 }
 

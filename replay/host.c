@@ -41,13 +41,27 @@ struct br_host {
 
 // --- the task that has taken over
 
+// A task that was promoted and never taken ends as any does that is stopped.
+static void end_successor(struct br_successor *successor) {
+    struct br_error error;
+    if (successor->task == NULL)
+        return;
+    if (br_task_stop(successor->task, &error) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "a promoted lineage was stopped without its last flush",
+                    BR_STR("why", error.message));
+    br_task_destroy(&successor->task);
+    successor->release(successor->owned);
+}
+
+// One that nobody has taken (the worker went on without it) gives way to the next.
 static void promoted(void *context, const struct br_successor *take_successor) {
     struct br_host *host = context;
     pthread_mutex_lock(&host->lock);
-    BR_CHECK(host->successor.task == NULL);
+    struct br_successor former = host->successor;
     host->successor = *take_successor;
     pthread_cond_signal(&host->changed);
     pthread_mutex_unlock(&host->lock);
+    end_successor(&former);
 }
 
 static bool wait_for_successor(struct br_host *host) {
@@ -84,7 +98,7 @@ enum br_status br_host_graft(void *context, struct br_task *task, struct br_erro
 
 // What a stop has cut short is nothing to be told.
 static void tell(const struct br_host *host, const char *what, const struct br_error *error) {
-    if (!host->stop)
+    if (!br_flag_is_set(&host->stop))
         br_log_line(BR_LEVEL_WARN, what, BR_STR("pipeline", host->options.pipeline->name),
                     BR_STR("why", error->message));
 }
@@ -237,7 +251,7 @@ static void start_scheduled(struct br_host *host, bool *ret_worked) {
 static enum br_status connect_host(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
     enum br_status status;
     while (status = br_log_connect_jetstream(&host->options.connect, ret_log, error),
-           br_log_may_pass(status, error) && !host->stop) {
+           br_log_may_pass(status, error) && !br_flag_is_set(&host->stop)) {
         note_wait(host, error->message);
         usleep((useconds_t)LOOK_US);
     }
@@ -260,7 +274,7 @@ static enum br_status connect_both(struct br_host *host, struct br_error *error)
 static void look_until_stopped(struct br_host *host) {
     struct br_error error;
     const char *pipeline = host->options.pipeline->name;
-    while (!host->stop) {
+    while (!br_flag_is_set(&host->stop)) {
         bool worked = false;
         br_remote_history_answer(host->options.questions, host->answering, pipeline);
         // The bucket can be made once the pipeline has its output stream.
@@ -273,9 +287,9 @@ static void look_until_stopped(struct br_host *host) {
         guard(host);
         if (host->runner.jobs != NULL)
             start_scheduled(host, &worked);
-        if (host->runner.jobs != NULL && !host->stop)
+        if (host->runner.jobs != NULL && !br_flag_is_set(&host->stop))
             look_once(host, &worked);
-        if (!worked && !host->stop)
+        if (!worked && !br_flag_is_set(&host->stop))
             br_log_wait(host->answering, LOOK_US);
     }
 }
@@ -285,7 +299,7 @@ static void *run_host(void *context) {
     struct br_error error;
     if (connect_both(host, &error) == BR_OK)
         look_until_stopped(host);
-    else if (!host->stop)
+    else if (!br_flag_is_set(&host->stop))
         tell(host, "no replay can run here", &error);
     br_jobs_close(&host->runner.jobs);
     br_requests_wake(host->options.questions, NULL, NULL);
@@ -321,23 +335,11 @@ enum br_status br_host_start(const struct br_host_options *options, struct br_ho
     return BR_OK;
 }
 
-// A task that was promoted and never taken ends as any does that is stopped.
-static void end_successor(struct br_successor *successor) {
-    struct br_error error;
-    if (successor->task == NULL)
-        return;
-    if (br_task_stop(successor->task, &error) != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "a promoted lineage was stopped without its last flush",
-                    BR_STR("why", error.message));
-    br_task_destroy(&successor->task);
-    successor->release(successor->owned);
-}
-
 void br_host_stop(struct br_host **host_ptr) {
     struct br_host *host = *host_ptr;
     if (host == NULL)
         return;
-    host->stop = true;
+    br_flag_set(&host->stop);
     if (host->running)
         pthread_join(host->thread, NULL);
     end_successor(&host->successor);

@@ -16,6 +16,7 @@
 // A view that the changed pipeline leaves as it is sleeps (processor/graft.c) until the two are at the same epoch.
 #include "replay/replay.h"
 
+#include "base/json.h"
 #include "processor/commit_newest.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
@@ -569,10 +570,11 @@ static void ask_to_hold(struct br_replay *replay, int64_t hold_us, uint64_t *ret
     if (replay->options.control != NULL &&
         br_control_request(replay->options.control, subject, br_slice_of(body), REQUEST_TIMEOUT_US, take_answer, &held,
                            &ignored) == BR_OK) {
-        *br_buffer_reserve(&held.answer, 1) = '\0';
-        const char *epoch = strstr((const char *)held.answer.ptr, "\"epoch\":");
-        if (epoch != NULL)
-            *ret_epoch = strtoull(epoch + strlen("\"epoch\":"), NULL, 10);
+        struct br_json answer;
+        struct br_arena *arena = br_arena_create();
+        if (br_json_parse(br_buffer_slice(&held.answer), &answer, NULL) == BR_OK)
+            *ret_epoch = br_json_count(&answer, "epoch", arena);
+        br_arena_destroy(&arena);
     }
     br_buffer_free(&held.answer);
 }

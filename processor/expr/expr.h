@@ -44,6 +44,7 @@ struct br_expr {
     const struct br_function *function; // CALL
     struct br_expr **arguments;
     uint32_t argument_count;
+    uint32_t size, depth; // of the tree, itself included: expressions may share parts, which count each time
     void *prepared; // CALL: per-expression data made at bind time (a compiled regular expression, a LIKE pattern);
                     // owned by the arena's owner
 };
@@ -91,6 +92,8 @@ bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
 // Is it a call of a function of doubles that is correctly rounded now and was not before semantics 1 (exp, ln, power,
 // sin …)? Not of what stands in its arguments.
 bool br_expr_is_elementary(const struct br_expr *expr);
+// Sets size and depth from those of the arguments, after these were changed.
+void br_expr_measure(struct br_expr *expr);
 // A copy with columns renumbered: column c becomes map[c].
 struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);
 // Columns read: sets used[c].

@@ -29,7 +29,7 @@ void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel
 }
 
 bool br_js_cancelled(const struct js_log *log) {
-    return log->cancel != NULL && *log->cancel;
+    return log->cancel != NULL && br_flag_is_set(log->cancel);
 }
 
 // --- the control connection

@@ -259,8 +259,10 @@ void br_js_take_publish_reply(struct js_log *log, const struct br_session_messag
     if (br_session_status(message->headers) == JS_NO_RESPONDERS) {
         publish->status = br_log_no_stream_error(publish->subject, &publish->error);
     } else if (memmem(message->payload.ptr, message->payload.len, "\"error\"", 7) != NULL) {
+        // A stream may be called so: only the member says it.
         BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
-        publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
+        if (reply == NULL || json_object_get(reply, "error") != NULL)
+            publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
     }
 }
 

@@ -246,6 +246,11 @@ static void bind_elements(struct table_binding *t) {
                            ? tree->table_elts[i]->column_def->n_constraints
                            : 1;
     }
+    if (!sql_check_columns(t->binder, columns, t->binder->statement, "a table") ||
+        !sql_check_columns(t->binder, constraints, t->binder->statement, "the constraints of a table")) {
+        t->ok = false;
+        return;
+    }
     t->table->row_type.columns = br_arena_array(t->binder->arena, struct br_column_def, columns + 1);
     t->checks = br_arena_array(t->binder->arena, const PgQuery__Constraint *, constraints + 1);
     t->check_columns = br_arena_array(t->binder->arena, const char *, constraints + 1);
@@ -602,7 +607,7 @@ void sql_bind_composite(struct sql_binder *binder, const PgQuery__CompositeTypeS
     struct sql_symbol *symbol = sql_add_symbol(binder, SQL_TYPE, statement->typevar->relname, location);
     bool ok = sql_only(binder, statement, "typevar coldeflist") &&
               sql_only(binder, statement->typevar, "relname inh relpersistence");
-    if (symbol == NULL)
+    if (symbol == NULL || !sql_check_columns(binder, statement->n_coldeflist, location, "a type"))
         return;
     struct br_row_type *row_type = br_arena_new(binder->arena, struct br_row_type);
     symbol->row_type = row_type;

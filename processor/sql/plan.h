@@ -137,6 +137,7 @@ struct br_node {
     const struct br_view *view; // the view it was planned for: row errors are reported there. NULL for sources
     struct br_field *fields;
     uint32_t field_count;
+    uint32_t depth;     // how many nodes stand below each other, itself included
     bool append_only;   // never gives a negative weight
     uint32_t *key;      // columns that identify a row of the output; has_key false: a multiset
     uint32_t key_count; // 0 with has_key: at most one row
