@@ -49,22 +49,33 @@ static int pipeline_name(const struct arguments *arguments, const char *word, ch
     return code;
 }
 
-static int ask(struct br_control *control, const char *pipeline, const char *what, struct br_slice request,
-               struct br_buffer *answer) {
+// Why nobody answers may show where the log is asked: no JetStream, a version that is too old.
+static int tell_nobody(const struct arguments *arguments, const struct br_error *nobody) {
+    struct br_log *log = br_connect(&arguments->connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    br_log_close(&log);
+    return br_fail(nobody);
+}
+
+static int ask(const struct arguments *arguments, struct br_control *control, const char *pipeline, const char *what,
+               struct br_slice request, struct br_buffer *answer) {
     char subject[300];
     struct br_error error;
     br_task_service_subject(pipeline, what, subject, sizeof subject);
     // A worker that has just begun, or whose server has, may be about to be heard.
     enum br_status status;
-    for (int tries = 0; (status = br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer,
-                                                     &error)) == BR_FATAL &&
-                        error.native == BR_CONTROL_NOBODY && tries < NOBODY_TRIES && !br_stop_requested;
-         tries++)
+    for (int tries = 0;; tries++) {
+        status = br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error);
+        bool nobody = status == BR_FATAL && error.native == BR_CONTROL_NOBODY;
+        if (!nobody || tries == NOBODY_TRIES || br_stop_requested)
+            break;
         usleep(NOBODY_WAIT_US);
+    }
     if (status == BR_OK)
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
-    return br_fail(&error);
+    return error.native == BR_CONTROL_NOBODY ? tell_nobody(arguments, &error) : br_fail(&error);
 }
 
 // --- status
@@ -252,7 +263,7 @@ int br_command_query(int argc, char **argv) {
     br_buffer_append_text(&request, "{\"sql\":");
     br_json_append_string(br_slice_of(arguments.words[1]), &request);
     br_buffer_append_byte(&request, '}');
-    code = ask(control, name, "query", br_buffer_slice(&request), &answer);
+    code = ask(&arguments, control, name, "query", br_buffer_slice(&request), &answer);
     if (code == BR_EXIT_OK)
         code = br_answer_print(arguments.form, br_buffer_slice(&answer));
     br_buffer_free(&request);
@@ -283,7 +294,7 @@ int br_command_status(int argc, char **argv) {
     struct br_buffer answer = {0};
     do {
         br_buffer_clear(&answer);
-        code = ask(control, name, "status", br_slice_of("{}"), &answer);
+        code = ask(&arguments, control, name, "status", br_slice_of("{}"), &answer);
         if (code == BR_EXIT_OK && arguments.form == BR_ANSWER_JSON)
             printf("%.*s\n", (int)answer.len, (const char *)answer.ptr);
         else if (code == BR_EXIT_OK)

@@ -367,6 +367,13 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                            .status_context = &status_of};
         status = br_worker_run(&worker, &error);
     }
+    br_host_stop(&host);
+    br_control_close(&service.control);
+    br_requests_destroy(&service.requests);
+    br_requests_destroy(&service.questions);
+    br_archiver_stop(&archiver);
+    br_history_destroy(&history);
+    // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
     if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
         tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
@@ -374,12 +381,6 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
-    br_host_stop(&host);
-    br_control_close(&service.control);
-    br_requests_destroy(&service.requests);
-    br_requests_destroy(&service.questions);
-    br_archiver_stop(&archiver);
-    br_history_destroy(&history);
     return code;
 }
 

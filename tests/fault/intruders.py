@@ -114,7 +114,7 @@ def test_a_flood_among_the_commits(world):
         client = world.server.connect()
         while not stop.is_set():
             client.store(COMMITS, b"{}")
-            time.sleep(0.003)
+            time.sleep(0.02)  # several for each look
         client.close()
     thread = threading.Thread(target=flood)
     thread.start()

@@ -106,7 +106,7 @@ struct cnats {
     pthread_cond_t changed;
     bool stop;
     int fd; // the connection's socket; -1: none
-    bool up;
+    bool up, was_up;
     uint64_t generation;
     unsigned refused_count; // logins refused in a row
     struct br_error why;    // it isn't up

@@ -240,7 +240,8 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
     cnats->asked_alive_us = cnats->half_since_us = 0;
     cnats->lowat = 1;
     pthread_mutex_lock(&cnats->lock);
-    bool again = cnats->generation != 0;
+    bool again = cnats->was_up;
+    cnats->was_up = true;
     cnats->up = true;
     cnats->generation++;
     cnats->refused_count = 0;
