@@ -18,7 +18,9 @@
 #define AGAIN_US (60 * BR_US_PER_SECOND)
 
 static struct br_log_field table_field(const struct br_table *table) {
-    return table == NULL ? (struct br_log_field){0} : BR_STR("table", table->name);
+    if (table == NULL)
+        return (struct br_log_field){0};
+    return BR_STR("table", table->name);
 }
 
 static void end_trouble(const struct br_task *task, struct task_trouble *trouble, const struct br_table *table,

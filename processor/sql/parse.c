@@ -333,7 +333,7 @@ static void report_syntax(struct sql_binder *binder, const struct parse_job *job
               job->message, cut ? "…\"" : "");
 }
 
-_Static_assert(SQL_STATEMENT_BYTES_MAX == 256 * 1024, "the message says it");
+_Static_assert(SQL_STATEMENT_BYTES_MAX >> 10 == 256, "the message says it");
 #define STATEMENT_TOO_LONG "the statement is longer than 256 KiB"
 
 static void parse_one(struct sql_binder *binder, const char *text, int location, int len, int base, bool fixed,

@@ -74,7 +74,7 @@ static void check_limits(double began, const char *what) {
     if (took <= SECONDS_MAX * FACTOR && usage.ru_maxrss <= MEMORY_KIB_MAX * FACTOR)
         return;
     fprintf(stderr, "%s: %.1f s, %ld MiB\n", what, took, usage.ru_maxrss >> 10);
-    BR_CHECK(!"within 2 s and 256 MiB");
+    BR_CHECK(false && "within 2 s and 256 MiB");
 }
 
 static void ask(const struct br_pipeline *pipeline, const char *text) {
