@@ -543,7 +543,11 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
             landed(task, sequence);
             return BR_OK;
         }
-        struct br_error why = *error;
+        struct br_error why;
+        if (result == BR_APPEND_UNKNOWN)
+            why = *error;
+        else
+            br_error_set(&why, BR_RETRY, "others publish on %s", task->commit_subject);
         struct fence_look look;
         BR_TRY(read_fence(task, &look, error));
         if (look.verdict == FENCE_TAKEN)

@@ -394,6 +394,8 @@ static enum br_status sim_append_wait(struct br_log *base, enum br_append_result
     if (log->append_refused)
         return br_error_set(error, BR_RETRY, "the simulated server refused the batch");
     *ret_result = log->append_result;
+    if (log->append_result == BR_APPEND_UNKNOWN)
+        br_error_set(error, BR_RETRY, "the simulated server doesn't say what became of the batch");
     if (log->append_result == BR_APPEND_DONE)
         *ret_sequence = log->append_sequence;
     return BR_OK;
