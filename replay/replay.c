@@ -617,6 +617,8 @@ enum br_status br_replay_promote(struct br_replay *replay, const struct br_promo
                      replay->superseded_by, replay->options.base_lineage);
         return BR_OK;
     }
+    if (replay->difference == NULL) // what was followed has to be aligned again
+        return BR_OK;
     if (br_replay_check_changed(replay, promotion->max_changed, error) != BR_OK) {
         *ret_promoted = BR_PROMOTE_REFUSED;
         return BR_OK;
