@@ -42,19 +42,22 @@ static void settle_unknown(struct js_append *append, const char *why) {
     settle_result(append, BR_APPEND_UNKNOWN, 0);
 }
 
-static void settle_refusal(struct js_append *append, const json_t *reply, int code) {
-    char what[300];
+enum br_status br_js_append_refused(const char *stream, const json_t *reply, struct br_error *error) {
+    int code = br_js_error_code(reply);
     const json_t *refusal = json_object_get(reply, "error");
     const char *text = json_string_value(json_object_get(refusal, "description"));
     bool passing = code == JS_ERROR_WRONG_LAST_SEQUENCE_IN_FLIGHT || code == JS_ERROR_BATCH_TOO_MANY ||
                    code == JS_ERROR_ACCOUNT_FULL || code == JS_ERROR_SERVER_MEMORY_FULL ||
                    code == JS_ERROR_SERVER_STORAGE_FULL || json_integer_value(json_object_get(refusal, "code")) == 503;
-    snprintf(what, sizeof what, "stream %s refuses the batch", append->stream);
+    return br_error_set_native(error, passing ? BR_RETRY : BR_FATAL, code,
+                               "stream %s refuses the batch: %s (JetStream error %d)%s", stream,
+                               text == NULL ? "no description" : text, code,
+                               code == JS_ERROR_BATCH_DISABLED ? "; set allow_atomic on the stream" : "");
+}
+
+static void settle_refusal(struct js_append *append, const json_t *reply) {
     append->settled = true;
-    append->status =
-        br_error_set_native(&append->error, passing ? BR_RETRY : BR_FATAL, code, "%s: %s (JetStream error %d)%s", what,
-                            text == NULL ? "no description" : text, code,
-                            code == JS_ERROR_BATCH_DISABLED ? "; set allow_atomic on the stream" : "");
+    append->status = br_js_append_refused(append->stream, reply, &append->error);
 }
 
 void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message) {
@@ -78,7 +81,7 @@ void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const s
     else if (code == JS_ERROR_BATCH_INCOMPLETE)
         settle_unknown(append, "the server has lost a part of the batch");
     else if (code != 0)
-        settle_refusal(append, reply, code);
+        settle_refusal(append, reply);
     else if (last && json_is_integer(sequence))
         settle_result(append, BR_APPEND_DONE, (uint64_t)json_integer_value(sequence));
     else if (last)
@@ -167,18 +170,17 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
 // Room for the headers that we add to those of the caller: batch id, sequence and commit, and a fence.
 #define OWN_HEADERS_SIZE_MAX 256
 
-static enum br_status check_sizes(const struct js_log *log, const struct br_log_message *messages, size_t count,
-                                  struct br_error *error) {
+enum br_status br_js_check_sizes(const struct br_log_message *messages, size_t count, size_t payload_max,
+                                 struct br_error *error) {
     for (size_t i = 0; i < count; i++) {
         size_t size = messages[i].payload.len + OWN_HEADERS_SIZE_MAX;
         for (uint32_t j = 0; j < messages[i].header_count; j++)
             size += messages[i].headers[j].name.len + messages[i].headers[j].value.len + 4;
-        if (size > log->control.info.payload_max)
+        if (size > payload_max)
             return br_error_set(error, BR_FATAL,
                                 "a message of %zu bytes (headers included) on '%.*s' is larger than the NATS server "
                                 "takes (max_payload %zu); raise max_payload or make the message smaller",
-                                size, (int)messages[i].subject.len, (const char *)messages[i].subject.ptr,
-                                log->control.info.payload_max);
+                                size, (int)messages[i].subject.len, (const char *)messages[i].subject.ptr, payload_max);
     }
     return BR_OK;
 }
@@ -190,7 +192,7 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
     char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t now_us = br_session_now();
     BR_TRY(br_js_await_up(log, now_us + log->timeout_us, error));
-    BR_TRY(check_sizes(log, messages, count, error));
+    BR_TRY(br_js_check_sizes(messages, count, control->info.payload_max, error));
     struct js_append *append = &log->append;
     *append = (struct js_append){
         .id = log->next_token++, .drop_count = control->drop_count, .messages = messages, .count = count};
@@ -311,7 +313,7 @@ enum br_status br_js_publish(struct br_log *base, const struct br_log_message *m
     char reply[BR_INBOX_PREFIX_MAX + 64];
     if (!br_session_is_up(&log->control) && publish->unacked_count == 0)
         BR_TRY(br_js_await_up(log, br_session_now() + log->timeout_us, error));
-    BR_TRY(check_sizes(log, message, 1, error));
+    BR_TRY(br_js_check_sizes(message, 1, log->control.info.payload_max, error));
     bool full = publish->unacked_count >= PUBLISH_WINDOW || br_session_unsent(&log->control) > PUBLISH_UNSENT_MAX;
     bool lost = publish->unacked_count > 0 && publish->drop_count != log->control.drop_count;
     if (full || lost || publish->status != BR_OK || !br_session_is_up(&log->control))

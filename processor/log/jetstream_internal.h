@@ -142,23 +142,25 @@ void br_js_poll(struct js_log *log, int64_t until_us);
 void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us);
 // Waits until the control connection is up. BR_RETRY when it isn't in time.
 enum br_status br_js_await_up(struct js_log *log, int64_t deadline_us, struct br_error *error) BR_MUST_CHECK;
-// A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0.
-enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
-                          int *ret_status, struct br_error *error) BR_MUST_CHECK;
-// A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
-// and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
-enum br_status br_js_api(struct js_log *log, const char *subject, json_t *body, const char *what, json_t **ret_reply,
-                         int *ret_code, struct br_error *error) BR_MUST_CHECK;
-// Turns the "error" object of a reply into an error: BR_RETRY for passing ones. `what` begins the words.
-enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) BR_MUST_CHECK;
-int br_js_error_code(const json_t *reply); // 0: no error
-
 static inline void br_js_json_cleanup(json_t **json) {
     json_decref(*json);
 }
 #define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
 
-// --- jetstream_streams.c
+// --- jetstream_api.c; of every log that has `call`
+// The subject of a request: what is asked ("STREAM.INFO.x") below the API's prefix.
+void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size);
+// A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
+// and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
+enum br_status br_js_api(struct br_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
+                         int *ret_code, struct br_error *error) BR_MUST_CHECK;
+// Turns the "error" object of a reply into an error: BR_RETRY for passing ones. `what` begins the words.
+enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) BR_MUST_CHECK;
+int br_js_error_code(const json_t *reply); // 0: no error
+// Has the server JetStream, and the account? `server` is for the words.
+enum br_status br_js_check_jetstream(struct br_log *log, const char *server, struct br_error *error) BR_MUST_CHECK;
+
+// --- jetstream_streams.c; of every log that has `call`
 enum br_status br_js_find_stream(struct br_log *log, const char *named, const char *subject,
                                  struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
@@ -185,6 +187,11 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
 // --- jetstream_append.c
 enum br_status br_js_append(struct br_log *log, const char *stream, const struct br_log_message *messages, size_t count,
                             uint64_t expected_sequence, struct br_error *error) BR_MUST_CHECK;
+// What the server says of a batch that it refuses: BR_RETRY when that may pass. `stream` is for the words.
+enum br_status br_js_append_refused(const char *stream, const json_t *reply, struct br_error *error) BR_MUST_CHECK;
+// None with its headers, ours included, is larger than the server takes?
+enum br_status br_js_check_sizes(const struct br_log_message *messages, size_t count, size_t payload_max,
+                                 struct br_error *error) BR_MUST_CHECK;
 bool br_js_append_ready(struct br_log *log);
 enum br_status br_js_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                  struct br_error *error) BR_MUST_CHECK;

@@ -17,6 +17,10 @@ struct br_log_ops {
     enum br_status (*ensure_input)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
     enum br_status (*purge)(struct br_log *log, const char *stream, const char *subject, struct br_error *error);
     enum br_status (*ensure_bucket)(struct br_log *log, const char *bucket, int replicas, struct br_error *error);
+    // A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0. NULL: there is
+    // no JetStream below this log.
+    enum br_status (*call)(struct br_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
+                           int *ret_status, struct br_error *error);
     // The message by its sequence; the last one on the subject when sequence is 0; with both, the first one on the
     // subject from the sequence on.
     enum br_status (*get)(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
@@ -46,7 +50,8 @@ struct br_log_ops {
 // First member of every implementation's struct.
 struct br_log {
     const struct br_log_ops *ops;
-    bool appending; // an append waits for its reply
+    const char *api_prefix; // of JetStream's API; NULL: "$JS.API"
+    bool appending;         // an append waits for its reply
     struct br_log_pace unasked_pace, again_pace;
 };
 
