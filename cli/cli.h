@@ -89,8 +89,10 @@ bool br_read_file(const char *path, struct br_buffer *content);
 // environment variables (NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA, NATS_CERT, NATS_KEY)
 extern const struct argp br_connect_argp; // its input is a struct br_connect_options
 void br_connect_defaults(struct br_connect_options *options, const char *name);
-// Connects; says what is wrong on stderr. NULL on failure.
+// Connects; says what is wrong on stderr. NULL on failure. The data plane, for who reads whole streams.
 struct br_log *br_connect(const struct br_connect_options *options);
+// The same by the control plane (br_log_connect_control), for all the rest.
+struct br_log *br_connect_control(const struct br_connect_options *options);
 // To ask workers; NULL, and the words are said.
 struct br_control *br_open_control(const struct br_connect_options *options);
 

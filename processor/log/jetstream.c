@@ -24,7 +24,7 @@
 #define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
 #define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S5)
 
-void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
+static void js_set_cancel(struct br_log *log, const volatile bool *cancel) {
     js_log(log)->cancel = cancel;
 }
 
@@ -95,8 +95,6 @@ static void take_message(struct js_log *log, const struct br_session_message *me
         take_call_reply(log, number, message);
     else if (kind == 'f' || kind == 'l')
         br_js_take_append_reply(log, kind == 'l', number, message);
-    else if (kind == 'p')
-        br_js_take_publish_reply(log, message);
 }
 
 void br_js_pump(struct js_log *log, int64_t now_us) {
@@ -383,20 +381,16 @@ static const struct br_log_ops js_ops = {
     .find_stream = br_js_find_stream,
     .stream_info = br_js_stream_info,
     .ensure_output = br_js_ensure_output,
-    .ensure_input = br_js_ensure_input,
-    .purge = br_js_purge,
-    .ensure_bucket = br_js_ensure_bucket,
     .call = js_call,
     .get = br_js_get,
     .append = br_js_append,
     .append_ready = br_js_append_ready,
     .append_wait = br_js_append_wait,
-    .publish = br_js_publish,
-    .publish_flush = br_js_publish_flush,
     .reader_open = br_js_reader_open,
     .wait = js_wait,
     .pause = js_pause,
     .wake = js_wake,
+    .set_cancel = js_set_cancel,
     .trouble = js_trouble,
     .payload_max = js_payload_max,
     .close = js_close,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fenced atomic batches (L1 to L3), and plain acknowledged publishes.
+// Fenced atomic batches (L1 to L3).
 //
 // A batch goes out in one run of bytes: its first message and its last with a reply subject, those between without. The
 // server judges all of it when the last arrives. What the replies mean:
@@ -21,9 +21,7 @@
 
 #include <stdio.h>
 
-#define FLUSH_SIZE (256 * 1024)      // queued bytes that are handed to the socket at once
-#define PUBLISH_WINDOW 4096          // unacknowledged publishes
-#define PUBLISH_UNSENT_MAX (8 << 20) // queued bytes before a publish waits for the socket
+#define FLUSH_SIZE (256 * 1024) // queued bytes that are handed to the socket at once
 
 static const char fence_header[] = "Nats-Expected-Last-Subject-Sequence";
 
@@ -109,11 +107,8 @@ void br_js_check_append(struct js_log *log, int64_t now_us) {
 // tells.
 void br_js_deny_append(struct js_log *log, struct br_slice subject) {
     struct js_append *append = &log->append;
-    struct js_publish *publish = &log->publish;
     char why[400];
     snprintf(why, sizeof why, "the NATS server doesn't permit %s: allow it for this user", log->denial.what);
-    if (publish->unacked_count > 0 && publish->status == BR_OK && br_slice_is(subject, publish->subject))
-        publish->status = br_error_set_native(&publish->error, BR_FATAL, BR_LOG_NOT_PERMITTED, "%s", why);
     if (!log->base.appending || append->settled)
         return;
     for (size_t i = 0; i < append->count; i++) {
@@ -247,97 +242,4 @@ enum br_status br_js_append_wait(struct br_log *base, enum br_append_result *ret
     if (append->result == BR_APPEND_DONE)
         *ret_sequence = append->sequence;
     return BR_OK;
-}
-
-// --- plain publishes
-
-void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message) {
-    struct js_publish *publish = &log->publish;
-    if (publish->unacked_count > 0)
-        publish->unacked_count--;
-    publish->deadline_us = br_session_now() + log->timeout_us;
-    if (publish->status != BR_OK)
-        return;
-    if (br_session_status(message->headers) == JS_NO_RESPONDERS) {
-        publish->status = br_log_no_stream_error(publish->subject, &publish->error);
-    } else if (memmem(message->payload.ptr, message->payload.len, "\"error\"", 7) != NULL) {
-        // A stream may be called so: only the member says it.
-        BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
-        if (reply == NULL || json_object_get(reply, "error") != NULL)
-            publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
-    }
-}
-
-// The error of an earlier publish is told once; the count of what is unknown starts anew.
-static enum br_status publish_result(struct js_publish *publish, struct br_error *error) {
-    enum br_status status = publish->status;
-    if (status != BR_OK && error != NULL)
-        *error = publish->error;
-    if (status != BR_OK)
-        *publish = (struct js_publish){0};
-    return status;
-}
-
-// Waits until at most `most` publishes are unacknowledged and at most `unsent` bytes unsent.
-static enum br_status drain_publishes(struct js_log *log, uint64_t most, size_t unsent, struct br_error *error) {
-    struct js_publish *publish = &log->publish;
-    for (;;) {
-        int64_t now_us = br_session_now();
-        br_js_pump(log, now_us);
-        bool lost = publish->unacked_count > 0 && publish->drop_count != log->control.drop_count;
-        if (publish->status == BR_OK && lost)
-            publish->status = br_error_set(&publish->error, BR_FATAL,
-                                           "the connection was lost with %llu messages unacknowledged, the last on "
-                                           "'%s': each of them may or may not be stored",
-                                           (unsigned long long)publish->unacked_count, publish->subject);
-        if (publish->status != BR_OK)
-            return publish_result(publish, error);
-        if (publish->unacked_count <= most && br_session_unsent(&log->control) <= unsent)
-            return BR_OK;
-        if (br_js_cancelled(log))
-            return br_error_set(error, BR_RETRY, "cancelled while waiting for acknowledgements");
-        if (now_us >= publish->deadline_us)
-            publish->status = br_error_set(&publish->error, BR_FATAL,
-                                           "no acknowledgement within %lld ms for %llu messages, the last on '%s': "
-                                           "each of them may or may not be stored",
-                                           (long long)(log->timeout_us / 1000),
-                                           (unsigned long long)publish->unacked_count, publish->subject);
-        else
-            br_js_poll(log, publish->deadline_us);
-    }
-}
-
-enum br_status br_js_publish(struct br_log *base, const struct br_log_message *message, struct br_error *error) {
-    struct js_log *log = js_log(base);
-    struct js_publish *publish = &log->publish;
-    char reply[BR_INBOX_PREFIX_MAX + 64];
-    if (!br_session_is_up(&log->control) && publish->unacked_count == 0)
-        BR_TRY(br_js_await_up(log, br_session_now() + log->timeout_us, error));
-    BR_TRY(br_js_check_sizes(message, 1, log->control.info.payload_max, error));
-    bool full = publish->unacked_count >= PUBLISH_WINDOW || br_session_unsent(&log->control) > PUBLISH_UNSENT_MAX;
-    bool lost = publish->unacked_count > 0 && publish->drop_count != log->control.drop_count;
-    if (full || lost || publish->status != BR_OK || !br_session_is_up(&log->control))
-        BR_TRY(drain_publishes(log, PUBLISH_WINDOW / 2, PUBLISH_UNSENT_MAX / 2, error));
-    begin_headers(&log->headers);
-    write_message_headers(&log->headers, message);
-    snprintf(reply, sizeof reply, "%s.p", log->inbox);
-    struct br_slice headers = message->header_count == 0 ? (struct br_slice){NULL, 0} : br_buffer_slice(&log->headers);
-    if (publish->unacked_count == 0) {
-        publish->drop_count = log->control.drop_count;
-        publish->deadline_us = br_session_now() + log->timeout_us;
-    }
-    snprintf(publish->subject, sizeof publish->subject, "%.*s", (int)message->subject.len,
-             (const char *)message->subject.ptr);
-    br_session_publish(&log->control, message->subject, reply, headers, message->payload);
-    publish->unacked_count++;
-    if (br_session_unsent(&log->control) > FLUSH_SIZE)
-        br_session_flush(&log->control, br_session_now());
-    return BR_OK;
-}
-
-enum br_status br_js_publish_flush(struct br_log *base, struct br_error *error) {
-    struct js_log *log = js_log(base);
-    if (log->publish.unacked_count == 0 && log->publish.status == BR_OK)
-        return BR_OK;
-    return drain_publishes(log, 0, 0, error);
 }

@@ -3,6 +3,8 @@
 // was stepped over has gone (L5). It proves nothing (L6) but that the stream wasn't made anew.
 #include "processor/log/stepper.h"
 
+#include "processor/log/log_internal.h"
+
 #define PORTION 16     // messages that one peek adds at most
 #define SHOWN_MAX 1024 // unconsumed
 

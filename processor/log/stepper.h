@@ -4,7 +4,7 @@
 #ifndef BR_PROCESSOR_LOG_STEPPER_H
 #define BR_PROCESSOR_LOG_STEPPER_H
 
-#include "processor/log/log_internal.h"
+#include "processor/log/log.h"
 
 enum br_status br_stepper_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                                uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,

@@ -20,6 +20,7 @@
 
 static struct br_private_server *server;
 static struct br_log *log_;
+static struct br_log *maker_; // makes outputs where log_ is of the control plane
 static struct br_log *admin_; // feeds and makes streams, over the control plane
 static struct br_error error;
 static natsConnection *raw; // libnats' connection
@@ -149,7 +150,7 @@ static enum br_status make_output(void) {
     enum br_status status;
     int tries = 0;
     do { // a busy server now and then can't create a stream's store at once (JetStream error 10049)
-        status = br_log_ensure_output(log_, stream, &options, &info, &error);
+        status = br_log_ensure_output(by_control ? maker_ : log_, stream, &options, &info, &error);
     } while (status != BR_OK && strstr(error.message, "10049") != NULL && tries++ < 50 && usleep(100000) == 0);
     return status;
 }
@@ -1242,10 +1243,15 @@ int main(int argc, char **argv) {
         if (strstr(tests[i].name, "read") != NULL && (argc < 2 || strstr(tests[i].name, argv[1]) != NULL))
             run(&tests[i], 2 * count + i);
     crowded = false;
+    if (br_log_connect_jetstream(&feeds, &maker_, &error) != BR_OK) {
+        printf("no data plane: %s\n", error.message);
+        return 1;
+    }
     by_control = true; // and those of both planes over the other one
     for (size_t i = 0; i < sizeof of_both / sizeof of_both[0]; i++)
         if (argc < 2 || strstr(of_both[i].name, argv[1]) != NULL)
             run(&of_both[i], 3 * count + i);
+    br_log_close(&maker_);
     br_log_close(&admin_);
     natsConnection_Destroy(raw);
     nats_Close();

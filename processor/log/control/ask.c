@@ -71,19 +71,30 @@ static bool may_refuse(natsMsg *message) {
     return memmem(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message), "\"error\"", 7) != NULL;
 }
 
+static void answered(struct cnats *cnats, struct control_call *call, uint64_t count) {
+    call->answered += count;
+    cnats->parts_came = true;
+    if (call->kind != CONTROL_ASKS && names(cnats->denied, call->subject))
+        cnats->permitted = true;
+}
+
 // message NULL: nobody serves the subject.
 static void take_part(struct cnats *cnats, uint64_t token, natsMsg *message) {
     pthread_mutex_lock(&cnats->lock);
     struct control_call *call = find_call(cnats, token);
     bool heard = call != NULL && (call->kind != CONTROL_ASKS || message == NULL || is_heard(call, message));
     if (heard) {
-        call->answered++;
-        cnats->parts_came = true;
-        if (call->kind != CONTROL_ASKS && names(cnats->denied, call->subject))
-            cnats->permitted = true;
-        if (call->kind != CONTROL_COUNTS || message == NULL || may_refuse(message))
-            keep_part(call, message);
+        answered(cnats, call, 1);
+        keep_part(call, message);
     }
+    pthread_mutex_unlock(&cnats->lock);
+}
+
+static void count_acknowledged(struct cnats *cnats, uint64_t token, uint64_t count) {
+    pthread_mutex_lock(&cnats->lock);
+    struct control_call *call = find_call(cnats, token);
+    if (call != NULL)
+        answered(cnats, call, count);
     pthread_mutex_unlock(&cnats->lock);
 }
 
@@ -96,11 +107,29 @@ static void tell_callers(struct cnats *cnats) {
     pthread_mutex_unlock(&cnats->lock);
 }
 
-static bool is_asked(struct cnats *cnats, uint64_t token) {
+static bool is_asked(struct cnats *cnats, uint64_t token, bool *ret_counts) {
     pthread_mutex_lock(&cnats->lock);
-    bool asked = find_call(cnats, token) != NULL;
+    const struct control_call *call = find_call(cnats, token);
+    *ret_counts = call != NULL && call->kind == CONTROL_COUNTS;
     pthread_mutex_unlock(&cnats->lock);
-    return asked;
+    return call != NULL;
+}
+
+// What has come to one inbox.
+static void take_from(struct cnats *cnats, const struct control_inbox *inbox, bool counts) {
+    natsMsg *message = NULL;
+    natsStatus status;
+    uint64_t acknowledged = 0;
+    while ((status = natsSubscription_NextMsg(&message, inbox->subscription, 0)) == NATS_OK ||
+           status == NATS_NO_RESPONDERS) {
+        if (counts && status == NATS_OK && !may_refuse(message))
+            acknowledged++;
+        else
+            take_part(cnats, inbox->token, status == NATS_OK ? message : NULL);
+        natsMsg_Destroy(status == NATS_OK ? message : NULL);
+    }
+    if (acknowledged != 0)
+        count_acknowledged(cnats, inbox->token, acknowledged);
 }
 
 static void drop_inbox(struct control_inbox **at) {
@@ -121,16 +150,13 @@ void cnats_take_parts(struct cnats *cnats) {
         natsMsg_Destroy(message);
     for (struct control_inbox **at = &cnats->inboxes; *at != NULL;) {
         struct control_inbox *inbox = *at;
-        natsStatus status;
-        while ((status = natsSubscription_NextMsg(&message, inbox->subscription, 0)) == NATS_OK ||
-               status == NATS_NO_RESPONDERS) {
-            take_part(cnats, inbox->token, status == NATS_OK ? message : NULL);
-            natsMsg_Destroy(status == NATS_OK ? message : NULL);
-        }
-        if (is_asked(cnats, inbox->token))
+        bool counts;
+        if (is_asked(cnats, inbox->token, &counts)) {
+            take_from(cnats, inbox, counts);
             at = &inbox->next;
-        else
+        } else {
             drop_inbox(at);
+        }
     }
     tell_callers(cnats);
 }

@@ -22,7 +22,6 @@
 #define BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
 
 #include "processor/log/control_ops.h"
-#include "processor/log/log_internal.h"
 #include "processor/log/session.h"
 
 #include <nats/nats.h>
@@ -103,8 +102,9 @@ struct cnats {
     natsConnection *connection;
     natsSubscription *alive;
     struct control_inbox *inboxes;
-    size_t server; // index in config: dialed or connected
-    bool secure;   // the server wants TLS
+    struct control_out *taken; // of what was queued: goes out next
+    size_t server;             // index in config: dialed or connected
+    bool secure;               // the server wants TLS
     atomic_bool want_write;
     int64_t heard_us, asked_alive_us, half_since_us;
     int64_t dial_at_us, pause_us, up_since_us;

@@ -97,16 +97,18 @@ void cnats_queue_message(struct cnats *cnats, const struct br_log_message *messa
     add_out(cnats, out);
 }
 
+// What was queued is taken all at once; out_bytes has it until it is sent.
 static struct control_out *next_out(struct cnats *cnats) {
-    pthread_mutex_lock(&cnats->lock);
-    struct control_out *out = cnats->out;
-    if (out != NULL) {
-        cnats->out = out->next;
-        if (cnats->out == NULL)
-            cnats->out_end = &cnats->out;
-        cnats->out_bytes -= out->payload.len;
+    if (cnats->taken == NULL) {
+        pthread_mutex_lock(&cnats->lock);
+        cnats->taken = cnats->out;
+        cnats->out = NULL;
+        cnats->out_end = &cnats->out;
+        pthread_mutex_unlock(&cnats->lock);
     }
-    pthread_mutex_unlock(&cnats->lock);
+    struct control_out *out = cnats->taken;
+    if (out != NULL)
+        cnats->taken = out->next;
     return out;
 }
 
@@ -133,13 +135,21 @@ static natsStatus publish(struct cnats *cnats, const struct control_out *out) {
 static natsStatus publish_queued(struct cnats *cnats) {
     natsStatus status = NATS_OK;
     struct control_out *out;
+    size_t bytes = 0;
     while (status == NATS_OK && natsConnection_Buffered(cnats->connection) < UNSENT_MAX &&
            (out = next_out(cnats)) != NULL) {
-        if (out->generation == cnats->generation && out->reply != NULL)
+        bool holds = out->generation == cnats->generation;
+        if (holds && out->reply != NULL)
             status = cnats_open_inbox(cnats, out->reply);
-        if (out->generation == cnats->generation && status == NATS_OK)
+        if (holds && status == NATS_OK)
             status = publish(cnats, out);
+        bytes += out->payload.len;
         free(out);
+    }
+    if (bytes != 0) {
+        pthread_mutex_lock(&cnats->lock);
+        cnats->out_bytes -= bytes;
+        pthread_mutex_unlock(&cnats->lock);
     }
     return status;
 }

@@ -7,7 +7,7 @@
 //
 // A connection that is lost with an append under way leaves its outcome unknown (L3): nobody tells how far it came.
 #include "processor/log/control/cnats_internal.h"
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/jetstream_api.h"
 #include "processor/log/stepper.h"
 
 #include <stdio.h>
@@ -348,6 +348,10 @@ static void log_wake(struct br_log *base) {
     pthread_mutex_unlock(&log->cnats->lock);
 }
 
+static void log_set_cancel(struct br_log *base, const volatile bool *cancel) {
+    log_of(base)->cancel = cancel;
+}
+
 static size_t log_payload_max(struct br_log *base) {
     struct cnats *cnats = log_of(base)->cnats;
     pthread_mutex_lock(&cnats->lock);
@@ -372,7 +376,6 @@ struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel
     static const struct br_log_ops ops = {
         .find_stream = br_js_find_stream,
         .stream_info = br_js_stream_info,
-        .ensure_output = br_js_ensure_output,
         .ensure_input = br_js_ensure_input,
         .purge = br_js_purge,
         .ensure_bucket = br_js_ensure_bucket,
@@ -387,6 +390,7 @@ struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel
         .wait = log_wait,
         .pause = log_pause,
         .wake = log_wake,
+        .set_cancel = log_set_cancel,
         .payload_max = log_payload_max,
         .close = log_close,
     };
