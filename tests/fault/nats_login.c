@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOGINS 100 // on each plane
+#define LOGINS 1000 // on each plane
 
 static char folder[] = "/tmp/braid-nats-login-XXXXXX";
 static struct br_error error;
