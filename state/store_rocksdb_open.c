@@ -25,7 +25,7 @@
 #define READ_WAIT_US 200000
 #define READ_AHEAD_BYTES (2 * MIB)
 #define LOOK_EVERY_ROWS 4096
-#define FILE_OPENING_THREADS 16 // RocksDB's default
+#define FILE_OPENING_THREADS 16            // RocksDB's default
 #define THREADS (FILE_OPENING_THREADS + 4) // of one database at most: with those for flush, compaction, timers, WAL
 
 // --- errors ---
