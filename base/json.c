@@ -339,3 +339,16 @@ void br_base64_encode(struct br_slice bytes, struct br_buffer *out) {
         br_buffer_append(out, four, 4);
     }
 }
+
+uint64_t br_json_count(const struct br_json *object, const char *name, struct br_arena *arena) {
+    struct br_json value;
+    uint64_t count = 0;
+    if (object->kind != BR_JSON_OBJECT || !br_json_member(object, name, arena, &value) || value.kind != BR_JSON_NUMBER)
+        return 0;
+    for (size_t i = 0; i < value.text.len; i++) {
+        uint8_t digit = (uint8_t)(value.text.ptr[i] - '0');
+        if (digit > 9 || __builtin_mul_overflow(count, 10, &count) || __builtin_add_overflow(count, digit, &count))
+            return 0;
+    }
+    return count;
+}

@@ -37,6 +37,8 @@ struct br_json_walk br_json_begin(const struct br_json *container);
 // The name is unescaped into the arena. False at the end.
 bool br_json_next(struct br_json_walk *walk, struct br_arena *arena, struct br_slice *ret_name,
                   struct br_json *ret_value);
+// A member that is a whole number from 0 on; 0 when there is none.
+uint64_t br_json_count(const struct br_json *object, const char *name, struct br_arena *arena);
 // The first member of that name; false when there is none.
 bool br_json_member(const struct br_json *object, const char *name, struct br_arena *arena, struct br_json *ret_value);
 // A string's characters, unescaped into the arena when it has escapes. Lone surrogates become U+FFFD.

@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PACE_US BR_US_PER_SECOND
+#define PACED_FIELDS_MAX 15
+
 static struct {
     enum br_level level;
     bool json;
@@ -113,4 +116,20 @@ void br_log_write(enum br_level level, const char *message, const struct br_log_
     ssize_t written = write(STDERR_FILENO, line.ptr, line.len);
     (void)written; // nothing left to tell it to
     br_buffer_free(&line);
+}
+
+void br_log_write_paced(struct br_log_pace *pace, enum br_level level, const char *message,
+                        const struct br_log_field *fields, size_t count) {
+    int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
+    if (pace->next_us != 0 && now_us < pace->next_us) {
+        pace->left_out++;
+        return;
+    }
+    struct br_log_field all[PACED_FIELDS_MAX + 1];
+    BR_CHECK(count <= PACED_FIELDS_MAX);
+    memcpy(all, fields, count * sizeof *fields);
+    if (pace->left_out != 0)
+        all[count++] = BR_INT("more", pace->left_out);
+    *pace = (struct br_log_pace){.next_us = now_us + PACE_US};
+    br_log_write(level, message, all, count);
 }

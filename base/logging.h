@@ -31,4 +31,18 @@ void br_log_write(enum br_level level, const char *message, const struct br_log_
         br_log_write((level), (message), br_fields, sizeof br_fields / sizeof br_fields[0]);                           \
     } while (0)
 
+// A line that input, a server or an asker can cause as often as they like: at most one a second, the next one with the
+// number of those that were left out ("more"). One pace for each place that logs, zeroed at first. Thread: the owner's.
+struct br_log_pace {
+    int64_t next_us; // monotonic; 0: at once
+    uint64_t left_out;
+};
+void br_log_write_paced(struct br_log_pace *pace, enum br_level level, const char *message,
+                        const struct br_log_field *fields, size_t count);
+#define br_log_paced(pace, level, message, ...)                                                                        \
+    do {                                                                                                               \
+        const struct br_log_field br_fields[] = {__VA_ARGS__};                                                         \
+        br_log_write_paced((pace), (level), (message), br_fields, sizeof br_fields / sizeof br_fields[0]);             \
+    } while (0)
+
 #endif

@@ -31,7 +31,10 @@ enum br_native {
     BR_STORE_DAMAGED,
     BR_LOG_CHANGED, // log.h
     BR_LOG_NOT_PERMITTED,
+    BR_LOG_LOST,
     BR_TASK_OTHERWISE, // task.h
+    BR_CONTROL_NOBODY, // control.h
+    BR_JOB_DAMAGED,    // job.h
 };
 
 struct br_error {
@@ -74,6 +77,14 @@ void *br_alloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *br_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2)));
 void *br_realloc(void *ptr, size_t size) __attribute__((alloc_size(2)));
 char *br_strdup(const char *text) __attribute__((malloc));
+
+// A flag that another thread or a signal handler sets: nothing but the flag itself is handed over by it.
+static inline bool br_flag_is_set(const volatile bool *flag) {
+    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+static inline void br_flag_set(volatile bool *flag) {
+    __atomic_store_n(flag, true, __ATOMIC_RELAXED);
+}
 
 // Moves a pointer out of a variable: for cleanup attributes and ret_ outputs.
 #define br_steal(ptr)                                                                                                  \

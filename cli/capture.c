@@ -8,7 +8,7 @@
 #include "braid/v1/commit.pb-c.h"
 #include "cli/capture_lines.h"
 #include "cli/cli.h"
-#include "processor/commit_reader.h"
+#include "processor/commit_newest.h"
 #include "processor/expr/datetime.h"
 #include "processor/task.h"
 #include "replay/span.h"
@@ -163,7 +163,9 @@ static void wait_for_epoch(struct capture *capture, uint32_t epoch, int64_t stor
 // --- the commits
 static enum br_status add_epoch(struct capture *capture, const struct br_log_message *message, struct br_error *error) {
     Braid__V1__Commit *commit;
-    BR_TRY(br_commit_unpack(capture->pipeline->name, message->payload, &commit, error));
+    BR_TRY(br_commit_of(capture->pipeline->name, message, &commit, error));
+    if (commit == NULL)
+        return BR_OK; // X22
     if (commit->part == commit->parts) {
         if (capture->epoch_count == capture->epoch_capacity) {
             capture->epoch_capacity = capture->epoch_capacity == 0 ? 1024 : capture->epoch_capacity * 2;
@@ -191,20 +193,19 @@ static enum br_status add_epoch(struct capture *capture, const struct br_log_mes
 static enum br_status read_commits(struct capture *capture, struct br_error *error) {
     char stream[256], subject[300];
     struct br_stream_info info;
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message last;
-    bool found;
+    struct br_newest_commit newest;
     br_task_output_stream(capture->pipeline->name, stream, sizeof stream);
     br_task_owner_subject(capture->pipeline->name, subject, sizeof subject);
     BR_TRY(br_log_stream_info(capture->log, stream, &info, error));
-    BR_TRY(br_log_last(capture->log, stream, subject, &copy, &last, &found, error));
-    if (!found)
+    BR_TRY(br_commit_newest(capture->log, capture->pipeline->name, subject, &newest, error));
+    br_commit_cleanup(&newest.commit);
+    if (newest.sequence == 0)
         return br_error_set(error, BR_FATAL, "pipeline %s has no commits yet: there are no epochs to follow",
                             capture->pipeline->name);
     struct br_reader *reader;
-    BR_TRY(br_reader_open(capture->log, stream, subject, 1, last.sequence, &reader, error));
+    BR_TRY(br_reader_open(capture->log, stream, subject, 1, newest.sequence, &reader, error));
     enum br_status status = BR_OK;
-    for (uint64_t at = 0; status == BR_OK && at < last.sequence;) {
+    for (uint64_t at = 0; status == BR_OK && at < newest.sequence;) {
         const struct br_log_message *messages;
         size_t count = 0;
         status = br_reader_peek(reader, &messages, &count, error);

@@ -2,6 +2,7 @@
 // braid check and braid explain: what can be said of a pipeline without running it.
 #include "cli/cli.h"
 #include "processor/input.h"
+#include "processor/limits.h"
 #include "processor/pipeline_text.h"
 #include "processor/subject.h"
 #include "replay/guard.h"
@@ -102,15 +103,25 @@ static enum br_status look_at_writer(struct br_log *log, const struct br_table *
     return BR_OK;
 }
 
+// What is only to be known is no line: the exit status stays 0.
+static void look_at_limits(const struct br_table *table, const struct br_stream_info *info, struct br_buffer *lines) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+    enum br_limits limits = br_limits_describe(table, info, &text);
+    if (limits == BR_LIMITS_NOTE)
+        fprintf(stderr, "note: table %s: %s\n", table->name, (const char *)text.ptr);
+    else if (limits != BR_LIMITS_NONE)
+        br_buffer_printf(lines, "table %s: %s\n", table->name, (const char *)text.ptr);
+}
+
 static enum br_status look_at_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_buffer *lines,
                                       struct br_error *error) {
     struct br_jobs *jobs = NULL;
     struct br_error ignored;
     for (uint32_t t = 0; t < pipeline->table_count; t++) {
-        struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         struct br_stream_info info;
-        br_input_filter(&pipeline->tables[t], &filter);
-        enum br_status status = br_log_find_stream(log, (const char *)filter.ptr, &info, error);
+        enum br_status status = br_input_find_stream(log, &pipeline->tables[t], &info, error);
+        if (status == BR_OK)
+            look_at_limits(&pipeline->tables[t], &info, lines);
         if (status != BR_OK)
             return br_error_context(error, "table %s", pipeline->tables[t].name);
         BR_TRY(look_at_writer(log, &pipeline->tables[t], info.name, lines, error));

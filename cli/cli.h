@@ -6,6 +6,7 @@
 #ifndef BR_CLI_CLI_H
 #define BR_CLI_CLI_H
 
+#include "processor/log/control.h"
 #include "processor/log/jetstream.h"
 #include "processor/sql/sql.h"
 
@@ -90,12 +91,15 @@ extern const struct argp br_connect_argp; // its input is a struct br_connect_op
 void br_connect_defaults(struct br_connect_options *options, const char *name);
 // Connects; says what is wrong on stderr. NULL on failure.
 struct br_log *br_connect(const struct br_connect_options *options);
+// To ask workers; NULL, and the words are said.
+struct br_control *br_open_control(const struct br_connect_options *options);
 
 // A stream named IN_<pipeline>_<table> for every table whose subject no stream holds yet.
 enum br_status br_make_input_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error)
     BR_MUST_CHECK;
 
 // Set by SIGINT and SIGTERM once br_catch_signals has been called; a second signal ends the process at once.
+extern const char *br_program_version; // main says it
 extern volatile bool br_stop_requested;
 void br_catch_signals(void);
 

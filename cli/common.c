@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // See cli.h.
+#define _GNU_SOURCE // memrchr
 #include "cli/cli.h"
 
 #include "processor/subject.h"
@@ -27,6 +28,7 @@ int br_fail(const struct br_error *error) {
 
 // --- signals
 
+const char *br_program_version = "0";
 volatile bool br_stop_requested;
 
 static void on_signal(int signal_number) {
@@ -70,7 +72,7 @@ bool br_read_file(const char *path, struct br_buffer *content) {
 
 // --- servers
 
-enum { KEY_CREDS = 256, KEY_USER, KEY_PASSWORD, KEY_CA, KEY_CERT, KEY_KEY };
+enum { KEY_CREDS = 256, KEY_USER, KEY_PASSWORD, KEY_CA, KEY_CERT, KEY_KEY, KEY_INBOX };
 
 static const struct argp_option connect_options[] = {
     {"server", 's', "URL", 0, "NATS server, several separated by commas (NATS_URL; default nats://127.0.0.1:4222)", 2},
@@ -80,14 +82,41 @@ static const struct argp_option connect_options[] = {
     {"tlsca", KEY_CA, "FILE", 0, "Certificates of the authority that signed the server's (NATS_CA)", 2},
     {"tlscert", KEY_CERT, "FILE", 0, "Client certificate (NATS_CERT)", 2},
     {"tlskey", KEY_KEY, "FILE", 0, "Its private key (NATS_KEY)", 2},
+    {"inbox-prefix", KEY_INBOX, "SUBJECT", 0, "Own inboxes are below it; a worker answers there and below _INBOX", 2},
     {0},
 };
+
+// Whoever lists processes sees their arguments: a secret is taken away from there. (It has been there until now; the
+// environment and files are better places.)
+static const char *take_password(char *argument) {
+    static char *kept;
+    free(kept);
+    kept = br_strdup(argument);
+    memset(argument, 'x', strlen(argument));
+    return kept;
+}
+
+// What stands between :// (or nothing) and @, in each of the URLs.
+static const char *take_url(char *argument) {
+    static char *kept;
+    free(kept);
+    kept = br_strdup(argument);
+    for (char *at = argument; *at != '\0';) {
+        size_t len = strcspn(at, " ,");
+        char *scheme = strstr(at, "://"), *from = scheme != NULL && scheme < at + len ? scheme + 3 : at;
+        char *end = memrchr(from, '@', (size_t)(at + len - from));
+        if (end != NULL)
+            memset(from, 'x', (size_t)(end - from));
+        at += len + strspn(at + len, " ,");
+    }
+    return kept;
+}
 
 static error_t parse_connect_option(int key, char *argument, struct argp_state *state) {
     struct br_connect_options *options = state->input;
     switch (key) {
     case 's':
-        options->url = argument;
+        options->url = take_url(argument);
         return 0;
     case KEY_CREDS:
         options->creds_path = argument;
@@ -96,7 +125,7 @@ static error_t parse_connect_option(int key, char *argument, struct argp_state *
         options->user = argument;
         return 0;
     case KEY_PASSWORD:
-        options->password = argument;
+        options->password = take_password(argument);
         return 0;
     case KEY_CA:
         options->tls_ca_path = argument;
@@ -106,6 +135,9 @@ static error_t parse_connect_option(int key, char *argument, struct argp_state *
         return 0;
     case KEY_KEY:
         options->tls_key_path = argument;
+        return 0;
+    case KEY_INBOX:
+        options->inbox_prefix = argument;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -136,12 +168,24 @@ struct br_log *br_connect(const struct br_connect_options *options) {
     return log;
 }
 
+struct br_control *br_open_control(const struct br_connect_options *options) {
+    struct br_control *control = NULL;
+    struct br_error error;
+    if (br_control_open(options, NULL, &control, &error) != BR_OK)
+        br_complain("%s", error.message);
+    return control;
+}
+
 enum br_status br_make_input_streams(struct br_log *log, const struct br_pipeline *pipeline, struct br_error *error) {
     for (uint32_t t = 0; t < pipeline->table_count; t++) {
         struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
         char stream[256];
         br_subject_filter(pipeline->tables[t].subject, &filter);
-        snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
+        const char *named = pipeline->tables[t].stream;
+        if (named != NULL)
+            snprintf(stream, sizeof stream, "%s", named);
+        else
+            snprintf(stream, sizeof stream, "IN_%s_%s", pipeline->name, pipeline->tables[t].name);
         for (char *at = stream; *at != '\0'; at++)
             if ((unsigned char)*at <= ' ' || strchr(".*>/\\\x7f", *at) != NULL)
                 *at = '_'; // what names of streams can't have

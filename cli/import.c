@@ -10,6 +10,7 @@
 #include "cli/events.h"
 #include "processor/codec/decode.h"
 #include "processor/expr/datetime.h"
+#include "processor/input.h"
 #include "processor/subject.h"
 
 #include <inttypes.h>
@@ -244,13 +245,12 @@ static enum br_status first_in_stream(const struct importing *importing, struct 
                                       struct br_error *error) {
     struct br_log *log = NULL;
     struct br_stream_info info = {0};
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0}, copy = {0};
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message message = {0};
     bool found = false;
-    br_subject_filter(importing->table->subject, &filter);
     enum br_status status = br_log_connect_jetstream(&importing->arguments->connect, &log, error);
     if (status == BR_OK)
-        status = br_log_find_stream(log, (const char *)filter.ptr, &info, error);
+        status = br_input_find_stream(log, importing->table, &info, error);
     if (status == BR_OK && info.message_count != 0)
         status = br_log_get(log, info.name, info.first_sequence, &copy, &message, &found, error);
     if (status == BR_OK && found)

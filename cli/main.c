@@ -42,6 +42,7 @@ static const struct br_command *find_command(const char *name) {
 }
 
 int main(int argc, char **argv) {
+    br_program_version = BRAID_VERSION;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? BR_EXIT_USAGE : BR_EXIT_OK;

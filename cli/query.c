@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define REQUEST_TIMEOUT_US (30 * BR_US_PER_SECOND)
+#define NOBODY_TRIES 10
+#define NOBODY_WAIT_US 100000
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
@@ -47,15 +49,33 @@ static int pipeline_name(const struct arguments *arguments, const char *word, ch
     return code;
 }
 
-static int ask(struct br_log *log, const char *pipeline, const char *what, struct br_slice request,
-               struct br_buffer *answer) {
+// Why nobody answers may show where the log is asked: no JetStream, a version that is too old.
+static int tell_nobody(const struct arguments *arguments, const struct br_error *nobody) {
+    struct br_log *log = br_connect(&arguments->connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    br_log_close(&log);
+    return br_fail(nobody);
+}
+
+static int ask(const struct arguments *arguments, struct br_control *control, const char *pipeline, const char *what,
+               struct br_slice request, struct br_buffer *answer) {
     char subject[300];
     struct br_error error;
     br_task_service_subject(pipeline, what, subject, sizeof subject);
-    if (br_log_request(log, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
+    // A worker that has just begun, or whose server has, may be about to be heard.
+    enum br_status status;
+    for (int tries = 0;; tries++) {
+        status = br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error);
+        bool nobody = status == BR_FATAL && error.native == BR_CONTROL_NOBODY;
+        if (!nobody || tries == NOBODY_TRIES || br_stop_requested)
+            break;
+        usleep(NOBODY_WAIT_US);
+    }
+    if (status == BR_OK)
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
-    return br_fail(&error);
+    return error.native == BR_CONTROL_NOBODY ? tell_nobody(arguments, &error) : br_fail(&error);
 }
 
 // --- status
@@ -132,6 +152,7 @@ static void print_status(struct br_slice answer) {
                    arena);
         print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
         print_list(&status, "archives", (const char *const[]){"table", "to"}, 2, arena);
+        print_warnings(&status, "troubles", arena);
         print_warnings(&status, "warnings", arena);
         print_warnings(&status, "needs", arena);
     }
@@ -235,19 +256,19 @@ int br_command_query(int argc, char **argv) {
     int code = pipeline_name(&arguments, arguments.words[0], name, sizeof name);
     if (code != BR_EXIT_OK)
         return code;
-    struct br_log *log = br_connect(&arguments.connect);
-    if (log == NULL)
+    struct br_control *control = br_open_control(&arguments.connect);
+    if (control == NULL)
         return BR_EXIT_FAILED;
     struct br_buffer request = {0}, answer = {0};
     br_buffer_append_text(&request, "{\"sql\":");
     br_json_append_string(br_slice_of(arguments.words[1]), &request);
     br_buffer_append_byte(&request, '}');
-    code = ask(log, name, "query", br_buffer_slice(&request), &answer);
+    code = ask(&arguments, control, name, "query", br_buffer_slice(&request), &answer);
     if (code == BR_EXIT_OK)
         code = br_answer_print(arguments.form, br_buffer_slice(&answer));
     br_buffer_free(&request);
     br_buffer_free(&answer);
-    br_log_close(&log);
+    br_control_close(&control);
     return code;
 }
 
@@ -267,13 +288,13 @@ int br_command_status(int argc, char **argv) {
     if (code != BR_EXIT_OK)
         return code;
     br_catch_signals();
-    struct br_log *log = br_connect(&arguments.connect);
-    if (log == NULL)
+    struct br_control *control = br_open_control(&arguments.connect);
+    if (control == NULL)
         return BR_EXIT_FAILED;
     struct br_buffer answer = {0};
     do {
         br_buffer_clear(&answer);
-        code = ask(log, name, "status", br_slice_of("{}"), &answer);
+        code = ask(&arguments, control, name, "status", br_slice_of("{}"), &answer);
         if (code == BR_EXIT_OK && arguments.form == BR_ANSWER_JSON)
             printf("%.*s\n", (int)answer.len, (const char *)answer.ptr);
         else if (code == BR_EXIT_OK)
@@ -285,6 +306,6 @@ int br_command_status(int argc, char **argv) {
             nanosleep(&wait, NULL);
     } while (code == BR_EXIT_OK && arguments.watch > 0 && !br_stop_requested);
     br_buffer_free(&answer);
-    br_log_close(&log);
+    br_control_close(&control);
     return code;
 }

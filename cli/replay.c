@@ -492,8 +492,9 @@ static int make_wish(const struct replay_arguments *arguments, struct br_jobs *j
     bool wait = arguments->wait || arguments->local || arguments->verb == REPLAY_DIFF || arguments->gates.dry_run;
     if (arguments->json && !wait)
         print_job(arguments, job.record);
+    bool removed = job.record->created_us == 0; // nobody could read it, and nobody works at it
     br_job_free(&job);
-    if (!wait || code != BR_EXIT_OK)
+    if (!wait || removed || code != BR_EXIT_OK)
         return code;
     bool reports = arguments->verb == REPLAY_DIFF || arguments->gates.dry_run; // and nothing else, into a pipe
     code = follow_to_the_end(arguments, jobs, log, arguments->id, !reports, false);

@@ -98,8 +98,13 @@ static enum br_status plan_with_history(const struct replay_arguments *arguments
     if (options->pipeline == NULL)
         return br_replay_plan_make(options, ret_plan, error);
     BR_TRY(br_history_create(options->pipeline, &history, error));
+    struct br_control *control = NULL;
+    if (!arguments->local && br_control_open(&arguments->connect, NULL, &control, error) != BR_OK) {
+        br_history_destroy(&history);
+        return error->status;
+    }
     struct br_history_source here = br_plan_history(history);
-    struct br_remote_history remote = {.log = options->log,
+    struct br_remote_history remote = {.control = control,
                                        .pipeline = options->pipeline_name,
                                        .job = &draft->record,
                                        .otherwise = &here,
@@ -110,6 +115,7 @@ static enum br_status plan_with_history(const struct replay_arguments *arguments
     enum br_status status = br_replay_plan_make(&with_history, ret_plan, error);
     if (status == BR_OK && (*ret_plan)->hole_count != 0 && remote.nobody)
         tell_archives(options->pipeline);
+    br_control_close(&control);
     br_history_destroy(&history);
     return status;
 }

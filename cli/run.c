@@ -7,12 +7,14 @@
 #include "replay/archiver.h"
 #include "replay/history.h"
 #include "replay/host.h"
+#include "replay/remote_history.h"
 #include "replay/upgrade.h"
 
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DEV_PORT 4222 // where the other commands look; another one when it is taken
 
@@ -21,6 +23,7 @@
 #define READ_AHEAD_BYTES_LEAST ((size_t)1 << 20) // and one at least
 
 #define SETTLE_WAIT_US INT64_C(1000000)
+#define CONNECT_PAUSE_US 100000
 #define LARGE_BUFFER_BYTES (512 << 10) // are mapped, and unmapped when freed
 
 struct arguments {
@@ -31,7 +34,9 @@ struct arguments {
     enum br_level level;
     size_t budget_bytes;
     uint32_t epoch_messages;
-    int64_t epoch_time_us, progress_us, archive_us;
+    int64_t epoch_time_us, query_time_us, progress_us, archive_us;
+    uint64_t query_rows_max;
+    size_t query_memory_bytes;
     int replicas;
 };
 
@@ -41,12 +46,16 @@ enum {
     KEY_BUDGET,
     KEY_ROWS,
     KEY_TIME,
+    KEY_QUERY_TIME,
+    KEY_QUERY_ROWS,
+    KEY_QUERY_MEMORY,
     KEY_LEVEL,
     KEY_LOG_JSON,
     KEY_PROGRESS,
     KEY_REPLICAS,
     KEY_MEMORY,
-    KEY_ARCHIVE
+    KEY_ARCHIVE,
+    KEY_CONNECTIONS
 };
 
 static const struct argp_option options[] = {
@@ -55,9 +64,14 @@ static const struct argp_option options[] = {
     {"state-memory", KEY_BUDGET, "MIB", 0, "Memory for hot state, in MiB (default 256)", 0},
     {"epoch-rows", KEY_ROWS, "N", 0, "At most N messages an epoch (default: adaptive)", 0},
     {"epoch-time", KEY_TIME, "MS", 0, "Keep epochs shorter than this many milliseconds (default 100)", 0},
+    {"query-time", KEY_QUERY_TIME, "MS", 0, "End a query that takes more than this many milliseconds (default 1000)",
+     0},
+    {"query-rows", KEY_QUERY_ROWS, "N", 0, "At most N rows for a query (default 1000000)", 0},
+    {"query-memory", KEY_QUERY_MEMORY, "MIB", 0, "Memory for a query, and for its answer, in MiB (default 64)", 0},
     {"replicas", KEY_REPLICAS, "N", 0, "Replicas of the output stream, when it is made (default 1)", 0},
     {"memory", KEY_MEMORY, NULL, 0, "Keep the output stream in the server's memory, when it is made", 0},
     {"archive-every", KEY_ARCHIVE, "SECONDS", 0, "Close archived segments at least this often (default 60)", 0},
+    {"connections", KEY_CONNECTIONS, "N", 0, "At most N connections to read with, shared by all tables (default 4)", 0},
     {"log-level", KEY_LEVEL, "LEVEL", 0, "debug, info, warn or error (default info)", 0},
     {"log-json", KEY_LOG_JSON, NULL, 0, "Log as JSON lines", 0},
     {"progress", KEY_PROGRESS, "SECONDS", 0, "A log line of progress this often (default 10; 0: none)", 0},
@@ -95,6 +109,15 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_TIME:
         arguments->epoch_time_us = parse_number(argument, 1, 3600000, "--epoch-time", state) * 1000;
         return 0;
+    case KEY_QUERY_TIME:
+        arguments->query_time_us = parse_number(argument, 1, 3600000, "--query-time", state) * 1000;
+        return 0;
+    case KEY_QUERY_ROWS:
+        arguments->query_rows_max = (uint64_t)parse_number(argument, 1, UINT32_MAX, "--query-rows", state);
+        return 0;
+    case KEY_QUERY_MEMORY:
+        arguments->query_memory_bytes = (size_t)parse_number(argument, 1, 1 << 20, "--query-memory", state) << 20;
+        return 0;
     case KEY_REPLICAS:
         arguments->replicas = (int)parse_number(argument, 1, 5, "--replicas", state);
         return 0;
@@ -103,6 +126,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_ARCHIVE:
         arguments->archive_us = parse_number(argument, 1, 86400, "--archive-every", state) * BR_US_PER_SECOND;
+        return 0;
+    case KEY_CONNECTIONS:
+        arguments->connect.reader_connections =
+            (uint32_t)parse_number(argument, 1, BR_READER_CONNECTIONS_MAX, "--connections", state);
         return 0;
     case KEY_LEVEL:
         if (!br_log_level_parse(argument, &arguments->level))
@@ -131,7 +158,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 static enum br_status start_dev_server(struct arguments *arguments, struct br_private_server **ret_server,
                                        struct br_error *error) {
     static char store[PATH_MAX];
-    mkdir(arguments->data, 0777);
+    mkdir(arguments->data, 0700);
     snprintf(store, sizeof store, "%s/nats", arguments->data);
     BR_TRY(br_private_server_start(store, false, DEV_PORT, ret_server, error));
     arguments->connect.url = br_private_server_url(*ret_server);
@@ -145,9 +172,13 @@ static enum br_status start_dev_server(struct arguments *arguments, struct br_pr
 // A worker may be started before its server: it waits for it as it waits for one that went away.
 static enum br_status connect_patiently(const struct br_connect_options *connect, struct br_log **ret_log,
                                         struct br_error *error) {
+    struct br_log_pace pace = {0};
     enum br_status status;
-    while ((status = br_log_connect_jetstream(connect, ret_log, error)) == BR_RETRY && !br_stop_requested)
-        br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+    while (status = br_log_connect_jetstream(connect, ret_log, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
+        br_log_paced(&pace, BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
+        usleep(CONNECT_PAUSE_US); // a server that takes the connection and drops it costs no more than one that is away
+    }
     return status;
 }
 
@@ -222,6 +253,7 @@ static enum br_status connect_archiver(void *context, struct br_log **ret_log, s
 struct status_of {
     struct br_archiver_thread *archiver; // NULL: nothing is archived
     struct br_host *host;
+    struct br_control *control;
 };
 
 static void add_status(void *context, struct br_buffer *out) {
@@ -229,6 +261,8 @@ static void add_status(void *context, struct br_buffer *out) {
     if (of->archiver != NULL)
         br_archiver_add_status(of->archiver, out);
     br_host_add_status(of->host, out);
+    br_buffer_append_text(out, ",\"control\":");
+    br_control_status(of->control, out);
 }
 
 // What the log has of the file otherwise than it says now.
@@ -246,14 +280,31 @@ static void tell_known(const struct br_pipeline *pipeline) {
 static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, struct br_pipeline **ret_pipeline,
                                   int *ret_code, struct br_error *error) {
     enum br_status status;
-    while ((status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error)) == BR_RETRY &&
-           !br_stop_requested) {
+    while (status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error),
+           br_log_may_pass(status, error) && !br_stop_requested) {
         br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         br_log_wait(log, SETTLE_WAIT_US);
     }
     if (*ret_pipeline != NULL)
         tell_known(*ret_pipeline);
     return status;
+}
+
+// What is asked of the worker, by its task and by its host of replays. Both are there longer than who fills them.
+struct service {
+    struct br_control *control;
+    struct br_requests *requests, *questions;
+};
+
+static enum br_status open_service(const struct arguments *arguments, const struct br_pipeline *pipeline,
+                                   struct service *service, struct br_error *error) {
+    char description[300];
+    snprintf(description, sizeof description, "the pipeline %s", pipeline->name);
+    struct br_control_service told = {.name = "braid", .version = br_program_version, .description = description};
+    BR_TRY(br_control_open(&arguments->connect, &told, &service->control, error));
+    br_task_serve(service->control, pipeline->name, service->requests);
+    br_remote_history_serve(service->control, pipeline->name, service->questions);
+    return BR_OK;
 }
 
 static int run_pipeline(struct arguments *arguments, const struct br_pipeline *pipeline, struct br_log *log) {
@@ -267,14 +318,21 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                                 .connect_context = &arguments->connect};
         status = br_archiver_start(&archiving, &archiver, &error);
     }
+    if (status == BR_OK)
+        status = br_worker_clear_checkpoints(arguments->data, pipeline->name, &error);
     struct br_history *history = NULL;
     struct br_host *host = NULL;
     char name[128];
     br_worker_name(name, sizeof name);
+    struct service service = {.requests = br_requests_create(), .questions = br_requests_create()};
+    if (status == BR_OK)
+        status = open_service(arguments, pipeline, &service, &error);
     if (status == BR_OK)
         status = br_history_create(pipeline, &history, &error);
     if (status == BR_OK) {
         struct br_host_options hosting = {.connect = arguments->connect,
+                                          .control = service.control,
+                                          .questions = service.questions,
                                           .pipeline = pipeline,
                                           .data_path = arguments->data,
                                           .worker = name,
@@ -283,10 +341,11 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     }
     if (status == BR_OK) {
         br_log_jetstream_set_cancel(log, NULL);
-        struct status_of status_of = {archiver, host};
+        struct status_of status_of = {archiver, host, service.control};
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .name = name,
                                            .log = log,
+                                           .requests = service.requests,
                                            .data_path = arguments->data,
                                            .open_input = br_history_open_input,
                                            .input_context = history,
@@ -297,6 +356,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                            .state_budget_bytes = arguments->budget_bytes,
                                            .epoch_messages = arguments->epoch_messages,
                                            .epoch_time_us = arguments->epoch_time_us,
+                                           .query_time_us = arguments->query_time_us,
+                                           .query_rows_max = arguments->query_rows_max,
+                                           .query_memory_bytes = arguments->query_memory_bytes,
                                            .output_replicas = arguments->replicas,
                                            .output_memory = arguments->memory,
                                            .stop = &br_stop_requested,
@@ -305,6 +367,13 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
                                            .status_context = &status_of};
         status = br_worker_run(&worker, &error);
     }
+    br_host_stop(&host);
+    br_control_close(&service.control);
+    br_requests_destroy(&service.requests);
+    br_requests_destroy(&service.questions);
+    br_archiver_stop(&archiver);
+    br_history_destroy(&history);
+    // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
     if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
         tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
@@ -312,9 +381,6 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
-    br_host_stop(&host);
-    br_archiver_stop(&archiver);
-    br_history_destroy(&history);
     return code;
 }
 

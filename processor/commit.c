@@ -13,10 +13,14 @@
 //   read the fence      last commit is the expected    to send again, with a new batch id; if the lost batch lands
 //   first, the fence refuses
 //                                                      ours and we find it (X5)
+//   read the fence      behind the expected only what  to send again behind that, at most once a second (X22)
+//                       is no commit
 //   read the fence      anything else                  fenced: another worker owns the task, or another lineage has
 //   taken the outputs over (X13); stop without a word on the log (X4)
-#include "processor/commit_reader.h"
+#include "processor/commit_newest.h"
 #include "processor/task_internal.h"
+
+#include "base/logging.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +31,7 @@
 #define QUEUED_BYTES_MAX ((size_t)1 << 20)
 #define GATHER_ABOVE_US 2000
 #define GATHERS 64
+#define PASS_OVER_EVERY_US 1000000
 
 // --- writing
 
@@ -184,7 +189,7 @@ static enum br_status check_stream(struct br_task *task, struct br_error *error)
     if (task->retries < STREAM_CHECK_RETRIES)
         return BR_OK;
     enum br_status status = br_log_stream_info(task->log, task->stream, &info, error);
-    if (status == BR_FATAL)
+    if (status == BR_FATAL && !br_log_may_pass(status, error))
         return br_error_context(error, "the output stream of pipeline %s has gone while the worker ran",
                                 task->pipeline->name);
     return BR_OK;
@@ -297,6 +302,13 @@ enum br_status task_settle(struct br_task *task, struct br_error *error) {
 
 enum fence_verdict { FENCE_LANDED, FENCE_FREE, FENCE_TAKEN };
 
+// A subject of commits, as the fence on it was read.
+struct fence_look {
+    enum fence_verdict verdict;
+    uint64_t sequence; // of the newest commit there
+    uint64_t last;     // of the last message there
+};
+
 static bool is_outstanding(const struct br_task *task, const Braid__V1__Commit *commit) {
     return commit->epoch == task->outstanding.epoch && commit->part == task->outstanding.part &&
            commit->digest == task->outstanding.digest && strcmp(commit->worker, task->options.worker) == 0;
@@ -309,51 +321,160 @@ static void tell_superseded(struct br_task *task, const Braid__V1__Commit *commi
                  commit->lineage, task->pipeline->name, task->options.lineage, commit->worker, commit->epoch);
 }
 
-static enum br_status read_fence(struct br_task *task, enum fence_verdict *ret_verdict, uint64_t *ret_sequence,
+void task_tell_foreign(const struct br_task *task, const char *subject, const struct br_newest_commit *newest) {
+    if (newest->foreign != 0)
+        br_log_line(BR_LEVEL_WARN,
+                    "somebody else has published where only this pipeline's commits belong; it is passed over. Who "
+                    "isn't a worker of this pipeline should not be permitted to publish there",
+                    BR_STR("pipeline", task->pipeline->name), BR_STR("stream", task->stream),
+                    BR_STR("subject", subject), BR_INT("sequence", newest->last), BR_INT("messages", newest->foreign));
+}
+
+// Others may publish faster than we can pass it over: then the rest of the task isn't to stand still for it.
+static enum br_status await_turn(struct br_task *task, struct br_error *error) {
+    const struct br_clock *clock = task->options.clock;
+    int64_t left_us = task->fence_moved.us + PASS_OVER_EVERY_US - clock->mono(clock).us;
+    if (task->fence_moved.us == 0 || left_us <= 0)
+        return BR_OK;
+    if (task_stopping(task))
+        return br_error_set(error, BR_RETRY,
+                            "stopped while others publish on %s: the last epoch isn't committed, and is computed again "
+                            "at the next start",
+                            task->commit_subject);
+    br_log_pause(task->log, left_us);
+    return BR_OK;
+}
+
+// X22: the newest commit from the message at `known` on. A foreign one is passed over only when all that stands between
+// is there to be seen.
+static enum br_status read_newest(struct br_task *task, const char *subject, uint64_t known,
+                                  struct br_newest_commit *ret_newest, struct br_error *error) {
+    enum br_status status;
+    do
+        status = br_commit_newest_after(task->log, task->pipeline->name, subject, known, ret_newest, error);
+    while (task_try_again(task, status, error));
+    return status;
+}
+
+static enum br_status not_proven(const struct br_task *task, const char *subject, struct br_newest_commit *newest,
                                  struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message last;
-    bool found;
+    br_commit_cleanup(&newest->commit);
+    return br_error_set(
+        error, BR_FATAL,
+        "somebody else has published on %s (stream %s, sequence %" PRIu64
+        "), and the commit of pipeline %s before it is gone: whether another worker has committed since "
+        "can't be told. Start the worker again: it recovers from what the log has",
+        subject, task->stream, newest->last, task->pipeline->name);
+}
+
+// From the last message that was looked at, or when that was deleted, from our newest commit.
+static enum br_status read_behind(struct br_task *task, struct br_newest_commit *ret_newest, struct br_error *error) {
+    BR_TRY(read_newest(task, task->commit_subject, task->fence, ret_newest, error));
+    if (!ret_newest->proven && task->fence != task->fence_commit.sequence) {
+        br_commit_cleanup(&ret_newest->commit);
+        BR_TRY(read_newest(task, task->commit_subject, task->fence_commit.sequence, ret_newest, error));
+    } else if (ret_newest->commit == NULL && task->fence != task->fence_commit.sequence) {
+        ret_newest->sequence = task->fence_commit.sequence; // as when that message was looked at
+        ret_newest->foreign--;                              // which has been told of
+    }
+    return ret_newest->proven ? BR_OK : not_proven(task, task->commit_subject, ret_newest, error);
+}
+
+static enum br_status last_on(struct br_task *task, const char *subject, struct br_buffer *copy,
+                              struct br_log_message *ret_last, bool *ret_found, struct br_error *error) {
     enum br_status status;
     do {
-        br_buffer_clear(&copy);
-        status = br_log_last(task->log, task->stream, task->commit_subject, &copy, &last, &found, error);
+        br_buffer_clear(copy);
+        status = br_log_last(task->log, task->stream, subject, copy, ret_last, ret_found, error);
     } while (task_try_again(task, status, error));
-    BR_TRY(status);
-    uint64_t sequence = found ? last.sequence : 0;
-    *ret_sequence = sequence;
-    *ret_verdict = sequence == task->fence ? FENCE_FREE : FENCE_TAKEN;
-    if (sequence == task->fence)
-        return BR_OK;
-    if (sequence < task->fence) {
-        br_error_set(error, BR_FATAL,
-                     "stream %s has lost commits of pipeline %s: the last one was at sequence %" PRIu64
-                     ", now it is at %" PRIu64
-                     " (deleted, restored from a copy, or the server lost acknowledged messages). The worker "
-                     "stops; started again it rebuilds its state from what the log has",
-                     task->stream, task->pipeline->name, task->fence, sequence);
-        return BR_OK; // the verdict tells
-    }
-    Braid__V1__Commit *commit;
-    BR_TRY(br_commit_unpack(task->pipeline->name, last.payload, &commit, error));
-    if (is_outstanding(task, commit))
-        *ret_verdict = FENCE_LANDED;
-    else if (strcmp(commit->lineage, task->options.lineage) != 0)
+    return status;
+}
+
+// What stands behind the newest commit is foreign: the fence goes on from there.
+static void pass_over(struct br_task *task, const struct br_newest_commit *newest) {
+    task_tell_foreign(task, task->commit_subject, newest);
+    task->fence = newest->last;
+    task->fence_moved = task->options.clock->mono(task->options.clock);
+}
+
+static bool is_fence_commit(const struct br_task *task, const Braid__V1__Commit *commit) {
+    const struct fence_commit *ours = &task->fence_commit;
+    return commit == NULL ? ours->sequence != task->fence || ours->sequence == 0
+                          : commit->epoch == ours->epoch && (ours->digest == 0 || commit->digest == ours->digest);
+}
+
+static void tell_lost(const struct br_task *task, uint64_t sequence, struct br_error *error) {
+    br_error_set(error, BR_FATAL,
+                 "stream %s has lost commits of pipeline %s: the last one was at sequence %" PRIu64
+                 ", now it is at %" PRIu64
+                 " (deleted, restored from a copy, or the server lost acknowledged messages). The worker "
+                 "stops; started again it rebuilds its state from what the log has",
+                 task->stream, task->pipeline->name, task->fence_commit.sequence, sequence);
+}
+
+static void judge_newest(struct br_task *task, const struct br_newest_commit *newest, struct fence_look *look,
+                         struct br_error *error) {
+    const Braid__V1__Commit *commit = newest->commit;
+    look->sequence = newest->sequence;
+    look->last = newest->last;
+    look->verdict = FENCE_TAKEN;
+    if (newest->sequence == task->fence_commit.sequence && is_fence_commit(task, commit)) {
+        look->verdict = FENCE_FREE;
+        pass_over(task, newest);
+    } else if (commit == NULL || newest->sequence == task->fence_commit.sequence) {
+        tell_lost(task, newest->sequence, error);
+    } else if (is_outstanding(task, commit)) {
+        look->verdict = FENCE_LANDED;
+        task_tell_foreign(task, task->commit_subject, newest);
+    } else if (strcmp(commit->lineage, task->options.lineage) != 0) {
         tell_superseded(task, commit, error);
-    else
+    } else {
         br_error_set(error, BR_FATAL,
                      "fenced: worker %s has committed epoch %" PRIu64 " of pipeline %s (stream sequence %" PRIu64
                      "); this worker (%s) no longer owns the task and stops",
-                     commit->worker, commit->epoch, task->pipeline->name, sequence, task->options.worker);
-    braid__v1__commit__free_unpacked(commit, NULL);
+                     commit->worker, commit->epoch, task->pipeline->name, newest->sequence, task->options.worker);
+    }
+}
+
+// error: says why, with FENCE_TAKEN.
+static enum br_status read_fence(struct br_task *task, struct fence_look *look, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_newest_commit newest = {0};
+    struct br_log_message last;
+    bool found;
+    BR_TRY(last_on(task, task->commit_subject, &copy, &last, &found, error));
+    if (found && last.sequence != task->fence && br_commit_is_foreign(&last)) {
+        BR_TRY(await_turn(task, error));
+        BR_TRY(last_on(task, task->commit_subject, &copy, &last, &found, error));
+    }
+    look->last = look->sequence = found ? last.sequence : 0;
+    look->verdict = FENCE_TAKEN;
+    if (look->last < task->fence_commit.sequence) {
+        tell_lost(task, look->last, error);
+        return BR_OK;
+    }
+    if (look->last == task->fence) {
+        look->verdict = FENCE_FREE;
+        return BR_OK;
+    }
+    if (look->last == task->fence_commit.sequence) { // what was passed over has been deleted
+        task->fence = look->last;
+        look->verdict = FENCE_FREE;
+        return BR_OK;
+    }
+    BR_TRY(br_commit_of(task->pipeline->name, &last, &newest.commit, error));
+    newest.sequence = newest.last = last.sequence;
+    if (newest.commit == NULL)
+        BR_TRY(read_behind(task, &newest, error));
+    judge_newest(task, &newest, look, error);
+    br_commit_cleanup(&newest.commit);
     return BR_OK;
 }
 
 enum br_status task_check_owner(struct br_task *task, struct br_error *error) {
-    enum fence_verdict verdict;
-    uint64_t sequence;
-    BR_TRY(read_fence(task, &verdict, &sequence, error));
-    return verdict == FENCE_TAKEN ? BR_FATAL : BR_OK;
+    struct fence_look look;
+    BR_TRY(read_fence(task, &look, error));
+    return look.verdict == FENCE_TAKEN ? BR_FATAL : BR_OK;
 }
 
 // A replay that is to stay behind live looks at how many of live's epochs are late (replay/runner_pace.c).
@@ -366,31 +487,42 @@ static void note_age(struct br_task *task) {
 }
 
 static void landed(struct br_task *task, uint64_t sequence) {
-    BR_CHECK(sequence > task->fence);
+    BR_CHECK(sequence > task->fence_commit.sequence);
     task->fence = task->last_commit = sequence;
+    task->fence_commit = (struct fence_commit){sequence, task->outstanding.epoch, task->outstanding.digest};
     task->outstanding.waiting = false;
     task->retries = 0;
+    task_end_try(task);
     task->committed_epoch = task->outstanding.epoch;
     task->totals.last_commit = task->options.clock->wall(task->options.clock);
     note_age(task);
 }
 
 // A takeover is fenced on the lineage's own subject too: who has committed there runs the same replay.
-static enum br_status check_closing(struct br_task *task, const struct br_log_message *closing,
-                                    struct br_error *error) {
+static enum br_status check_closing(struct br_task *task, struct br_log_message *closing, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_newest_commit newest = {0};
     struct br_log_message last;
     bool found;
     char own[320];
-    enum br_status status;
     br_task_lineage_subject(task->pipeline->name, task->options.lineage, own, sizeof own);
-    do {
-        br_buffer_clear(&copy);
-        status = br_log_last(task->log, task->stream, own, &copy, &last, &found, error);
-    } while (task_try_again(task, status, error));
-    BR_TRY(status);
-    if ((found ? last.sequence : 0) == closing->expected_sequence)
+    BR_TRY(last_on(task, own, &copy, &last, &found, error));
+    uint64_t sequence = found ? last.sequence : 0, known = closing->expected_sequence;
+    if (sequence == known)
         return BR_OK;
+    if (found && sequence > known && br_commit_is_foreign(&last)) {
+        BR_TRY(await_turn(task, error));
+        BR_TRY(read_newest(task, own, known, &newest, error));
+        if (!newest.proven)
+            return not_proven(task, own, &newest, error);
+        br_commit_cleanup(&newest.commit);
+        if (newest.sequence <= known) {
+            task_tell_foreign(task, own, &newest);
+            closing->expected_sequence = newest.last;
+            task->fence_moved = task->options.clock->mono(task->options.clock);
+            return BR_OK;
+        }
+    }
     return br_error_set(error, BR_FATAL,
                         "fenced: another worker has committed to lineage %s of pipeline %s; this worker (%s) stops",
                         task->options.lineage, task->pipeline->name, task->options.worker);
@@ -411,13 +543,23 @@ enum br_status task_await(struct br_task *task, struct br_error *error) {
             landed(task, sequence);
             return BR_OK;
         }
-        enum fence_verdict verdict;
-        BR_TRY(read_fence(task, &verdict, &sequence, error));
-        if (verdict == FENCE_TAKEN)
+        struct br_error why;
+        if (result == BR_APPEND_UNKNOWN)
+            why = *error;
+        else
+            br_error_set(&why, BR_RETRY, "others publish on %s", task->commit_subject);
+        struct fence_look look;
+        BR_TRY(read_fence(task, &look, error));
+        if (look.verdict == FENCE_TAKEN)
             return BR_FATAL; // read_fence has worded it
-        if (verdict == FENCE_LANDED) {
-            landed(task, sequence);
+        if (look.verdict == FENCE_LANDED) {
+            landed(task, look.sequence);
+            task->fence = look.last;
             return BR_OK;
+        }
+        if (!task_try_again(task, BR_RETRY, &why)) {
+            *error = why;
+            return BR_RETRY;
         }
         if (task->outstanding.messages[0].fenced)
             BR_TRY(check_closing(task, &task->outstanding.messages[0], error));

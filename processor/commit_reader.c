@@ -2,7 +2,6 @@
 // See commit_reader.h.
 #include "processor/commit_reader.h"
 
-#include "processor/log/log.h"
 #include "processor/semantics.h"
 
 #include <inttypes.h>
@@ -36,6 +35,16 @@ static const char *wrong_with_itself(const Braid__V1__Commit *commit) {
             return why;
     }
     return NULL;
+}
+
+bool br_commit_is_foreign(const struct br_log_message *message) {
+    if (br_log_message_fenced(message))
+        return false;
+    Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message->payload.len, message->payload.ptr);
+    bool foreign = commit == NULL || wrong_with_itself(commit) != NULL;
+    if (commit != NULL)
+        braid__v1__commit__free_unpacked(commit, NULL);
+    return foreign;
 }
 
 static const char *wrong_with(const struct br_pipeline *pipeline, const Braid__V1__Commit *commit) {
@@ -81,6 +90,17 @@ enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes
     }
     *ret_commit = commit;
     return BR_OK;
+}
+
+enum br_status br_commit_of(const char *pipeline_name, const struct br_log_message *message,
+                            Braid__V1__Commit **ret_commit, struct br_error *error) {
+    *ret_commit = NULL;
+    if (br_commit_is_foreign(message))
+        return BR_OK;
+    if (br_commit_unpack(pipeline_name, message->payload, ret_commit, error) == BR_OK)
+        return BR_OK;
+    return br_error_context(error, "message %" PRIu64 " on %.*s", message->sequence, (int)message->subject.len,
+                            (const char *)message->subject.ptr);
 }
 
 enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slice bytes, Braid__V1__Commit **ret_commit,

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "braid/v1/commit.pb-c.h"
+#include "processor/log/log.h"
 #include "processor/sql/plan.h"
 
 // BR_FATAL in words when the bytes are no commit, one of another pipeline, or one that contradicts itself. Free with
@@ -17,6 +18,14 @@ enum br_status br_commit_read(const struct br_pipeline *pipeline, struct br_slic
 // refused as such, by both.
 enum br_status br_commit_unpack(const char *pipeline_name, struct br_slice bytes, Braid__V1__Commit **ret_commit,
                                 struct br_error *error) BR_MUST_CHECK;
+
+// Certainly no commit, though it stands on a subject of commits: it wasn't appended (br_log_message_fenced), and isn't
+// one that any build has written (X22).
+bool br_commit_is_foreign(const struct br_log_message *message);
+// br_commit_unpack of a message of the log; *ret_commit NULL: it is foreign, and to be passed over.
+enum br_status br_commit_of(const char *pipeline_name, const struct br_log_message *message,
+                            Braid__V1__Commit **ret_commit, struct br_error *error) BR_MUST_CHECK;
+
 static inline void br_commit_cleanup(Braid__V1__Commit **commit) {
     if (*commit != NULL)
         braid__v1__commit__free_unpacked(*commit, NULL);

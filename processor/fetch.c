@@ -275,6 +275,7 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
         }
         if (task_stopping(task))
             return br_error_set(error, BR_RETRY, "stopped while recovering epoch %" PRIu64, epoch);
+        task_watch(task);
         br_log_wait(task->log, RECORDED_WAIT_US);
     }
     plan->take[i] = (size_t)position->messages;
@@ -296,6 +297,7 @@ static enum br_status fetch_up_to(struct br_task *task, uint32_t i, uint64_t tar
             break;
         if (task_stopping(task))
             return br_error_set(error, BR_RETRY, "stopped while reading table %s", input->table->name);
+        task_watch(task);
         br_log_wait(task->log, RECORDED_WAIT_US);
     }
     while (plan->take[i] < count && plan->first[i][plan->take[i]].sequence <= target)

@@ -487,3 +487,25 @@ enum br_status br_input_row_of(struct br_input *input, const struct br_event *ev
     *ret_batch = batch;
     return BR_OK;
 }
+
+bool br_input_replaces(const struct br_table *table) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(table, &filter);
+    return table->primary_key_count != 0 && strpbrk((const char *)filter.ptr, "*>") != NULL;
+}
+
+enum br_status br_input_open(struct br_log *log, const struct br_table *table, const char *stream,
+                             uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                             struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(table, &filter);
+    return (br_input_replaces(table) ? br_reader_open_replaced : br_reader_open)(
+        log, stream, (const char *)filter.ptr, first_sequence, stop_sequence, ret_reader, error);
+}
+
+enum br_status br_input_find_stream(struct br_log *log, const struct br_table *table, struct br_stream_info *ret_info,
+                                    struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
+    br_input_filter(table, &filter);
+    return br_log_find_stream(log, table->stream, (const char *)filter.ptr, ret_info, error);
+}

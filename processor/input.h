@@ -63,5 +63,16 @@ bool br_input_deletes(const struct br_table *table, const struct br_log_message 
 
 // The filter of a table's subject: placeholders ({customer}) become one-token wildcards.
 void br_input_filter(const struct br_table *table, struct br_buffer *filter);
+// The stream that the table is read from: the one that it names, or the one that holds its subject. BR_FATAL when there
+// is none, or several, each in words.
+enum br_status br_input_find_stream(struct br_log *log, const struct br_table *table, struct br_stream_info *ret_info,
+                                    struct br_error *error) BR_MUST_CHECK;
+// A reader of the table's messages.
+enum br_status br_input_open(struct br_log *log, const struct br_table *table, const char *stream,
+                             uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                             struct br_error *error) BR_MUST_CHECK;
+// Does a newer message of a subject replace the row of an older one? Of a table with a key that is read from several
+// subjects it is taken for granted that the subject tells the row.
+bool br_input_replaces(const struct br_table *table);
 
 #endif

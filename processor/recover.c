@@ -7,7 +7,7 @@
 // R2. Commits are read in order from the state's epoch on; epoch numbers must follow each other without a gap (X8).
 // R3. Each epoch is computed with the recorded input and clock, emits nothing, and must give the recorded digest (X7).
 // R4. When the last commit is part k of m with k < m, the epoch is computed and parts k+1..m are sent (X6).
-#include "processor/commit_reader.h"
+#include "processor/commit_newest.h"
 #include "processor/confirm.h"
 #include "processor/semantics.h"
 #include "processor/task_internal.h"
@@ -20,28 +20,18 @@
 #define RECOVER_WAIT_US 20000
 
 struct log_end {
-    uint64_t sequence; // of the last message on either commit subject; 0: there is none
+    uint64_t sequence; // of the newest commit on either subject; 0: there is none
     uint64_t epoch;    // of this lineage, as far as the two last messages tell
 };
 
-// The last commit on a subject, of whatever lineage; *ret_commit NULL when there is none.
-static enum br_status last_commit_on(struct br_task *task, const char *subject, uint64_t *ret_sequence,
-                                     Braid__V1__Commit **ret_commit, struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message last;
-    bool found;
+// The newest commit on a subject, of whatever lineage.
+static enum br_status newest_on(struct br_task *task, const char *subject, struct br_newest_commit *ret_newest,
+                                struct br_error *error) {
     enum br_status status;
-    *ret_sequence = 0;
-    *ret_commit = NULL;
-    do {
-        br_buffer_clear(&copy);
-        status = br_log_last(task->log, task->stream, subject, &copy, &last, &found, error);
-    } while (task_try_again(task, status, error));
-    BR_TRY(status);
-    if (!found)
-        return BR_OK;
-    *ret_sequence = last.sequence;
-    return br_commit_unpack(task->pipeline->name, last.payload, ret_commit, error);
+    do
+        status = br_commit_newest(task->log, task->pipeline->name, subject, ret_newest, error);
+    while (task_try_again(task, status, error));
+    return status;
 }
 
 // Can this build repeat what the commit's build computed?
@@ -78,15 +68,20 @@ static enum br_status check_plan(const struct br_task *task, const Braid__V1__Co
 
 // One of the two subjects on which this lineage's commits may stand.
 static enum br_status look_at(struct br_task *task, const char *subject, struct log_end *end, struct br_error *error) {
-    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
-    uint64_t sequence;
-    BR_TRY(last_commit_on(task, subject, &sequence, &commit, error));
-    if (strcmp(subject, task->commit_subject) == 0)
-        task->fence = sequence;
+    struct br_newest_commit newest;
+    BR_TRY(newest_on(task, subject, &newest, error));
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = newest.commit;
+    if (strcmp(subject, task->commit_subject) == 0) {
+        task->fence = newest.last;
+        task->fence_commit = (struct fence_commit){.sequence = newest.sequence};
+        task_tell_foreign(task, subject, &newest);
+    }
     if (commit == NULL)
         return BR_OK;
-    if (sequence > end->sequence)
-        end->sequence = sequence;
+    if (strcmp(subject, task->commit_subject) == 0)
+        task->fence_commit = (struct fence_commit){newest.sequence, commit->epoch, commit->digest};
+    if (newest.sequence > end->sequence)
+        end->sequence = newest.sequence;
     if (strcmp(commit->lineage, task->options.lineage) == 0) {
         uint64_t whole = commit->part == commit->parts ? commit->epoch : commit->epoch - 1;
         end->epoch = whole > end->epoch ? whole : end->epoch;
@@ -338,7 +333,9 @@ static enum br_status read_own_commit(struct br_task *task, const struct br_log_
     *ret_commit = NULL;
     if (!is_commit_of(task, message))
         return BR_OK;
-    BR_TRY(br_commit_unpack(task->pipeline->name, message->payload, &commit, error));
+    BR_TRY(br_commit_of(task->pipeline->name, message, &commit, error));
+    if (commit == NULL)
+        return BR_OK; // X22
     br_task_owner_subject(task->pipeline->name, owner, sizeof owner);
     bool closes = commit->takeover != NULL && !br_slice_is(message->subject, owner);
     if (closes || strcmp(commit->lineage, task->options.lineage) != 0 || commit->epoch <= task->epoch)
@@ -436,20 +433,16 @@ enum br_status br_task_recover(struct br_task *task, struct br_error *error) {
 
 enum br_status br_task_find_owner(struct br_log *log, const char *pipeline, struct br_owner *ret_owner,
                                   struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *commit = NULL;
-    struct br_log_message last;
-    char stream[256], subject[320];
-    bool found;
-    br_task_output_stream(pipeline, stream, sizeof stream);
+    struct br_newest_commit newest;
+    char subject[320];
     br_task_owner_subject(pipeline, subject, sizeof subject);
-    BR_TRY(br_log_last(log, stream, subject, &copy, &last, &found, error));
+    BR_TRY(br_commit_newest(log, pipeline, subject, &newest, error));
     *ret_owner = (struct br_owner){.lineage = "live"};
-    if (!found)
+    if (newest.commit == NULL)
         return BR_OK;
-    BR_TRY(br_commit_unpack(pipeline, last.payload, &commit, error));
-    snprintf(ret_owner->lineage, sizeof ret_owner->lineage, "%s", commit->lineage);
-    ret_owner->plan_hash = commit->plan_hash;
-    ret_owner->semantics = commit->semantics;
+    snprintf(ret_owner->lineage, sizeof ret_owner->lineage, "%s", newest.commit->lineage);
+    ret_owner->plan_hash = newest.commit->plan_hash;
+    ret_owner->semantics = newest.commit->semantics;
+    br_commit_cleanup(&newest.commit);
     return BR_OK;
 }

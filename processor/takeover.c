@@ -208,10 +208,11 @@ static void become_owner(struct br_task *task) {
 }
 
 // Nothing has landed and the owner has gone on: as it was before.
-static void step_back(struct br_task *task, uint64_t own_fence) {
+static void step_back(struct br_task *task, uint64_t own_fence, struct fence_commit own_fence_commit) {
     br_task_lineage_subject(task->pipeline->name, task->options.lineage, task->commit_subject,
                             sizeof task->commit_subject);
     task->fence = own_fence;
+    task->fence_commit = own_fence_commit;
     task->superseded_by[0] = '\0';
 }
 
@@ -223,19 +224,21 @@ __attribute__((noinline)) static uint32_t parts_sent(const struct br_task *task)
 static enum br_status send_all(struct takeover_run *run, bool *ret_done, struct br_error *error) {
     struct br_task *task = run->task;
     struct outputs outputs = {run->messages, run->count};
+    struct fence_commit own_fence_commit = task->fence_commit;
     uint64_t own_fence = task->fence, last_before = task->last_commit;
     bool resumed = task->unfinished != NULL;
     uint32_t first_part = parts_sent(task) + 1;
     if (!resumed) {
         br_task_owner_subject(task->pipeline->name, task->commit_subject, sizeof task->commit_subject);
         task->fence = run->takeover->from_sequence;
+        task->fence_commit = (struct fence_commit){task->fence, run->takeover->from_epoch, 0};
     }
     enum br_status status = task_send_outputs(task, &run->commit, &outputs, first_part, error);
     if (status == BR_OK)
         status = task_await(task, error);
     *ret_done = status == BR_OK;
     if (status == BR_FATAL && !resumed && task->last_commit == last_before && task->superseded_by[0] != '\0') {
-        step_back(task, own_fence);
+        step_back(task, own_fence, own_fence_commit);
         return BR_OK;
     }
     return status;

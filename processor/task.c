@@ -16,7 +16,7 @@
 #define STEPS_AHEAD_MAX 16 // epochs in a row computed while a commit was outstanding; then requests get their turn
 #define BACK_OFF_FIRST_US 1000
 #define BACK_OFF_MAX_US 1000000
-#define TELL_EVERY_RETRIES 16
+#define SLOW_TRY_US BR_US_PER_SECOND // a try that took longer is told of at once
 #define BOUND_WAIT_US 20000
 
 // --- the loop
@@ -39,6 +39,9 @@ static enum br_status wait_out_hold(struct br_task *task, struct br_error *error
 
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) {
     *ret_worked = false;
+    task_end_try(task);
+    task_watch(task);
+    task->tried_us = task->options.clock->mono(task->options.clock).us;
     if (task->queued[task->queued_current].count != 0) // of br_task_repeat
         BR_TRY(task_settle(task, error));
     if (task->outstanding.waiting &&
@@ -467,17 +470,21 @@ enum br_status task_flush_when_due(struct br_task *task, struct br_error *error)
 }
 
 bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error) {
-    if (status != BR_RETRY)
+    const struct br_clock *clock = task->options.clock;
+    if (!br_log_may_pass(status, error))
         return false;
     if (task_stopping(task)) {
         br_error_context(error, "stopped while the log of pipeline %s couldn't be used", task->pipeline->name);
+        error->status = BR_RETRY;
         return false;
     }
     int64_t wait_us = task->retries < 10 ? (int64_t)BACK_OFF_FIRST_US << task->retries : BACK_OFF_MAX_US;
-    if (task->retries++ % TELL_EVERY_RETRIES == TELL_EVERY_RETRIES / 2)
-        br_log_line(BR_LEVEL_WARN, "the log can't be used; trying again", BR_STR("pipeline", task->pipeline->name),
-                    BR_STR("why", error->message));
+    task->retries++;
+    task_note_try(task, error, clock->mono(clock).us - task->tried_us >= SLOW_TRY_US);
+    task_watch(task);
+    task_serve_meanwhile(task, error->message);
     br_log_wait(task->log, wait_us);
+    task->tried_us = clock->mono(clock).us;
     return true;
 }
 

@@ -17,6 +17,7 @@
 #define BR_PROCESSOR_TASK_H
 
 #include "braid/v1/commit.pb-c.h"
+#include "processor/log/control.h"
 #include "processor/log/log.h"
 #include "processor/operators/graph.h"
 #include "processor/sql/plan.h"
@@ -75,7 +76,10 @@ struct br_task_options {
     int output_replicas;       // of the output stream when it is made; 0: 1
     bool output_memory;
     const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
-    bool serve;                // answer queries and status requests
+    struct br_requests *requests; // answers what is asked there (br_task_serve); NULL: nothing
+    int64_t query_time_us;        // a query that takes longer is ended; 0: 1 s
+    uint64_t query_rows_max;      // of one answer; 0: a million
+    size_t query_memory_bytes;    // of one query; 0: 64 MiB
     // More members of the status object, each with a comma before it; NULL: none. Thread: the task's.
     void (*add_status)(void *context, struct br_buffer *out);
     void *status_context;
@@ -89,6 +93,8 @@ void br_task_destroy(struct br_task **task);
 enum br_status br_task_recover(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // *ret_worked false: there was nothing to do (the caller may br_log_wait). Requests are answered here, between epochs.
 enum br_status br_task_step(struct br_task *task, bool *ret_worked, struct br_error *error) BR_MUST_CHECK;
+// How long a caller that has nothing to do may br_log_wait: at most this, less when a query's turn comes before.
+int64_t br_task_idle_us(const struct br_task *task, int64_t most_us);
 // Waits for the outstanding commit, so that the log can be used for something else.
 enum br_status br_task_settle(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Waits for the outstanding commit and flushes: a clean stop.
@@ -185,9 +191,10 @@ uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, u
 // Does its last commit stand on the lineage's own subject (and not on the owner's)?
 bool br_task_commits_apart(const struct br_task *task);
 const char *br_task_lineage(const struct br_task *task);
-// Answers requests from now on, as options->serve, with these of the options (a replay that has become the owner).
-enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task_options *options,
-                                      struct br_error *error) BR_MUST_CHECK;
+// Answers requests from now on, with these of the options (a replay that has become the owner).
+void br_task_serve_from_now(struct br_task *task, const struct br_task_options *options);
+// Has queries, status and what replays ask of the pipeline's owner offered to `requests`.
+void br_task_serve(struct br_control *control, const char *pipeline, struct br_requests *requests);
 const struct br_event_time *br_task_watermarks(const struct br_task *task);
 struct br_wall_time br_task_clock(const struct br_task *task); // the last epoch's reading
 // The last message consumed of a table, and how many imported ones are counted in it.

@@ -4,10 +4,19 @@
 #define BR_PROCESSOR_TASK_INTERNAL_H
 
 #include "braid/v1/commit.pb-c.h"
+#include "processor/commit_newest.h"
 #include "processor/emit.h"
 #include "processor/input.h"
 #include "processor/log/trail.h"
 #include "processor/task.h"
+
+// See trouble.c.
+#define TASK_TROUBLE_SIZE BR_ERROR_MESSAGE_SIZE
+struct task_trouble {
+    char what[TASK_TROUBLE_SIZE]; // "": none
+    int64_t since_us, told_us;    // told_us 0: not yet
+    bool untold;                  // its words have changed since
+};
 
 // One table as the task reads it.
 struct task_input {
@@ -28,6 +37,7 @@ struct task_input {
     uint64_t first_sequence, messages, rows, quarantined;
     // totals since the task started, for status
     uint64_t messages_total, rows_total, quarantined_total;
+    struct task_trouble trouble;
 };
 
 // What goes into an epoch: a choice when live, a record when recovering (X3).
@@ -54,7 +64,7 @@ struct epoch_plan {
 // One atomic batch that has been sent and not been heard of.
 struct outstanding {
     bool waiting;
-    const struct br_log_message *messages; // with the commit message last
+    struct br_log_message *messages; // with the commit message last
     size_t count;
     uint64_t epoch, digest;
     uint32_t part;
@@ -73,10 +83,24 @@ struct queued {
     uint64_t epoch, digest; // of the last
 };
 
+// The commit that a fence stands for. sequence 0: none yet.
+struct fence_commit {
+    uint64_t sequence, epoch;
+    uint64_t digest; // 0: not known
+};
+
 // What goes out with a commit.
 struct outputs {
     const struct br_log_message *messages;
     size_t count;
+};
+
+// What requests have had of the task's time (service.c). Monotonic times.
+struct task_turns {
+    int64_t next_us;       // no request is taken before
+    int64_t next_query_us; // no query is begun before
+    int64_t minute_us;     // since when holds are counted
+    int64_t held_ms;       // granted since
 };
 
 struct br_task {
@@ -102,12 +126,14 @@ struct br_task {
     uint64_t digest;           // of it
     struct br_wall_time clock; // of it: readings never go back
     struct br_mono_time clock_read;
-    bool clock_behind;        // it was told that the wall clock is
-    uint32_t semantics;       // by which it was computed
-    uint64_t committed_epoch; // last committed
-    uint64_t fence;           // stream sequence of the last message on commit_subject; 0: none
-    uint64_t last_commit;     // of this lineage's last commit message, wherever it stands; 0: none
-    uint64_t follows;         // the epoch of another lineage that the last one repeated; 0: none
+    bool clock_behind;                // it was told that the wall clock is
+    uint32_t semantics;               // by which it was computed
+    uint64_t committed_epoch;         // last committed
+    uint64_t fence;                   // stream sequence of the last message on commit_subject; 0: none
+    struct fence_commit fence_commit; // the newest commit there: before the fence when others published behind it
+    struct br_mono_time fence_moved;  // past what others published
+    uint64_t last_commit;             // of this lineage's last commit message, wherever it stands; 0: none
+    uint64_t follows;                 // the epoch of another lineage that the last one repeated; 0: none
     uint64_t follows_sequence;
     char follows_lineage[64];
     bool *asleep, *asleep_nodes;              // by view, by node of the plan
@@ -117,6 +143,7 @@ struct br_task {
     int64_t limit_us;              // no message stored later is taken
     Braid__V1__Commit *unfinished; // the last part of a takeover that lacks further ones
     char superseded_by[64];
+    struct task_turns turns;
     bool held; // no epoch is begun before hold_until: somebody is about to take over
     struct br_mono_time hold_until;
     struct outstanding outstanding;
@@ -131,8 +158,11 @@ struct br_task {
     int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
-    bool rows_known;      // no aggregate without groups lacks its row
-    uint32_t retries;     // in a row
+    bool rows_known;  // no aggregate without groups lacks its row
+    uint32_t retries; // in a row
+    int64_t tried_us; // when the last try began
+    struct task_trouble try_trouble, log_trouble;
+    int64_t watched_us;
     uint32_t steps_ahead; // steps since the last boundary at which nothing was outstanding
 
     struct {
@@ -184,16 +214,23 @@ enum br_status task_open_readers(struct br_task *task, struct br_error *error) B
 enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_error *error) BR_MUST_CHECK;
 // Over the state, anew: operators keep nothing but what is there.
 enum br_status task_make_graph(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
-// Is it worth another try? When the status is BR_RETRY: waits a little first (longer each time, up to a second) and
-// says now and then what it waits for, which is `error`. False, with the status left to the caller, when the task is to
-// stop.
+// Is it worth another try? When the status is BR_RETRY, or what is missing is a permission: waits a little first
+// (longer each time, up to a second), says what it waits for, which is `error`, and answers those who ask for the
+// status. False, with the status left to the caller, when the task is to stop.
 bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error);
 static inline bool task_stopping(const struct br_task *task) {
-    return task->options.stop != NULL && *task->options.stop;
+    return task->options.stop != NULL && br_flag_is_set(task->options.stop);
 }
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];
 }
+// trouble.c
+// What is tried again now, and that it has gone well.
+void task_note_try(struct br_task *task, const struct br_error *why, bool at_once);
+void task_end_try(struct br_task *task);
+// Looks at the log and the readers, once a second.
+void task_watch(struct br_task *task);
+void task_print_troubles(struct br_task *task, struct br_buffer *out); // a member of a JSON object
 // recover.c
 // A commit begins where the one before it ended, was made by this plan, from these streams.
 enum br_status task_check_commit(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error)
@@ -215,6 +252,8 @@ enum br_status task_send(struct br_task *task, uint32_t first_part, struct br_er
 enum br_status task_queue(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 // Sends what is queued if the log is free, or when it is much.
 enum br_status task_send_queued(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+// Names what others published behind the newest commit, if they did.
+void task_tell_foreign(const struct br_task *task, const char *subject, const struct br_newest_commit *newest);
 // With nothing outstanding: BR_FATAL when another has committed on this task's subject.
 enum br_status task_check_owner(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
 enum br_status task_await(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
@@ -224,7 +263,10 @@ enum br_status task_settle(struct br_task *task, struct br_error *error) BR_MUST
 void task_record(const struct br_task *task, struct br_buffer *bytes);
 // service.c
 enum br_status task_serve(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
-enum br_status task_serve_open(struct br_task *task, struct br_error *error) BR_MUST_CHECK;
+void task_hear_requests(struct br_task *task); // a request ends a br_log_wait
+// While an epoch can't be committed, or state is being recovered: status alone is answered, the rest is refused with
+// the reason.
+void task_serve_meanwhile(struct br_task *task, const char *why);
 
 #define TASK_BATCH_OUTPUTS_MAX (BR_LOG_BATCH_MESSAGES_MAX - 1) // the commit message is the last of the batch
 

@@ -2,6 +2,7 @@
 // A task's beginning and end: its names on the log, its streams, readers and state; and what can be asked of it. See
 // task.h.
 #include "processor/commit_reader.h"
+#include "processor/limits.h"
 #include "processor/semantics.h"
 #include "processor/task_internal.h"
 
@@ -14,6 +15,9 @@
 #define STATE_BUDGET_DEFAULT ((size_t)256 << 20)
 #define EPOCH_TIME_DEFAULT_US 100000
 #define FLUSH_INTERVAL_DEFAULT_US 5000000
+#define QUERY_TIME_DEFAULT_US 1000000
+#define QUERY_ROWS_DEFAULT 1000000
+#define QUERY_MEMORY_DEFAULT ((size_t)64 << 20)
 #define EPOCH_MESSAGES_FIRST 900
 
 // --- names
@@ -96,6 +100,21 @@ enum br_status task_open_state(struct br_task *task, bool set_aside, struct br_e
     return task_make_graph(task, error);
 }
 
+// Before the first event: what the stream's limits take can't be recovered.
+static enum br_status tell_limits(const struct br_task *task, const struct task_input *input, struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+    if (task->options.role != BR_TASK_OWNER)
+        return BR_OK;
+    enum br_limits limits = br_limits_describe(input->table, &input->stream, &text);
+    if (limits == BR_LIMITS_REFUSED)
+        return br_error_set(error, BR_FATAL, "%s", (const char *)text.ptr);
+    if (limits != BR_LIMITS_NONE)
+        br_log_line(limits == BR_LIMITS_WARNING ? BR_LEVEL_WARN : BR_LEVEL_INFO, "the stream doesn't keep everything",
+                    BR_STR("pipeline", task->pipeline->name), BR_STR("table", input->table->name),
+                    BR_STR("what", (const char *)text.ptr));
+    return BR_OK;
+}
+
 static enum br_status open_input(struct br_task *task, uint32_t i, struct br_error *error) {
     struct task_input *input = &task->inputs[i];
     input->table = &task->pipeline->tables[i];
@@ -106,12 +125,12 @@ static enum br_status open_input(struct br_task *task, uint32_t i, struct br_err
     if (task->options.begin != NULL && task->options.begin[i] > 1)
         input->last_sequence = input->covered = task->options.begin[i] - 1;
     BR_TRY(br_input_create(input->table, false, &input->input, error));
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-    br_input_filter(input->table, &filter);
     enum br_status status;
     do
-        status = br_log_find_stream(task->log, (const char *)filter.ptr, &input->stream, error);
+        status = br_input_find_stream(task->log, input->table, &input->stream, error);
     while (task_try_again(task, status, error));
+    if (status == BR_OK)
+        status = tell_limits(task, input, error);
     if (status != BR_OK)
         return br_error_context(error, "table %s", input->table->name);
     while (strcmp(task->inputs[input->stream_number].stream.name, input->stream.name) != 0)
@@ -128,10 +147,7 @@ static enum br_status open_reader(struct br_task *task, struct task_input *input
         return br_error_set(error, BR_FATAL,
                             "lineage %s begins with %" PRIu64 " imported events; tell the worker where the archive is",
                             task->options.lineage, input->prehistory);
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
-    br_input_filter(input->table, &filter);
-    return br_reader_open(task->log, input->stream.name, (const char *)filter.ptr, first_sequence, 0, &input->reader,
-                          error);
+    return br_input_open(task->log, input->table, input->stream.name, first_sequence, 0, &input->reader, error);
 }
 
 enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error) {
@@ -195,6 +211,12 @@ static void set_defaults(struct br_task_options *options) {
         options->state_budget_bytes = STATE_BUDGET_DEFAULT;
     if (options->epoch_time_us == 0)
         options->epoch_time_us = EPOCH_TIME_DEFAULT_US;
+    if (options->query_time_us == 0)
+        options->query_time_us = QUERY_TIME_DEFAULT_US;
+    if (options->query_rows_max == 0)
+        options->query_rows_max = QUERY_ROWS_DEFAULT;
+    if (options->query_memory_bytes == 0)
+        options->query_memory_bytes = QUERY_MEMORY_DEFAULT;
     if (options->flush_interval_us == 0)
         options->flush_interval_us = FLUSH_INTERVAL_DEFAULT_US;
 }
@@ -209,8 +231,8 @@ static enum br_status open_all(struct br_task *task, struct br_error *error) {
         br_emit_set_publish_as(task->emits[e], task->options.publish_as);
     if (task->options.role != BR_TASK_SHADOW)
         BR_TRY(open_output(task, error));
-    BR_TRY(task_open_state(task, false, error));
-    return task->options.serve ? task_serve_open(task, error) : BR_OK;
+    task_hear_requests(task);
+    return task_open_state(task, false, error);
 }
 
 enum br_status br_task_create(const struct br_task_options *options, struct br_task **ret_task,
@@ -263,6 +285,8 @@ void br_task_destroy(struct br_task **task_ptr) {
     struct br_task *task = *task_ptr;
     if (task == NULL)
         return;
+    if (task->options.requests != NULL)
+        br_requests_wake(task->options.requests, NULL, NULL);
     for (uint32_t i = 0; i < task->input_count; i++) {
         br_reader_close(&task->inputs[i].reader);
         br_input_destroy(&task->inputs[i].input);
@@ -321,22 +345,23 @@ uint64_t br_task_follows(const struct br_task *task, const char **ret_lineage, u
 }
 
 bool br_task_commits_apart(const struct br_task *task) {
-    return task->options.role != BR_TASK_OWNER && task->last_commit == task->fence;
+    return task->options.role != BR_TASK_OWNER && task->last_commit == task->fence_commit.sequence;
 }
 
 const char *br_task_lineage(const struct br_task *task) {
     return task->options.lineage;
 }
 
-enum br_status br_task_serve_from_now(struct br_task *task, const struct br_task_options *options,
-                                      struct br_error *error) {
+void br_task_serve_from_now(struct br_task *task, const struct br_task_options *options) {
     task->options.checkpoint_path = options->checkpoint_path;
     task->options.add_status = options->add_status;
     task->options.status_context = options->status_context;
-    if (task->options.serve)
-        return BR_OK;
-    task->options.serve = true;
-    return task_serve_open(task, error);
+    task->options.requests = options->requests;
+    task->options.query_time_us = options->query_time_us;
+    task->options.query_rows_max = options->query_rows_max;
+    task->options.query_memory_bytes = options->query_memory_bytes;
+    set_defaults(&task->options);
+    task_hear_requests(task);
 }
 
 const struct br_event_time *br_task_watermarks(const struct br_task *task) {

@@ -6,12 +6,14 @@
 #include "processor/pipeline_text.h"
 #include "processor/sql/sql.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define IDLE_WAIT_US 50000
+#define FIRST_WAIT_US 1000000
 #define STORE_TRIES_MAX 200 // 50 ms each
 #define STORE_CACHE_BYTES ((size_t)64 << 20)
 #define REBUILDS_MAX 1 // of state that was found damaged while it was used, since the start
@@ -38,6 +40,30 @@ enum br_status br_worker_open_store(void *context, bool set_aside, struct br_sto
     return br_store_open_rocksdb(path, STORE_CACHE_BYTES, ret_store, error);
 }
 
+enum br_status br_worker_clear_checkpoints(const char *data_path, const char *pipeline, struct br_error *error) {
+    char folder[4096], path[4400];
+    BR_TRY(br_worker_state_path(data_path, pipeline, "checkpoints", folder, sizeof folder, error));
+    DIR *listing = opendir(folder);
+    if (listing == NULL)
+        return BR_OK; // none was ever made
+    uint64_t removed = 0;
+    enum br_status status = BR_OK;
+    for (const struct dirent *entry; status == BR_OK && (entry = readdir(listing)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (br_store_is_open_elsewhere(path))
+            continue;
+        status = br_store_remove(data_path, path, error);
+        removed += status == BR_OK;
+    }
+    closedir(listing);
+    if (removed != 0)
+        br_log_line(BR_LEVEL_INFO, "checkpoints that were left behind are removed", BR_STR("pipeline", pipeline),
+                    BR_INT("count", removed));
+    return status;
+}
+
 void br_worker_name(char *name, size_t size) {
     char host[64] = "host";
     gethostname(host, sizeof host - 1);
@@ -50,8 +76,10 @@ static void tell_progress(struct br_task *task) {
     struct br_task_status status;
     br_task_status(task, &status);
     br_log_line(BR_LEVEL_INFO, "progress", BR_INT("epoch", status.committed_epoch), BR_INT("messages", status.messages),
-                BR_INT("rows_out", status.rows_out), BR_INT("lag", status.lag_messages), BR_INT("late", status.late),
-                BR_INT("quarantined", status.quarantined));
+                BR_INT("rows_out", status.rows_out),
+                status.lag_messages == BR_PENDING_UNKNOWN ? BR_STR("lag", "unknown")
+                                                          : BR_INT("lag", status.lag_messages),
+                BR_INT("late", status.late), BR_INT("quarantined", status.quarantined));
 }
 
 // What the worker works on: its own task at first, then those of lineages that took over.
@@ -64,6 +92,7 @@ struct worker {
     char state_path[4096], checkpoint_path[4096];
     struct br_task *task;
     unsigned rebuilds;
+    struct br_log_pace waits_pace;
 };
 
 static enum br_status run_until_stopped(struct worker *worker, struct br_task *task, struct br_log *log,
@@ -74,11 +103,11 @@ static enum br_status run_until_stopped(struct worker *worker, struct br_task *t
     br_log_line(BR_LEVEL_INFO, "running", BR_STR("pipeline", options->pipeline->name),
                 BR_STR("lineage", br_task_lineage(task)), BR_STR("worker", options->name),
                 BR_INT("epoch", br_task_epoch(task)));
-    while (!*options->stop) {
+    while (!br_flag_is_set(options->stop)) {
         bool worked;
         BR_TRY(br_task_step(task, &worked, error));
         if (!worked)
-            br_log_wait(log, IDLE_WAIT_US);
+            br_log_wait(log, br_task_idle_us(task, IDLE_WAIT_US));
         int64_t now_us = clock->mono(clock).us;
         if (options->progress_interval_us != 0 && now_us - told_us >= options->progress_interval_us) {
             tell_progress(task);
@@ -107,8 +136,8 @@ static enum br_status open_own_store(void *context, bool set_aside, struct br_st
     int tries = worker->takes_over ? STORE_TRIES_MAX : 1;
     do
         status = br_worker_open_store(worker->state_path, set_aside, ret_store, error);
-    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 && !*worker->options->stop &&
-           (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
+    while (status != BR_OK && error->native == BR_STORE_IN_USE && --tries > 0 &&
+           !br_flag_is_set(worker->options->stop) && (br_log_wait(worker->options->log, IDLE_WAIT_US), true));
     return status;
 }
 
@@ -137,7 +166,10 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
                                            .output_replicas = options->output_replicas,
                                            .output_memory = options->output_memory,
                                            .stop = options->stop,
-                                           .serve = true,
+                                           .requests = options->requests,
+                                           .query_time_us = options->query_time_us,
+                                           .query_rows_max = options->query_rows_max,
+                                           .query_memory_bytes = options->query_memory_bytes,
                                            .add_status = options->add_status,
                                            .status_context = options->status_context};
     BR_TRY(br_task_create(&task_options, &worker->task, error));
@@ -149,13 +181,14 @@ static enum br_status start_task(struct worker *worker, struct br_error *error) 
     return options->finish_takeover(options->replay_context, worker->task, worker->pipeline, error);
 }
 
-// The task that ends before another one begins has heard of what it has sent. The status is that which ended it, if
-// nothing worse comes.
-static enum br_status settle_damaged(struct br_task *task, enum br_status status, struct br_error *error) {
-    if (task == NULL || status != BR_FATAL || error->native != BR_STORE_DAMAGED)
+// The task that ends before another one begins has heard of what it has sent, and one whose input has lost what comes
+// next keeps what it has read. The status is that which ended it, if nothing worse comes.
+static enum br_status settle_ended(struct br_task *task, enum br_status status, struct br_error *error) {
+    bool lost = status == BR_FATAL && error->native == BR_LOG_LOST;
+    if (task == NULL || status != BR_FATAL || (error->native != BR_STORE_DAMAGED && !lost))
         return status;
     struct br_error why = *error;
-    BR_TRY(br_task_settle(task, error));
+    BR_TRY(lost ? br_task_stop(task, error) : br_task_settle(task, error));
     *error = why;
     return status;
 }
@@ -166,42 +199,40 @@ static enum br_status run_own(struct worker *worker, char *superseded_by, size_t
         store_text(worker);
         status = run_until_stopped(worker, worker->task, worker->options->log, error);
     }
-    status = settle_damaged(worker->task, status, error);
+    status = settle_ended(worker->task, status, error);
     const char *by = worker->task == NULL ? NULL : br_task_superseded_by(worker->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
     br_task_destroy(&worker->task);
     return status;
 }
 
-// What was asked of one task is answered by the next. When that fails, askers ask again.
-static void hand_requests(const struct worker *worker, struct br_log *from, struct br_log *to) {
-    const char *pipeline = worker->options->pipeline->name;
-    struct br_error error;
-    char stream[256];
-    br_task_output_stream(pipeline, stream, sizeof stream);
-    if (br_log_hand_requests(from, to, stream, &error) != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "requests that came meanwhile may be without an answer",
-                    BR_STR("pipeline", pipeline), BR_STR("why", error.message));
-}
-
 static enum br_status run_successor(struct worker *worker, struct br_successor *successor, char *superseded_by,
                                     size_t size, struct br_error *error) {
     struct br_task_options serving = {.checkpoint_path = worker->checkpoint_path,
                                       .add_status = worker->options->add_status,
-                                      .status_context = worker->options->status_context};
-    enum br_status status = br_task_serve_from_now(successor->task, &serving, error);
-    if (status == BR_OK) {
-        hand_requests(worker, worker->options->log, successor->log);
-        status = run_until_stopped(worker, successor->task, successor->log, error);
-    }
-    status = settle_damaged(successor->task, status, error);
+                                      .status_context = worker->options->status_context,
+                                      .query_time_us = worker->options->query_time_us,
+                                      .query_rows_max = worker->options->query_rows_max,
+                                      .query_memory_bytes = worker->options->query_memory_bytes,
+                                      .requests = worker->options->requests};
+    br_task_serve_from_now(successor->task, &serving);
+    enum br_status status = run_until_stopped(worker, successor->task, successor->log, error);
+    status = settle_ended(successor->task, status, error);
     const char *by = br_task_superseded_by(successor->task);
     snprintf(superseded_by, size, "%s", status == BR_OK || by == NULL ? "" : by);
-    if (status != BR_OK)
-        hand_requests(worker, successor->log, worker->options->log);
     br_task_destroy(&successor->task);
     successor->release(successor->owned);
     return status;
+}
+
+// Before there is a task, which does the same by itself.
+static bool waits(struct worker *worker, enum br_status status, const struct br_error *why) {
+    if (!br_log_may_pass(status, why) || br_flag_is_set(worker->options->stop))
+        return false;
+    br_log_paced(&worker->waits_pace, BR_LEVEL_WARN, "can't go on; trying again",
+                 BR_STR("pipeline", worker->options->pipeline->name), BR_STR("why", why->message));
+    br_log_wait(worker->options->log, FIRST_WAIT_US);
+    return true;
 }
 
 static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash, struct br_error *error) {
@@ -209,9 +240,7 @@ static enum br_status find_owner(struct worker *worker, uint64_t *ret_plan_hash,
     struct br_owner owner;
     do {
         status = br_task_find_owner(worker->options->log, worker->options->pipeline->name, &owner, error);
-        if (status == BR_RETRY)
-            br_log_wait(worker->options->log, IDLE_WAIT_US);
-    } while (status == BR_RETRY && !*worker->options->stop);
+    } while (waits(worker, status, error));
     BR_TRY(status);
     memcpy(worker->lineage, owner.lineage, sizeof worker->lineage);
     *ret_plan_hash = owner.plan_hash;
@@ -247,9 +276,9 @@ static enum br_status find_first_owner(struct worker *worker, struct br_error *e
     br_task_output_stream(worker->options->pipeline->name, stream, sizeof stream);
     snprintf(worker->lineage, sizeof worker->lineage, "live");
     enum br_status status;
-    while ((status = br_log_stream_info(worker->options->log, stream, &info, &missing)) == BR_RETRY &&
-           !*worker->options->stop)
-        br_log_wait(worker->options->log, IDLE_WAIT_US);
+    do
+        status = br_log_stream_info(worker->options->log, stream, &info, &missing);
+    while (waits(worker, status, &missing));
     if (status == BR_FATAL)
         return BR_OK;
     return find_owner(worker, &plan_hash, error);

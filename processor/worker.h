@@ -20,8 +20,9 @@ struct br_successor {
 struct br_worker_options {
     const struct br_pipeline *pipeline;
     struct br_log *log;
-    const char *name;      // of the worker: br_worker_name
-    const char *data_path; // state goes to <data_path>/<pipeline>/<lineage>
+    struct br_requests *requests; // of br_task_serve; NULL: nobody can ask
+    const char *name;             // of the worker: br_worker_name
+    const char *data_path;        // state goes to <data_path>/<pipeline>/<lineage>
     br_open_input open_input;
     void *input_context;
     // The task of this lineage that was promoted in this process; false: there is none. Thread: the worker's.
@@ -35,6 +36,9 @@ struct br_worker_options {
     size_t state_budget_bytes;
     uint32_t epoch_messages;
     int64_t epoch_time_us;
+    int64_t query_time_us; // these three as the task's
+    uint64_t query_rows_max;
+    size_t query_memory_bytes;
     int output_replicas;
     bool output_memory;
     const volatile bool *stop;    // set by a signal handler; the worker commits, flushes and returns soon after
@@ -50,6 +54,10 @@ enum br_status br_worker_state_path(const char *data_path, const char *pipeline,
                                     size_t size, struct br_error *error) BR_MUST_CHECK;
 // br_task_options.open_store over such a folder; context: its path (const char *).
 enum br_status br_worker_open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error)
+    BR_MUST_CHECK;
+// Removes the checkpoints that askers have left behind, but for those that another process has open. Before anything in
+// this process makes one.
+enum br_status br_worker_clear_checkpoints(const char *data_path, const char *pipeline, struct br_error *error)
     BR_MUST_CHECK;
 // A worker's name, unique per start: host, process id, and a random part. Into name[size].
 void br_worker_name(char *name, size_t size);

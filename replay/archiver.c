@@ -42,6 +42,7 @@ struct br_archiver {
     struct br_log *log;
     struct copy *copies;
     size_t count;
+    struct br_log_pace waits_pace;
 };
 
 static int64_t mono_us(const struct br_archiver *archiver) {
@@ -81,7 +82,8 @@ static void give_up(struct br_archiver *archiver, struct copy *copy, enum br_sta
     copy->pause_us = copy->pause_us == 0 ? PAUSE_US_MIN : copy->pause_us * 2;
     copy->pause_us = copy->pause_us > PAUSE_US_MAX ? PAUSE_US_MAX : copy->pause_us;
     copy->not_before_us = mono_us(archiver) + copy->pause_us;
-    br_log_line(BR_LEVEL_WARN, "archiving waits", BR_STR("table", copy->table->name), BR_STR("why", error->message));
+    br_log_paced(&archiver->waits_pace, BR_LEVEL_WARN, "archiving waits", BR_STR("table", copy->table->name),
+                 BR_STR("why", error->message));
 }
 
 // The last message of a segment, so that it is known again in the stream. What is damaged says nothing here.
@@ -137,7 +139,7 @@ static enum br_status open_copy(struct br_archiver *archiver, struct copy *copy,
     BR_TRY(br_archive_lock(copy->folder, &copy->lock, error));
     if (copy->lock < 0)
         return br_error_set(error, BR_RETRY, "another process archives to %.900s", copy->folder);
-    if (br_log_find_stream(archiver->log, filter, &copy->stream, error) != BR_OK)
+    if (br_input_find_stream(archiver->log, copy->table, &copy->stream, error) != BR_OK)
         return BR_RETRY; // it may be made yet
     BR_TRY(find_position(copy, &to, &trail, error));
     // A first archive begins where the stream begins; from there on nothing may be lost.

@@ -265,7 +265,7 @@ static void close_run(struct bounded *run) {
     br_span_close(&run->span);
     br_graph_destroy(&run->graph);
     br_state_destroy(&run->state);
-    if (run->store_path[0] != '\0' && br_store_remove(run->store_path, &ignored) != BR_OK)
+    if (run->store_path[0] != '\0' && br_store_remove(NULL, run->store_path, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a query's state is left behind", BR_STR("path", run->store_path),
                     BR_STR("why", ignored.message));
     for (uint32_t t = 0; t < run->pipeline->table_count; t++)

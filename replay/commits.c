@@ -44,11 +44,17 @@ enum br_status br_commits_next(struct br_commits *commits, const struct br_log_m
     size_t count;
     *ret_message = NULL;
     *ret_commit = NULL;
-    BR_TRY(br_reader_peek(commits->reader, &messages, &count, error));
-    if (count == 0)
-        return BR_OK;
-    if (commits->commit == NULL)
-        BR_TRY(br_commit_unpack(commits->pipeline, messages[0].payload, &commits->commit, error));
+    for (;;) {
+        BR_TRY(br_reader_peek(commits->reader, &messages, &count, error));
+        if (count == 0)
+            return BR_OK;
+        if (commits->commit == NULL)
+            BR_TRY(br_commit_of(commits->pipeline, &messages[0], &commits->commit, error));
+        if (commits->commit != NULL)
+            break;
+        br_reader_consume(commits->reader, 1); // foreign
+        br_reader_release(commits->reader);
+    }
     *ret_message = &messages[0];
     *ret_commit = commits->commit;
     return BR_OK;

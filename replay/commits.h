@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commits of a pipeline, of all its lineages, one by one in the order of the log.
+// The commits of a pipeline, of all its lineages, one by one in the order of the log. What others published among them
+// is passed over (X22).
 #ifndef BR_REPLAY_COMMITS_H
 #define BR_REPLAY_COMMITS_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // See epochs.h.
 #include "replay/epochs.h"
+#include "processor/commit_newest.h"
 #include "processor/task.h"
 #include "replay/unpack.h"
 
@@ -18,8 +19,13 @@ struct br_epochs {
     struct br_epoch_commit last;
 };
 
+// *ret_found false: it is foreign (X22).
 static enum br_status read_commit(const struct br_epochs *epochs, const struct br_log_message *message,
-                                  struct br_arena *arena, struct br_epoch_commit *ret_commit, struct br_error *error) {
+                                  struct br_arena *arena, struct br_epoch_commit *ret_commit, bool *ret_found,
+                                  struct br_error *error) {
+    *ret_found = !br_commit_is_foreign(message);
+    if (!*ret_found)
+        return BR_OK;
     Braid__V1__Commit *commit = br_unpack(&braid__v1__commit__descriptor, message->payload, arena);
     if (commit == NULL || commit->epoch == 0)
         return br_error_set(error, BR_FATAL,
@@ -30,22 +36,48 @@ static enum br_status read_commit(const struct br_epochs *epochs, const struct b
     return BR_OK;
 }
 
-// from 0: the last one on the subject.
+static bool may_try_again(const struct br_epochs *epochs, enum br_status status, int *tries) {
+    if (status != BR_RETRY || (*tries)++ == EPOCHS_RETRIES_MAX)
+        return false;
+    br_log_wait(epochs->log, EPOCHS_RETRY_WAIT_US);
+    return true;
+}
+
+// The first commit on the subject from this sequence on.
 static enum br_status fetch(const struct br_epochs *epochs, const char *subject, uint64_t from, struct br_arena *arena,
                             struct br_epoch_commit *ret_commit, bool *ret_found, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message message;
     enum br_status status;
-    for (int tries = 0;; tries++) {
-        br_buffer_clear(&copy);
-        status = from == 0 ? br_log_last(epochs->log, epochs->stream, subject, &copy, &message, ret_found, error)
-                           : br_log_next(epochs->log, epochs->stream, subject, from, &copy, &message, ret_found, error);
-        if (status != BR_RETRY || tries == EPOCHS_RETRIES_MAX)
-            break;
-        br_log_wait(epochs->log, EPOCHS_RETRY_WAIT_US);
+    bool there = true;
+    int tries = 0;
+    for (*ret_found = false; there && !*ret_found; from = message.sequence + 1) {
+        do {
+            br_buffer_clear(&copy);
+            status = br_log_next(epochs->log, epochs->stream, subject, from, &copy, &message, &there, error);
+        } while (may_try_again(epochs, status, &tries));
+        BR_TRY(status);
+        if (!there)
+            return BR_OK;
+        BR_TRY(read_commit(epochs, &message, arena, ret_commit, ret_found, error));
     }
+    return BR_OK;
+}
+
+static enum br_status fetch_newest(struct br_epochs *epochs, const char *pipeline, bool *ret_found,
+                                   struct br_error *error) {
+    struct br_newest_commit newest;
+    enum br_status status;
+    int tries = 0;
+    do
+        status = br_commit_newest(epochs->log, pipeline, epochs->owner_subject, &newest, error);
+    while (may_try_again(epochs, status, &tries));
     BR_TRY(status);
-    return *ret_found ? read_commit(epochs, &message, arena, ret_commit, error) : BR_OK;
+    br_commit_cleanup(&newest.commit);
+    *ret_found = newest.sequence != 0;
+    return *ret_found
+               ? fetch(epochs, epochs->owner_subject, newest.sequence, epochs->arena, &epochs->last, ret_found, error)
+               : BR_OK;
 }
 
 enum br_status br_epochs_open(struct br_log *log, const char *pipeline, struct br_epochs **ret_epochs,
@@ -56,7 +88,7 @@ enum br_status br_epochs_open(struct br_log *log, const char *pipeline, struct b
     epochs->arena = br_arena_create();
     br_task_output_stream(pipeline, epochs->stream, sizeof epochs->stream);
     br_task_owner_subject(pipeline, epochs->owner_subject, sizeof epochs->owner_subject);
-    enum br_status status = fetch(epochs, epochs->owner_subject, 0, epochs->arena, &epochs->last, &found, error);
+    enum br_status status = fetch_newest(epochs, pipeline, &found, error);
     if (status != BR_OK || !found) {
         br_epochs_close(&epochs);
         *ret_epochs = NULL;

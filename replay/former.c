@@ -30,7 +30,7 @@ struct br_former {
 static enum br_status open_store(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct br_former *former = context;
     if (set_aside)
-        BR_TRY(br_store_remove(former->path, error));
+        BR_TRY(br_store_remove(former->options.runner->data_path, former->path, error));
     return br_worker_open_store(former->path, false, ret_store, error);
 }
 
@@ -67,7 +67,12 @@ enum br_status br_former_plan(struct br_log *log, const struct br_runner_options
         return br_error_set(error, BR_FATAL,
                             "the commit of epoch %" PRIu64 " of lineage %s (stream sequence %" PRIu64 ") is gone",
                             epoch, lineage, sequence);
-    BR_TRY(br_commit_unpack(name, message.payload, &commit, error));
+    BR_TRY(br_commit_of(name, &message, &commit, error));
+    if (commit == NULL)
+        return br_error_set(error, BR_FATAL,
+                            "what stands at sequence %" PRIu64 " of stream %s isn't the commit of epoch %" PRIu64
+                            " of lineage %s",
+                            sequence, stream, epoch, lineage);
     BR_TRY(br_former_load(log, options, commit->plan_hash, ret_owned, ret_pipeline, error));
     *ret_otherwise = br_semantics_differ(*ret_pipeline, commit->semantics, &words);
     return BR_OK;
@@ -88,7 +93,7 @@ static enum br_status open_folder(struct br_former *former, struct br_error *err
                                 sizeof former->path, error));
     size_t len = strlen(former->path);
     snprintf(former->path + len, sizeof former->path - len, "/former-%u", atomic_fetch_add(&made, 1));
-    return br_store_remove(former->path, error);
+    return br_store_remove(options->data_path, former->path, error);
 }
 
 static enum br_status open_task(struct br_former *former, struct br_error *error) {
@@ -115,7 +120,7 @@ static enum br_status follow_one(struct br_former *former, struct br_commits *co
     const struct br_former_options *options = &former->options;
     const struct br_log_message *message;
     const Braid__V1__Commit *commit;
-    if (options->runner->stop != NULL && *options->runner->stop)
+    if (options->runner->stop != NULL && br_flag_is_set(options->runner->stop))
         return br_error_set(error, BR_RETRY, "stopped while building the state of lineage %s", former->lineage);
     if (options->tick != NULL)
         BR_TRY(options->tick(options->tick_context, error));
@@ -177,7 +182,7 @@ void br_former_destroy(struct br_former **former_ptr) {
     br_history_destroy(&former->history);
     br_pipeline_destroy(&former->owned);
     br_log_close(&former->log);
-    if (former->path[0] != '\0' && br_store_remove(former->path, &ignored) != BR_OK)
+    if (former->path[0] != '\0' && br_store_remove(former->options.runner->data_path, former->path, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a folder stays behind", BR_STR("path", former->path));
     free(former);
     *former_ptr = NULL;
@@ -217,11 +222,12 @@ static enum br_status find_stock(struct br_log *log, const char *pipeline, const
             continue;
         }
         if (status == BR_OK)
-            status = br_commit_unpack(pipeline, messages[0].payload, &commit, error);
+            status = br_commit_of(pipeline, &messages[0], &commit, error);
         if (status != BR_OK)
             break;
-        more = any_sleeps(commit) && commit->follows_lineage[0] == '\0'; // before it repeats anything
-        if (any_sleeps(commit))
+        bool sleeps = commit != NULL && any_sleeps(commit);
+        more = commit == NULL || (sleeps && commit->follows_lineage[0] == '\0'); // before it repeats anything
+        if (sleeps)
             snprintf(stock, size, "%s", commit->follows_lineage);
         br_reader_consume(reader, 1);
         br_reader_release(reader);

@@ -2,7 +2,7 @@
 // See guard.h.
 #include "replay/guard.h"
 
-#include "processor/commit_reader.h"
+#include "processor/commit_newest.h"
 #include "processor/sql/sql.h"
 #include "processor/task.h"
 #include "replay/retention.h"
@@ -20,14 +20,10 @@ struct survey {
 // *ret_commit NULL: there is none.
 static enum br_status last_commit(struct survey *survey, const char *subject, Braid__V1__Commit **ret_commit,
                                   struct br_error *error) {
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    struct br_log_message message;
-    char stream[256];
-    bool found;
-    *ret_commit = NULL;
-    br_task_output_stream(survey->pipeline->name, stream, sizeof stream);
-    BR_TRY(br_log_last(survey->log, stream, subject, &copy, &message, &found, error));
-    return found ? br_commit_unpack(survey->pipeline->name, message.payload, ret_commit, error) : BR_OK;
+    struct br_newest_commit newest;
+    BR_TRY(br_commit_newest(survey->log, survey->pipeline->name, subject, &newest, error));
+    *ret_commit = newest.commit;
+    return BR_OK;
 }
 
 // `needed`: the stream's own sequence.

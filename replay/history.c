@@ -139,8 +139,7 @@ enum br_status br_history_open_input(void *context, struct br_log *log, const st
         return history_reader_open(history, log, table, stream, (const char *)filter.ptr, prehistory, first_sequence,
                                    stop_sequence, ret_reader, error);
     if (prehistory == 0)
-        return br_reader_open(log, stream->name, (const char *)filter.ptr, first_sequence, stop_sequence, ret_reader,
-                              error);
+        return br_input_open(log, table, stream->name, first_sequence, stop_sequence, ret_reader, error);
     return br_error_set(error, BR_FATAL,
                         "table %s begins with %" PRIu64
                         " imported messages, but has no archive to read them from; set its archive",

@@ -21,7 +21,6 @@
 // it is asked for again before anything was consumed.
 #define SHOWN_MESSAGES_FIRST ((size_t)1 << 16)
 #define ENTER_TRIES_MAX 8
-#define TELL_EVERY 256 // failed looks
 
 struct holder {
     struct holder *next; // in the pool
@@ -47,7 +46,7 @@ struct history_reader {
     struct holder *pool;
     bool failed;
     struct br_error error;
-    unsigned failures; // in a row, that may pass
+    struct br_log_pace waits_pace;
 
     // the segment that is being read
     struct br_segment_reader *segment;
@@ -381,9 +380,9 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
             *error = reader->error;
         return BR_FATAL;
     }
-    if (status == BR_RETRY && reader->failures++ % TELL_EVERY == 0)
-        br_log_line(BR_LEVEL_WARN, "history waits", BR_STR("table", reader->table->name), BR_STR("why", why.message));
-    reader->failures = status == BR_OK ? 0 : reader->failures;
+    if (status == BR_RETRY)
+        br_log_paced(&reader->waits_pace, BR_LEVEL_WARN, "history waits", BR_STR("table", reader->table->name),
+                     BR_STR("why", why.message));
     *ret_messages = reader->window.items + reader->window.consumed;
     *ret_count = br_window_shown(&reader->window);
     return BR_OK;
@@ -431,8 +430,10 @@ static uint64_t messages_from(const struct br_archive *archive, uint64_t sequenc
 // it held at the start.
 static uint64_t pending_beyond(const struct history_reader *reader) {
     uint64_t pending = reader->segment != NULL ? reader->segment_left : 0;
-    if (reader->reader != NULL && reader->reader_stop == 0)
-        return br_reader_pending(reader->reader->stream) - reader->taken;
+    if (reader->reader != NULL && reader->reader_stop == 0) {
+        uint64_t of_stream = br_reader_pending(reader->reader->stream);
+        return of_stream == BR_PENDING_UNKNOWN ? of_stream : of_stream - reader->taken;
+    }
     uint64_t sequence = reader->next > reader->prehistory ? reader->next - reader->prehistory : 1;
     uint64_t end = reader->archive->count == 0 ? 0 : reader->archive->segments[reader->archive->count - 1].info.to;
     if (reader->next <= reader->prehistory && reader->segment == NULL)
@@ -448,9 +449,16 @@ static uint64_t reader_pending(struct br_reader *base) {
     if (at_end(reader))
         return shown;
     uint64_t beyond = pending_beyond(reader);
+    if (beyond == BR_PENDING_UNKNOWN)
+        return beyond;
     if (reader->stop != 0 && beyond > reader->stop - reader->next + 1)
         beyond = reader->stop - reader->next + 1;
     return shown + beyond;
+}
+
+static bool reader_trouble(struct br_reader *base, char *text, size_t size) {
+    const struct history_reader *reader = history_reader(base);
+    return reader->reader != NULL && br_reader_trouble(reader->reader->stream, text, size);
 }
 
 static uint64_t reader_covered(struct br_reader *base) {
@@ -488,6 +496,7 @@ static const struct br_reader_ops reader_ops = {
     .release = reader_release,
     .caught_up = reader_caught_up,
     .pending = reader_pending,
+    .trouble = reader_trouble,
     .covered = reader_covered,
     .prove = reader_prove,
 };

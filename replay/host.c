@@ -18,12 +18,13 @@
 
 #define LOOK_US INT64_C(1000000)
 #define GUARD_US (60 * BR_US_PER_SECOND)
+#define WAITS_AGAIN_US (60 * BR_US_PER_SECOND)
 #define TAKE_WAIT_US INT64_C(2000000) // a takeover is on the log before the task is handed over
 
 struct br_host {
     struct br_host_options options;
     struct br_runner_options runner;
-    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for requests.
+    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for answers.
     struct br_log *log, *answering;
     pthread_t thread;
     bool running;
@@ -33,18 +34,34 @@ struct br_host {
     pthread_cond_t changed;
     struct br_buffer needs; // lines of the guard
     int64_t guarded_us;
+    char waits_for[BR_ERROR_MESSAGE_SIZE]; // why jobs can't be looked at, "": they can
+    int64_t waits_told_us;
     struct br_successor successor; // waits to be taken; task NULL: none does
 };
 
 // --- the task that has taken over
 
+// A task that was promoted and never taken ends as any does that is stopped.
+static void end_successor(struct br_successor *successor) {
+    struct br_error error;
+    if (successor->task == NULL)
+        return;
+    if (br_task_stop(successor->task, &error) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "a promoted lineage was stopped without its last flush",
+                    BR_STR("why", error.message));
+    br_task_destroy(&successor->task);
+    successor->release(successor->owned);
+}
+
+// One that nobody has taken (the worker went on without it) gives way to the next.
 static void promoted(void *context, const struct br_successor *take_successor) {
     struct br_host *host = context;
     pthread_mutex_lock(&host->lock);
-    BR_CHECK(host->successor.task == NULL);
+    struct br_successor former = host->successor;
     host->successor = *take_successor;
     pthread_cond_signal(&host->changed);
     pthread_mutex_unlock(&host->lock);
+    end_successor(&former);
 }
 
 static bool wait_for_successor(struct br_host *host) {
@@ -81,9 +98,27 @@ enum br_status br_host_graft(void *context, struct br_task *task, struct br_erro
 
 // What a stop has cut short is nothing to be told.
 static void tell(const struct br_host *host, const char *what, const struct br_error *error) {
-    if (!host->stop)
+    if (!br_flag_is_set(&host->stop))
         br_log_line(BR_LEVEL_WARN, what, BR_STR("pipeline", host->options.pipeline->name),
                     BR_STR("why", error->message));
+}
+
+// Jobs can't be looked at now, for what may pass; why NULL: they can. The status has it as long as it is so.
+static void note_wait(struct br_host *host, const char *why) {
+    int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
+    if (br_flag_is_set(&host->stop))
+        return;
+    if (why != NULL && (host->waits_for[0] == '\0' || now_us - host->waits_told_us >= WAITS_AGAIN_US)) {
+        host->waits_told_us = now_us;
+        br_log_line(BR_LEVEL_WARN, "replay jobs can't be looked at; trying again",
+                    BR_STR("pipeline", host->options.pipeline->name), BR_STR("why", why));
+    } else if (why == NULL && host->waits_for[0] != '\0') {
+        br_log_line(BR_LEVEL_INFO, "replay jobs can be looked at again",
+                    BR_STR("pipeline", host->options.pipeline->name));
+    }
+    pthread_mutex_lock(&host->lock);
+    snprintf(host->waits_for, sizeof host->waits_for, "%s", why == NULL ? "" : why);
+    pthread_mutex_unlock(&host->lock);
 }
 
 // --- the guard
@@ -105,6 +140,12 @@ void br_host_add_status(void *context, struct br_buffer *out) {
     for (struct br_slice rest = br_buffer_slice(&host->needs); rest.len != 0; first = false) {
         br_buffer_append_text(out, first ? "" : ",");
         br_json_append_string(next_line(&rest), out);
+    }
+    if (host->waits_for[0] != '\0') {
+        char text[BR_ERROR_MESSAGE_SIZE + 50];
+        snprintf(text, sizeof text, "replay jobs can't be looked at: %s", host->waits_for);
+        br_buffer_append_text(out, first ? "" : ",");
+        br_json_append_string(br_slice_of(text), out);
     }
     br_buffer_append_byte(out, ']');
     pthread_mutex_unlock(&host->lock);
@@ -162,7 +203,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
     br_log_jetstream_set_cancel(host->log, NULL); // a lease is given back after a stop
     int code = pthread_create(&thread, NULL, run_job, &job);
     while (code == 0 && !atomic_load(&job.ended)) {
-        br_remote_history_answer(host->answering, host->options.pipeline->name);
+        br_remote_history_answer(host->options.questions, host->answering, host->options.pipeline->name);
         br_log_wait(host->answering, LOOK_US);
     }
     if (code == 0)
@@ -178,11 +219,11 @@ static void look_once(struct br_host *host, bool *ret_worked) {
     struct br_error error;
     bool claimed = false;
     const struct br_clock *clock = br_clock_system();
-    if (br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error) !=
-        BR_OK) {
-        tell(host, "replay jobs can't be looked at", &error);
+    enum br_status status =
+        br_jobs_claim_any(host->runner.jobs, host->options.worker, clock->wall(clock), &job, &claimed, &error);
+    note_wait(host, status == BR_OK ? NULL : error.message);
+    if (status != BR_OK)
         return;
-    }
     if (!claimed)
         return;
     *ret_worked = run_claimed(host, job.record->id);
@@ -209,32 +250,46 @@ static void start_scheduled(struct br_host *host, bool *ret_worked) {
 
 static enum br_status connect_host(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
     enum br_status status;
-    while ((status = br_log_connect_jetstream(&host->options.connect, ret_log, error)) == BR_RETRY && !host->stop)
+    while (status = br_log_connect_jetstream(&host->options.connect, ret_log, error),
+           br_log_may_pass(status, error) && !br_flag_is_set(&host->stop)) {
+        note_wait(host, error->message);
         usleep((useconds_t)LOOK_US);
+    }
+    if (status == BR_OK)
+        note_wait(host, NULL);
     return status;
+}
+
+static void wake(void *log) {
+    br_log_wake(log);
 }
 
 static enum br_status connect_both(struct br_host *host, struct br_error *error) {
     BR_TRY(connect_host(host, &host->log, error));
     BR_TRY(connect_host(host, &host->answering, error));
-    return br_remote_history_serve(host->answering, host->options.pipeline->name, error);
+    br_requests_wake(host->options.questions, wake, host->answering);
+    return BR_OK;
 }
 
 static void look_until_stopped(struct br_host *host) {
     struct br_error error;
     const char *pipeline = host->options.pipeline->name;
-    while (!host->stop) {
+    while (!br_flag_is_set(&host->stop)) {
         bool worked = false;
-        br_remote_history_answer(host->answering, pipeline);
+        br_remote_history_answer(host->options.questions, host->answering, pipeline);
         // The bucket can be made once the pipeline has its output stream.
-        if (host->runner.jobs == NULL && br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) != BR_OK)
+        enum br_status status =
+            host->runner.jobs == NULL ? br_jobs_open(host->log, pipeline, &host->runner.jobs, &error) : BR_OK;
+        if (status != BR_OK)
             host->runner.jobs = NULL;
+        if (br_log_may_pass(status, &error))
+            note_wait(host, error.message);
         guard(host);
         if (host->runner.jobs != NULL)
             start_scheduled(host, &worked);
-        if (host->runner.jobs != NULL && !host->stop)
+        if (host->runner.jobs != NULL && !br_flag_is_set(&host->stop))
             look_once(host, &worked);
-        if (!worked && !host->stop)
+        if (!worked && !br_flag_is_set(&host->stop))
             br_log_wait(host->answering, LOOK_US);
     }
 }
@@ -244,9 +299,10 @@ static void *run_host(void *context) {
     struct br_error error;
     if (connect_both(host, &error) == BR_OK)
         look_until_stopped(host);
-    else if (!host->stop)
+    else if (!br_flag_is_set(&host->stop))
         tell(host, "no replay can run here", &error);
     br_jobs_close(&host->runner.jobs);
+    br_requests_wake(host->options.questions, NULL, NULL);
     br_log_close(&host->answering);
     br_log_close(&host->log);
     return NULL;
@@ -259,6 +315,7 @@ enum br_status br_host_start(const struct br_host_options *options, struct br_ho
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->changed, NULL);
     host->runner = (struct br_runner_options){.connect = &host->options.connect,
+                                              .control = options->control,
                                               .pipeline_name = options->pipeline->name,
                                               .pipeline = options->pipeline,
                                               .data_path = options->data_path,
@@ -278,23 +335,11 @@ enum br_status br_host_start(const struct br_host_options *options, struct br_ho
     return BR_OK;
 }
 
-// A task that was promoted and never taken ends as any does that is stopped.
-static void end_successor(struct br_successor *successor) {
-    struct br_error error;
-    if (successor->task == NULL)
-        return;
-    if (br_task_stop(successor->task, &error) != BR_OK)
-        br_log_line(BR_LEVEL_WARN, "a promoted lineage was stopped without its last flush",
-                    BR_STR("why", error.message));
-    br_task_destroy(&successor->task);
-    successor->release(successor->owned);
-}
-
 void br_host_stop(struct br_host **host_ptr) {
     struct br_host *host = *host_ptr;
     if (host == NULL)
         return;
-    host->stop = true;
+    br_flag_set(&host->stop);
     if (host->running)
         pthread_join(host->thread, NULL);
     end_successor(&host->successor);

@@ -11,6 +11,8 @@
 struct br_host;
 struct br_host_options {
     struct br_connect_options connect;
+    struct br_control *control;    // asks the owner
+    struct br_requests *questions; // about archives (remote_history.h)
     const struct br_pipeline *pipeline;
     const char *data_path;
     const char *worker;

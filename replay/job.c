@@ -12,12 +12,15 @@
 #define CHANGE_TRIES_MAX 200 // lost races for one record; each means that somebody else has moved on
 #define RETRIES_MAX 20       // passing faults of one call
 #define RETRY_WAIT_US 50000
+#define NUMBER_MAX 999999999 // of a job that others are numbered after
 
 struct br_jobs {
     struct br_log *log;
     char *pipeline;
     char stream[300];
-    char keys[300]; // the filter for all of them
+    char keys[300];    // the filter for all of them
+    uint64_t told[16]; // revisions of damaged records that the log has a line of, the last ones
+    size_t told_count;
 };
 
 void br_job_free(struct br_job *job) {
@@ -92,11 +95,15 @@ static enum br_status unpack_job(const struct br_jobs *jobs, const struct br_log
                                  struct br_job *ret_job, struct br_error *error) {
     struct br_slice id = id_of(jobs, message);
     struct br_job job = {.arena = br_arena_create(), .revision = message->sequence};
-    job.record = br_unpack(&braid__v1__replay_job__descriptor, message->payload, job.arena);
-    if (job.record == NULL || !br_slice_is(id, job.record->id)) {
+    if (message->payload.len <= BR_JOB_BYTES_MAX)
+        job.record = br_unpack(&braid__v1__replay_job__descriptor, message->payload, job.arena);
+    if (job.record == NULL || !br_slice_is(id, job.record->id) || strcmp(job.record->pipeline, jobs->pipeline) != 0) {
         br_job_free(&job);
-        return br_error_set(error, BR_FATAL, "the record of replay %.*s can't be read: it isn't a braid.v1.ReplayJob",
-                            (int)id.len, (const char *)id.ptr);
+        return br_error_set_native(error, BR_FATAL, BR_JOB_DAMAGED,
+                                   "the record of replay %.*s can't be read: it isn't a braid.v1.ReplayJob of this "
+                                   "pipeline, of at most %zu MiB. braid replay drop %s %.*s removes it",
+                                   (int)id.len, (const char *)id.ptr, BR_JOB_BYTES_MAX >> 20, jobs->pipeline,
+                                   (int)id.len, (const char *)id.ptr);
     }
     if (job.record->progress == NULL) {
         job.record->progress = br_arena_new(job.arena, Braid__V1__ReplayProgress);
@@ -173,6 +180,17 @@ struct listing {
     size_t capacity;
 };
 
+// Jobs are looked at again and again.
+static void tell_once(struct br_jobs *jobs, uint64_t revision, const struct br_error *why) {
+    const size_t size = sizeof jobs->told / sizeof *jobs->told;
+    for (size_t i = 0; i < jobs->told_count && i < size; i++)
+        if (jobs->told[i] == revision)
+            return;
+    jobs->told[jobs->told_count++ % size] = revision;
+    br_log_line(BR_LEVEL_WARN, "a replay job is left out", BR_STR("pipeline", jobs->pipeline),
+                BR_STR("why", why->message));
+}
+
 static enum br_status list_one(void *context, const struct br_log_message *message, struct br_error *error) {
     struct listing *listing = context;
     struct br_job_list *list = &listing->list;
@@ -182,8 +200,7 @@ static enum br_status list_one(void *context, const struct br_log_message *messa
     struct br_error why;
     (void)error;
     if (unpack_job(listing->jobs, message, &job, &why) != BR_OK) { // must not stop all the others
-        br_log_line(BR_LEVEL_WARN, "a replay job is left out", BR_STR("pipeline", listing->jobs->pipeline),
-                    BR_STR("why", why.message));
+        tell_once(listing->jobs, message->sequence, &why);
         return BR_OK;
     }
     for (size_t i = 0; i < list->count; i++) {
@@ -256,6 +273,12 @@ static enum br_status put(struct br_jobs *jobs, const Braid__V1__ReplayJob *reco
                           enum br_append_result *ret_result, uint64_t *ret_revision, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
     size_t size = braid__v1__replay_job__get_packed_size(record);
+    if (size > BR_JOB_BYTES_MAX)
+        return br_error_set(
+            error, BR_DATA,
+            "replay %s of pipeline %s: its record, with the SQL file and the descriptors, has %zu bytes; "
+            "at most %zu MiB are taken",
+            record->id, jobs->pipeline, size, BR_JOB_BYTES_MAX >> 20);
     bytes.len = braid__v1__replay_job__pack(record, br_buffer_reserve(&bytes, size + 1));
     struct br_slice value = br_buffer_slice(&bytes);
     return br_jobs_put_value(jobs, record->id, &value, expected, ret_result, ret_revision, error);
@@ -270,7 +293,8 @@ static enum br_status raise_highest(void *context, const struct br_log_message *
     struct highest *highest = context;
     uint64_t number = number_of(id_of(highest->jobs, message));
     (void)error;
-    highest->number = number > highest->number ? number : highest->number;
+    // Anybody can write to the bucket: a number so high would leave none for others.
+    highest->number = number > highest->number && number < NUMBER_MAX ? number : highest->number;
     return BR_OK;
 }
 
@@ -436,12 +460,42 @@ static enum br_status make_wish(void *context, struct br_job *job, bool *ret_wri
     return BR_OK;
 }
 
+// Nobody can work with it: there is nothing else to clear away.
+static enum br_status remove_damaged(struct br_jobs *jobs, const char *id, struct br_job *ret_job,
+                                     struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message message;
+    enum br_append_result result;
+    uint64_t revision;
+    bool found;
+    BR_TRY(last_of(jobs, id, &copy, &message, &found, error));
+    if (!found)
+        return br_error_set(error, BR_DATA, "pipeline %s has no replay \"%s\"", jobs->pipeline, id);
+    BR_TRY(br_jobs_put_value(jobs, id, NULL, message.sequence, &result, &revision, error));
+    if (result != BR_APPEND_DONE)
+        return br_error_set(error, BR_RETRY, "the record of replay %s was changed meanwhile; try again", id);
+    if (ret_job == NULL)
+        return BR_OK;
+    *ret_job = (struct br_job){.arena = br_arena_create(), .revision = revision};
+    ret_job->record = br_arena_new(ret_job->arena, Braid__V1__ReplayJob);
+    braid__v1__replay_job__init(ret_job->record);
+    ret_job->record->id = br_arena_strdup(ret_job->arena, id);
+    ret_job->record->pipeline = br_arena_strdup(ret_job->arena, jobs->pipeline);
+    ret_job->record->phase = PHASE(DROPPED);
+    ret_job->record->progress = br_arena_new(ret_job->arena, Braid__V1__ReplayProgress);
+    braid__v1__replay_progress__init(ret_job->record->progress);
+    return BR_OK;
+}
+
 enum br_status br_jobs_wish(struct br_jobs *jobs, const char *id, Braid__V1__ReplayWish wish,
                             const struct br_job_gates *gates, struct br_wall_time now, struct br_job *ret_job,
                             struct br_error *error) {
     BR_CHECK(wish > WISH(UNSPECIFIED) && wish <= WISH(REBUILD));
     struct wishing wishing = {wish, gates, now};
-    return br_jobs_change(jobs, id, make_wish, &wishing, ret_job, error);
+    enum br_status status = br_jobs_change(jobs, id, make_wish, &wishing, ret_job, error);
+    if (status == BR_FATAL && error->native == BR_JOB_DAMAGED && wish == WISH(DROP))
+        return remove_damaged(jobs, id, ret_job, error);
+    return status;
 }
 
 bool br_job_has_work(const Braid__V1__ReplayJob *record) {

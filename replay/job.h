@@ -58,11 +58,13 @@ void br_jobs_close(struct br_jobs **jobs);
 // created_us are set here. One with a `worker` is leased to it from the start: no other can be faster.
 enum br_status br_jobs_create(struct br_jobs *jobs, const Braid__V1__ReplayJob *record, struct br_wall_time now,
                               char ret_id[BR_JOB_ID_SIZE], struct br_error *error) BR_MUST_CHECK;
-// BR_DATA: there is no such job.
+// A record is data from outside: anybody who may write to the bucket makes one. Larger ones aren't made, nor read.
+#define BR_JOB_BYTES_MAX ((size_t)8 << 20)
+// BR_DATA: there is no such job. BR_FATAL, BR_JOB_DAMAGED.
 enum br_status br_jobs_read(struct br_jobs *jobs, const char *id, struct br_job *ret_job, struct br_error *error)
     BR_MUST_CHECK;
-// All of them by number, dropped ones too. Records that can't be read are left out, with a line in the log. Owned by
-// the caller: br_job_list_free.
+// All of them by number, dropped ones too. Records that can't be read are left out, with one line in the log for
+// each. Owned by the caller: br_job_list_free.
 struct br_job_list {
     struct br_job *jobs;
     size_t count;
@@ -77,8 +79,9 @@ typedef enum br_status br_job_change(void *context, struct br_job *job, bool *re
 enum br_status br_jobs_change(struct br_jobs *jobs, const char *id, br_job_change *change, void *context,
                               struct br_job *ret_job, struct br_error *error) BR_MUST_CHECK;
 
-// Makes a wish. BR_DATA in words when the job's phase doesn't allow it. gates: for compare and promote, else NULL; what
-// they point to is borrowed until ret_job is freed.
+// Makes a wish. BR_DATA in words when the job's phase doesn't allow it. A record that can't be read is removed by the
+// wish to drop it; ret_job has its id and the phase then, and no time of creation. gates: for compare and promote, else
+// NULL; what they point to is borrowed until ret_job is freed.
 struct br_job_gates {
     uint64_t max_changed;
     bool require_verified, dry_run, allow_incompatible;

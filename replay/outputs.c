@@ -6,6 +6,7 @@
 #include "braid/v1/commit.pb-c.h"
 #include "processor/codec/decode.h"
 #include "processor/codec/encode.h"
+#include "processor/commit_reader.h"
 #include "processor/expr/datetime.h"
 #include "processor/subject.h"
 #include "processor/task.h"
@@ -174,6 +175,8 @@ static struct view_reader *find_view(struct br_outputs *outputs, const char *nam
 
 static enum br_status read_commit(struct br_outputs *outputs, const struct br_log_message *message,
                                   const struct br_outputs_each *each, struct br_error *error) {
+    if (br_commit_is_foreign(message))
+        return BR_OK;
     Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message->payload.len, message->payload.ptr);
     if (commit == NULL)
         return br_error_set(error, BR_DATA, "the commit message at sequence %llu can't be read",

@@ -50,7 +50,7 @@ static enum br_status find_stream(struct planner *planner, struct input *input, 
                                   struct br_error *error) {
     struct br_log *log = planner->options->log;
     enum br_status status = named != NULL ? br_log_stream_info(log, named, &input->stream, error)
-                                          : br_log_find_stream(log, input->filter, &input->stream, error);
+                                          : br_log_find_stream(log, NULL, input->filter, &input->stream, error);
     if (status != BR_OK)
         return br_error_context(error, "table %s", input->table);
     return BR_OK;
@@ -81,6 +81,7 @@ static enum br_status open_inputs(struct planner *planner, struct br_error *erro
             br_subject_filter(pipeline->tables[i].subject, &filter);
             input->table = br_arena_strdup(planner->plan->arena, pipeline->tables[i].name);
             input->filter = br_arena_strdup(planner->plan->arena, (const char *)filter.ptr);
+            stream = pipeline->tables[i].stream;
         } else {
             input->table = br_arena_strdup(planner->plan->arena, last->inputs[i]->table);
             input->filter = ">";

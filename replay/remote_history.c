@@ -20,10 +20,10 @@ static void subject_of(const char *pipeline, char *subject, size_t size) {
 
 // --- the worker's end
 
-enum br_status br_remote_history_serve(struct br_log *log, const char *pipeline, struct br_error *error) {
+void br_remote_history_serve(struct br_control *control, const char *pipeline, struct br_requests *requests) {
     char subject[320];
     subject_of(pipeline, subject, sizeof subject);
-    return br_log_serve(log, subject, error);
+    br_control_serve(control, subject, requests, 0);
 }
 
 // The pipeline that is asked about: of the text, else the one that runs.
@@ -90,10 +90,10 @@ static enum br_status find_answer(struct br_log *log, const char *name, struct b
     return status;
 }
 
-void br_remote_history_answer(struct br_log *log, const char *pipeline) {
+void br_remote_history_answer(struct br_requests *requests, struct br_log *log, const char *pipeline) {
+    const struct br_clock *clock = br_clock_system();
     struct br_request request;
-    size_t subject;
-    while (br_log_next_request(log, &request, &subject)) {
+    while (br_requests_take(requests, BR_REQUESTS_ALL, clock->mono(clock), &request)) {
         struct br_arena *arena = br_arena_create();
         struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
         struct br_error error;
@@ -107,7 +107,7 @@ void br_remote_history_answer(struct br_log *log, const char *pipeline) {
         bytes.len = braid__v1__history_answer__pack(
             &answer, br_buffer_reserve(&bytes, braid__v1__history_answer__get_packed_size(&answer)));
         // An answer that can't be sent is the asker's loss.
-        enum br_status status = br_log_reply(log, &request, br_buffer_slice(&bytes), true, &error);
+        enum br_status status = br_requests_answer(&request, br_buffer_slice(&bytes), true, &error);
         (void)status;
         br_arena_destroy(&arena);
     }
@@ -133,8 +133,8 @@ static enum br_status ask(struct br_remote_history *remote, Braid__V1__HistoryQu
     bytes.len = braid__v1__history_question__pack(
         question, br_buffer_reserve(&bytes, braid__v1__history_question__get_packed_size(question)));
     subject_of(remote->pipeline, subject, sizeof subject);
-    remote->nobody =
-        br_log_request(remote->log, subject, br_buffer_slice(&bytes), ASK_US, take_part, &reply, error) != BR_OK;
+    remote->nobody = br_control_request(remote->control, subject, br_buffer_slice(&bytes), ASK_US, take_part, &reply,
+                                        error) != BR_OK;
     if (remote->nobody)
         return BR_OK;
     Braid__V1__HistoryAnswer *answer = braid__v1__history_answer__unpack(NULL, reply.len, reply.ptr);

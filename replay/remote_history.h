@@ -6,16 +6,17 @@
 #define BR_REPLAY_REMOTE_HISTORY_H
 
 #include "braid/v1/replay.pb-c.h"
+#include "processor/log/control.h"
 #include "replay/plan.h"
 
 // --- the worker's end
-enum br_status br_remote_history_serve(struct br_log *log, const char *pipeline, struct br_error *error) BR_MUST_CHECK;
+void br_remote_history_serve(struct br_control *control, const char *pipeline, struct br_requests *requests);
 // Answers what waits. What can't be answered is said in the answer.
-void br_remote_history_answer(struct br_log *log, const char *pipeline);
+void br_remote_history_answer(struct br_requests *requests, struct br_log *log, const char *pipeline);
 
 // --- the asker's end
 struct br_remote_history {
-    struct br_log *log;
+    struct br_control *control;
     const char *pipeline;
     const Braid__V1__ReplayJob *job; // sql and descriptors of the pipeline that is asked about; sql "": what runs
     const struct br_history_source *otherwise; // when no worker answers

@@ -16,7 +16,8 @@
 // A view that the changed pipeline leaves as it is sleeps (processor/graft.c) until the two are at the same epoch.
 #include "replay/replay.h"
 
-#include "processor/commit_reader.h"
+#include "base/json.h"
+#include "processor/commit_newest.h"
 #include "processor/sql/sql.h"
 #include "replay/commits.h"
 
@@ -200,17 +201,14 @@ static enum br_status bound_own_epochs(struct br_replay *replay, const Braid__V1
                                        struct br_error *error) {
     if (!replay->options.fresh_epochs)
         return bound_at(replay, first, false, error);
-    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
-    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *last = NULL;
-    struct br_log_message message;
-    char stream[256], subject[320];
-    bool found;
-    br_task_output_stream(replay->options.pipeline->name, stream, sizeof stream);
-    br_task_owner_subject(replay->options.pipeline->name, subject, sizeof subject);
-    BR_TRY(br_log_last(replay->options.log, stream, subject, &copy, &message, &found, error));
-    if (!found)
-        return br_error_set(error, BR_FATAL, "stream %s has no commits any more", stream);
-    BR_TRY(br_commit_unpack(replay->options.pipeline->name, message.payload, &last, error));
+    const char *name = replay->options.pipeline->name;
+    struct br_newest_commit newest;
+    char subject[320];
+    br_task_owner_subject(name, subject, sizeof subject);
+    BR_TRY(br_commit_newest(replay->options.log, name, subject, &newest, error));
+    Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *last = newest.commit;
+    if (last == NULL)
+        return br_error_set(error, BR_FATAL, "stream BRAID_%s has no commits any more", name);
     replay->skip_below = last->epoch + (replay->options.anew ? 1 : 0);
     return bound_at(replay, last, true, error);
 }
@@ -569,12 +567,14 @@ static void ask_to_hold(struct br_replay *replay, int64_t hold_us, uint64_t *ret
     *ret_epoch = 0;
     br_task_service_subject(replay->options.pipeline->name, "hold", subject, sizeof subject);
     snprintf(body, sizeof body, "{\"ms\":%" PRId64 "}", hold_us / 1000);
-    if (br_log_request(replay->options.log, subject, br_slice_of(body), REQUEST_TIMEOUT_US, take_answer, &held,
-                       &ignored) == BR_OK) {
-        *br_buffer_reserve(&held.answer, 1) = '\0';
-        const char *epoch = strstr((const char *)held.answer.ptr, "\"epoch\":");
-        if (epoch != NULL)
-            *ret_epoch = strtoull(epoch + strlen("\"epoch\":"), NULL, 10);
+    if (replay->options.control != NULL &&
+        br_control_request(replay->options.control, subject, br_slice_of(body), REQUEST_TIMEOUT_US, take_answer, &held,
+                           &ignored) == BR_OK) {
+        struct br_json answer;
+        struct br_arena *arena = br_arena_create();
+        if (br_json_parse(br_buffer_slice(&held.answer), &answer, NULL) == BR_OK)
+            *ret_epoch = br_json_count(&answer, "epoch", arena);
+        br_arena_destroy(&arena);
     }
     br_buffer_free(&held.answer);
 }

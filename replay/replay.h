@@ -29,6 +29,7 @@ struct br_replay_options {
     const struct br_pipeline *base_pipeline; // of the lineage that it repeats
     const char *lineage, *base_lineage;
     struct br_log *log;
+    struct br_control *control; // asks the owner to wait; NULL: nobody is asked
     const struct br_clock *clock;
     const char *worker;
     br_open_store open_store;

@@ -30,7 +30,7 @@ static struct br_wall_time wall(void) {
 }
 
 bool run_stopped(const struct run *run) {
-    return run->options->stop != NULL && *run->options->stop;
+    return run->options->stop != NULL && br_flag_is_set(run->options->stop);
 }
 
 // --- the record
@@ -215,6 +215,7 @@ static enum br_status open_replay(struct run *run, struct br_error *error) {
                                        .lineage = run->lineage,
                                        .base_lineage = run->base_lineage,
                                        .log = run->log,
+                                       .control = options->control,
                                        .clock = br_clock_system(),
                                        .worker = options->worker,
                                        .open_store = open_own_store,
@@ -572,7 +573,7 @@ static enum br_status drop(struct run *run, struct br_error *error) {
     if (gone[0] != '\0' && strcmp(gone, owner.lineage) != 0) {
         BR_TRY(br_worker_state_path(options->data_path, options->pipeline_name, gone, run->state_path,
                                     sizeof run->state_path, error));
-        BR_TRY(br_store_remove(run->state_path, error));
+        BR_TRY(br_store_remove(options->data_path, run->state_path, error));
         br_task_output_stream(options->pipeline_name, stream, sizeof stream);
         br_task_lineage_subject(options->pipeline_name, gone, subject, sizeof subject);
         bool stood_on;
@@ -650,11 +651,7 @@ static void free_run(struct run *run) {
     loaded_free(&run->own);
     loaded_free(&run->base);
     br_log_close(&run->log);
-    if (run->shadow_path[0] != '\0') {
-        struct br_error ignored;
-        if (strstr(run->shadow_path, "/checkpoints/") != NULL && br_store_remove(run->shadow_path, &ignored) != BR_OK)
-            br_log_line(BR_LEVEL_WARN, "a checkpoint stays behind", BR_STR("path", run->shadow_path));
-    }
+    run_remove_checkpoint(run);
     runner_close_published(&run->plans);
     br_job_free(&run->job);
     free(run->prehistory);

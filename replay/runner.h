@@ -13,13 +13,14 @@
 #ifndef BR_REPLAY_RUNNER_H
 #define BR_REPLAY_RUNNER_H
 
-#include "processor/log/jetstream.h"
+#include "processor/log/control.h"
 #include "processor/worker.h"
 #include "replay/job.h"
 
 struct br_runner_options {
     const struct br_connect_options *connect;
-    struct br_jobs *jobs; // on a log of the same thread
+    struct br_control *control; // asks the owner
+    struct br_jobs *jobs;       // on a log of the same thread
     const char *pipeline_name;
     const struct br_pipeline *pipeline; // the worker's own, to save loading it again; NULL: none
     const char *data_path;              // the lineage's state goes to <data_path>/<pipeline>/<id>

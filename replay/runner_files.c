@@ -2,7 +2,7 @@
 // What a run stands on: the pipelines, with their history, and the shadow's folder. See runner_internal.h.
 #include "replay/runner_internal.h"
 
-#include "base/json.h"
+#include "base/logging.h"
 #include "processor/sql/sql.h"
 #include "replay/selection.h"
 
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define CHECKPOINT_TIMEOUT_US INT64_C(30000000)
 
@@ -70,60 +69,63 @@ enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_er
 
 // --- the shadow's folder
 
+// Nothing that is answered is used: whoever may publish can answer, and the folder is known.
 static enum br_status take_answer(void *context, struct br_slice part, struct br_error *error) {
+    (void)context;
+    (void)part;
     (void)error;
-    br_buffer_append_slice(context, part);
     return BR_OK;
 }
 
-static struct br_slice text_member(const struct br_json *object, const char *name, struct br_arena *arena) {
-    struct br_json value;
-    if (!br_json_member(object, name, arena, &value) || value.kind != BR_JSON_STRING)
-        return (struct br_slice){0};
-    return br_json_string(&value, arena);
-}
-
-// The answer's folder, when it is one of this machine.
-static bool read_answer(struct br_slice answer, char *path, size_t size) {
-    struct br_arena *arena = br_arena_create();
-    struct br_json object;
+// Does the worker keep its state in our data folder? One that keeps it elsewhere would put its checkpoint there.
+static bool is_owners_folder(const struct run *run) {
+    const struct br_runner_options *options = run->options;
     struct br_error ignored;
+    struct br_owner owner;
     struct stat status;
-    char host[64] = "";
-    gethostname(host, sizeof host - 1);
-    bool good = br_json_parse(answer, &object, &ignored) == BR_OK && object.kind == BR_JSON_OBJECT;
-    struct br_slice folder = good ? text_member(&object, "path", arena) : (struct br_slice){0};
-    good = good && folder.len != 0 && folder.len < size && br_slice_is(text_member(&object, "host", arena), host);
-    if (good)
-        snprintf(path, size, "%.*s", (int)folder.len, (const char *)folder.ptr);
-    br_arena_destroy(&arena);
-    return good && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    char path[4096];
+    return br_task_find_owner(run->log, options->pipeline_name, &owner, &ignored) == BR_OK &&
+           br_worker_state_path(options->data_path, options->pipeline_name, owner.lineage, path, sizeof path,
+                                &ignored) == BR_OK &&
+           stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) {
     const struct br_runner_options *options = run->options;
-    char folder[4096], name[4200], subject[320], body[128];
+    char folder[4096], subject[320], body[128];
     BR_TRY(
         br_worker_state_path(options->data_path, options->pipeline_name, "checkpoints", folder, sizeof folder, error));
-    snprintf(name, sizeof name, "%s/%s", folder, run->id);
-    snprintf(run->shadow_path, sizeof run->shadow_path, "%.4095s", name);
-    BR_TRY(br_store_remove(run->shadow_path, error));
-    struct br_buffer BR_CLEANUP(br_buffer_free) answer = {0};
+    int len = snprintf(run->checkpoint_path, sizeof run->checkpoint_path, "%s/%s", folder, run->id);
+    if (len < 0 || (size_t)len >= sizeof run->checkpoint_path || strchr(run->id, '/') != NULL) {
+        run->checkpoint_path[0] = '\0';
+        return br_error_set(error, BR_FATAL, "replay \"%.64s\": no folder can have that name below %s", run->id,
+                            folder);
+    }
+    snprintf(run->shadow_path, sizeof run->shadow_path, "%s", run->checkpoint_path);
+    BR_TRY(br_store_remove(options->data_path, run->checkpoint_path, error));
+    if (!is_owners_folder(run))
+        return BR_OK;
     struct br_error nobody;
-    char path[4096];
     br_task_service_subject(options->pipeline_name, "checkpoint", subject, sizeof subject);
     snprintf(body, sizeof body, "{\"name\":\"%s\"}", run->id);
-    // Without an answer the shadow begins empty, and follows from the first commit.
-    if (br_log_request(run->log, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US, take_answer, &answer, &nobody) ==
-            BR_OK &&
-        read_answer(br_buffer_slice(&answer), path, sizeof path))
-        snprintf(run->shadow_path, sizeof run->shadow_path, "%s", path);
+    // Without a checkpoint the shadow begins empty, and follows from the first commit.
+    enum br_status asked = br_control_request(options->control, subject, br_slice_of(body), CHECKPOINT_TIMEOUT_US,
+                                              take_answer, NULL, &nobody);
+    (void)asked;
     return BR_OK;
+}
+
+void run_remove_checkpoint(const struct run *run) {
+    struct br_error why;
+    if (run->checkpoint_path[0] != '\0' &&
+        br_store_remove(run->options->data_path, run->checkpoint_path, &why) != BR_OK)
+        br_log_line(BR_LEVEL_WARN, "a checkpoint stays behind", BR_STR("path", run->checkpoint_path),
+                    BR_STR("why", why.message));
 }
 
 enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error) {
     struct run *run = context;
     if (set_aside)
-        BR_TRY(br_store_remove(run->shadow_path, error));
+        BR_TRY(br_store_remove(run->options->data_path, run->shadow_path, error));
     return br_worker_open_store(run->shadow_path, false, ret_store, error);
 }

@@ -44,6 +44,7 @@ struct run {
     struct br_replay *replay;
     struct br_task *verifier; // of a verification; borrowed
     char state_path[4096], shadow_path[4096];
+    char checkpoint_path[4096];   // where the owner's worker puts one for this run, in our own data folder; "": none
     uint64_t *prehistory, *begin; // by table of own.pipeline
     bool *asleep;                 // by view of own.pipeline: its state will be the base's
     struct br_former_options former;
@@ -87,6 +88,7 @@ enum br_status run_load_own(struct run *run, struct loaded *loaded, struct br_er
 void loaded_free(struct loaded *loaded);
 // The shadow's folder: a checkpoint of the owner's state when it runs on this machine, else empty.
 enum br_status run_fetch_checkpoint(struct run *run, struct br_error *error) BR_MUST_CHECK;
+void run_remove_checkpoint(const struct run *run);
 enum br_status run_open_shadow(void *context, bool set_aside, struct br_store **ret_store, struct br_error *error)
     BR_MUST_CHECK;
 

@@ -15,6 +15,8 @@
 #define _GNU_SOURCE // SCHED_IDLE
 #include "replay/runner_internal.h"
 
+#include "base/json.h"
+
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -68,11 +70,6 @@ static enum br_status take_status(void *context, struct br_slice part, struct br
     return BR_OK;
 }
 
-static uint64_t member(const char *json, const char *name) {
-    const char *at = strstr(json, name);
-    return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10);
-}
-
 struct live {
     uint64_t lag, committed, slow;
 };
@@ -83,11 +80,17 @@ static struct live look_at_live(struct run *run) {
     struct br_error nobody;
     char subject[320];
     br_task_service_subject(run->options->pipeline_name, "status", subject, sizeof subject);
-    if (br_log_request(run->log, subject, br_slice_of("{}"), LOOK_US, take_status, &answer, &nobody) != BR_OK)
+    if (br_control_request(run->options->control, subject, br_slice_of("{}"), LOOK_US, take_status, &answer, &nobody) !=
+        BR_OK)
         return (struct live){0};
-    *br_buffer_reserve(&answer, 1) = '\0';
-    const char *json = (const char *)answer.ptr;
-    return (struct live){member(json, "\"lag\":"), member(json, "\"committed\":"), member(json, "\"slow\":")};
+    struct br_json json;
+    struct br_arena *arena = br_arena_create();
+    struct live live = {0};
+    if (br_json_parse(br_buffer_slice(&answer), &json, NULL) == BR_OK)
+        live = (struct live){br_json_count(&json, "lag", arena), br_json_count(&json, "committed", arena),
+                             br_json_count(&json, "slow", arena)};
+    br_arena_destroy(&arena);
+    return live;
 }
 
 // P2

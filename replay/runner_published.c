@@ -44,14 +44,14 @@ static enum br_status open_published(struct runner_plans *plans, const char *nam
     published.load_context = plans;
     published.budget_bytes = options->state_budget_bytes != 0 ? options->state_budget_bytes : PUBLISHED_BUDGET_BYTES;
     published.stop = options->stop;
-    BR_TRY(br_store_remove(plans->path, error));
+    BR_TRY(br_store_remove(options->data_path, plans->path, error));
     BR_TRY(br_worker_open_store(plans->path, false, &published.take_store, error));
     return br_published_create(&published, ret_published, error);
 }
 
 void runner_close_published(struct runner_plans *plans) {
     struct br_error ignored;
-    if (plans->path[0] != '\0' && br_store_remove(plans->path, &ignored) != BR_OK)
+    if (plans->path[0] != '\0' && br_store_remove(plans->options->data_path, plans->path, &ignored) != BR_OK)
         br_log_line(BR_LEVEL_WARN, "a folder stays behind", BR_STR("path", plans->path));
 }
 

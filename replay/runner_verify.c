@@ -222,6 +222,6 @@ enum br_status run_verify(struct run *run, struct br_error *error) {
     }
     br_task_destroy(&run->verifier);
     if (status == BR_OK && run->job.record->phase == BRAID__V1__REPLAY_PHASE__REPLAY_PHASE_DONE)
-        status = br_store_remove(run->shadow_path, error); // all that it was good for is known
+        status = br_store_remove(options->data_path, run->shadow_path, error); // all that it was good for is known
     return status;
 }

@@ -123,10 +123,8 @@ static enum br_status count_imported(struct br_span *span, struct br_span_input 
 
 static enum br_status open_input(struct br_span *span, uint32_t t, struct br_error *error) {
     struct br_span_input *input = &span->inputs[t];
-    struct br_buffer BR_CLEANUP(br_buffer_free) filter = {0};
     input->table = &span->options.pipeline->tables[t];
-    br_input_filter(input->table, &filter);
-    enum br_status status = br_log_find_stream(span->options.log, (const char *)filter.ptr, &input->stream, error);
+    enum br_status status = br_input_find_stream(span->options.log, input->table, &input->stream, error);
     while (status == BR_OK && strcmp(span->inputs[input->stream_number].stream.name, input->stream.name) != 0)
         input->stream_number++;
     if (status == BR_OK)
@@ -262,7 +260,7 @@ enum br_status br_span_next(struct br_span *span, bool *ret_any, struct br_error
     for (;;) {
         int64_t limit = INT64_MAX;
         bool held = false, open = false;
-        if (span->options.stop != NULL && *span->options.stop)
+        if (span->options.stop != NULL && br_flag_is_set(span->options.stop))
             return br_error_set(error, BR_RETRY, "interrupted");
         for (uint32_t t = 0; t < span->count; t++) {
             struct br_span_input *input = &span->inputs[t];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // See store.h: dispatch to the kind of store, runs that are batches, and the folder operations that need no open store.
-#define _GNU_SOURCE // nftw
 #include "state/store_internal.h"
+
+#include "base/logging.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define ASIDE_MAX 100000 // folders set aside at one path; somebody looks before there are that many
-#define OPEN_FOLDERS_MAX 16
 #define LOCK_NAME "PROOF.lock"
 
 void br_store_destroy(struct br_store **store) {
@@ -176,6 +175,19 @@ void br_store_usage(struct br_store *store, uint64_t *ret_memory, uint64_t *ret_
 
 // --- folders ---
 
+// What is in state is what was in the events: nobody but the owner, and a group if somebody wants one to read it, sees
+// it. Folders that earlier versions made were open to all.
+static void close_to_others(const char *path, mode_t mode) {
+    mode_t wanted = mode & 07777 & ~(mode_t)027;
+    if (wanted == (mode & 07777))
+        return;
+    if (chmod(path, wanted) == 0)
+        br_log_line(BR_LEVEL_INFO, "a state folder was open to others: it is closed to them", BR_STR("path", path));
+    else
+        br_log_line(BR_LEVEL_WARN, "a state folder is open to others, and can't be closed to them",
+                    BR_STR("path", path), BR_STR("why", strerror(errno)));
+}
+
 enum br_status store_make_folder(const char *path, struct br_error *error) {
     char part[PATH_MAX];
     size_t len = strlen(path);
@@ -188,7 +200,7 @@ enum br_status store_make_folder(const char *path, struct br_error *error) {
             continue;
         char saved = part[at];
         part[at] = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
             return br_error_set_native(error, BR_FATAL, errno, "cannot make the state folder %s: %s: %s", path, part,
                                        strerror(errno));
         part[at] = saved;
@@ -197,6 +209,7 @@ enum br_status store_make_folder(const char *path, struct br_error *error) {
     if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
         return br_error_set(error, BR_FATAL, "the state folder %s is not a folder: give another path or move it away",
                             path);
+    close_to_others(path, status.st_mode);
     return BR_OK;
 }
 
@@ -228,18 +241,18 @@ void store_unlock(int *lock) {
     *lock = -1;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where) {
-    (void)status;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
-enum br_status br_store_remove(const char *path, struct br_error *error) {
-    if (nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return br_error_set_native(error, BR_FATAL, errno, "cannot remove the state folder %s: %s", path,
-                                   strerror(errno));
-    return BR_OK;
+// RocksDB locks this file while the folder is open.
+bool br_store_is_open_elsewhere(const char *path) {
+    char lock[PATH_MAX];
+    if (snprintf(lock, sizeof lock, "%s/LOCK", path) >= (int)sizeof lock)
+        return false;
+    int file = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        return false;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool locked = fcntl(file, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    close(file);
+    return locked;
 }
 
 static enum br_status rename_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error) {

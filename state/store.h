@@ -44,9 +44,12 @@ struct br_store *br_store_create_memory(void);
 struct br_store *br_store_share_memory(struct br_store *store);
 // Flushes nothing: what was written is in the store's files (or gone, for memory).
 void br_store_destroy(struct br_store **store);
-// Removes the folder of a closed RocksDB store with all that is in it; fine when there is none. `set_aside` renames it
-// to PATH.aside-<n> instead and tells the new name (BR_STORE_IN_USE when somebody has opened it).
-enum br_status br_store_remove(const char *path, struct br_error *error) BR_MUST_CHECK;
+// Removes the folder of a closed RocksDB store with all that is in it; fine when there is none. It must lie below the
+// folder `below` (NULL: right in its parent), to which links may lead; further down none is followed, and no part may
+// be
+// "..": else BR_FATAL, and nothing is removed. The only way in which folders are removed (remove.c). `set_aside`
+// renames it to PATH.aside-<n> instead and tells the new name (BR_STORE_IN_USE when somebody has opened it).
+enum br_status br_store_remove(const char *below, const char *path, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_store_set_aside(const char *path, char *ret_new_path, size_t size, struct br_error *error)
     BR_MUST_CHECK;
 
@@ -98,6 +101,8 @@ void br_store_iterator_destroy(struct br_store_iterator **iterator);
 enum br_status br_store_last_key(struct br_store *store, struct br_slice first, struct br_slice last,
                                  struct br_buffer *key, bool *ret_found, struct br_error *error) BR_MUST_CHECK;
 
+// Has another process the store in this folder open?
+bool br_store_is_open_elsewhere(const char *path);
 // A consistent copy of the store as it is now, in a new folder (RocksDB checkpoint: hard links). Memory stores refuse
 // with BR_FATAL.
 enum br_status br_store_checkpoint(struct br_store *store, const char *path, struct br_error *error) BR_MUST_CHECK;

@@ -13,6 +13,11 @@
 #include <stdio.h>
 
 #define FIRST_ERROR_ROOM 16
+// How many rows a kernel over texts works on between two looks of a watch: as few as keep the texts that it makes
+// within WATCHED_BYTES.
+#define WATCHED_ROWS_FIRST 16
+#define WATCHED_ROWS_MAX 256
+#define WATCHED_BYTES ((size_t)1 << 20)
 
 // --- errors of rows
 static void add_error(struct br_eval *eval, uint32_t rows, uint32_t row, const char *message) {
@@ -144,6 +149,18 @@ static void eval_column(struct scope *scope, const struct br_expr *expr, struct 
         ret->column.validity = NULL;
 }
 
+// --- under a watch
+static bool look(struct br_eval *eval) {
+    struct br_error why;
+    if (eval->watch == NULL || eval->ended != NULL)
+        return eval->ended == NULL;
+    if (eval->watch->look(eval->watch->context, br_arena_footprint(eval->arena), &why) == BR_OK)
+        return true;
+    eval->ended = br_arena_alloc(eval->arena, sizeof *eval->ended);
+    *eval->ended = why;
+    return false;
+}
+
 // --- calls
 // Validity of a strict call's result: the arguments' together. Shares an argument's bitmap when only one has any.
 static uint64_t *strict_validity(struct scope *scope, const struct br_vector *arguments, uint32_t count,
@@ -182,7 +199,7 @@ static const uint64_t *live_rows(struct scope *scope, const uint64_t *active, co
 // All arguments are constant (a call that reads the clock, or over one that does): one row stands for all.
 static void call_constant(struct scope *scope, const struct br_expr *expr, const struct br_vector *arguments,
                           const uint64_t *active, struct br_vector *ret) {
-    struct br_eval once = {.arena = scope->eval->arena, .now = scope->eval->now};
+    struct br_eval once = {.arena = scope->eval->arena, .now = scope->eval->now}; // one row: needs no watch
     struct br_call call = {.expr = expr,
                            .arguments = arguments,
                            .argument_count = expr->argument_count,
@@ -190,6 +207,10 @@ static void call_constant(struct scope *scope, const struct br_expr *expr, const
                            .result = br_arena_calloc(once.arena, 1, 16),
                            .eval = &once};
     expr->function->kernel(&call);
+    if (!look(scope->eval)) {
+        br_vector_set_null(expr->type, scope->eval->arena, ret);
+        return;
+    }
     if (once.error_count == 0) {
         *ret = (struct br_vector){.column = {expr->type, call.result, call.validity}, .constant = true};
         return;
@@ -198,6 +219,62 @@ static void call_constant(struct scope *scope, const struct br_expr *expr, const
         if (active == NULL || br_bit(active, r))
             add_error(scope->eval, scope->rows, r, once.errors[0].message);
     br_vector_set_null(expr->type, once.arena, ret);
+}
+
+// Kernels over texts and numerics take as long as their values are long, and texts may grow.
+static bool varies(enum br_type type) {
+    return type == BR_TEXT || type == BR_BYTEA || type == BR_NUMERIC;
+}
+
+static bool is_long(const struct br_call *call) {
+    bool is = varies(call->expr->type);
+    for (uint32_t i = 0; i < call->argument_count; i++)
+        is |= varies(call->arguments[i].column.type);
+    return is;
+}
+
+// Rows are computed part by part; what a kernel writes in the rows of other parts isn't taken (E1). False when the
+// watch has ended it.
+static bool run_watched(struct scope *scope, struct br_call *call) {
+    struct br_arena *arena = scope->eval->arena;
+    const struct br_call whole = *call;
+    size_t width = br_type_width(call->expr->type);
+    uint8_t *taken = br_arena_alloc(arena, call->rows * width);
+    uint64_t *part = br_scope_bits(scope), *valid = br_validity_create(arena, call->rows, true);
+    bool any_null = false;
+    uint32_t rows = WATCHED_ROWS_FIRST;
+    for (uint32_t begin = 0, end; begin < whole.rows; begin = end) {
+        end = whole.rows - begin < rows ? whole.rows : begin + rows;
+        size_t before = br_arena_footprint(arena);
+        memset(part, 0, scope->words * sizeof *part);
+        for (uint32_t r = begin; r < end; r++)
+            if (whole.live == NULL || br_bit(whole.live, r))
+                br_bit_set(part, r);
+        *call = whole;
+        call->live = part;
+        call->expr->function->kernel(call);
+        memcpy(taken + begin * width, (const uint8_t *)call->result + begin * width, (end - begin) * width);
+        for (uint32_t r = begin; r < end; r++)
+            if (call->validity != NULL && !br_bit(call->validity, r)) {
+                br_bit_clear(valid, r);
+                any_null = true;
+            }
+        if (!look(scope->eval))
+            return false;
+        bool much = br_arena_footprint(arena) - before > WATCHED_BYTES;
+        rows = much ? (rows > 4 ? rows / 4 : 1) : rows < WATCHED_ROWS_MAX ? 2 * rows : rows;
+    }
+    *call = whole;
+    call->result = taken;
+    call->validity = any_null ? valid : NULL;
+    return true;
+}
+
+static bool run_kernel(struct scope *scope, struct br_call *call) {
+    if (call->eval->watch != NULL && is_long(call))
+        return run_watched(scope, call);
+    call->expr->function->kernel(call);
+    return true;
 }
 
 static void eval_call(struct scope *scope, const struct br_expr *expr, const uint64_t *active, struct br_vector *ret) {
@@ -211,7 +288,7 @@ static void eval_call(struct scope *scope, const struct br_expr *expr, const uin
         constant &= arguments[i].constant;
         has_null |= arguments[i].constant && br_vector_is_null(&arguments[i], 0);
     }
-    if (strict && has_null) {
+    if ((strict && has_null) || scope->eval->ended != NULL) {
         br_vector_set_null(expr->type, arena, ret);
         return;
     }
@@ -230,7 +307,10 @@ static void eval_call(struct scope *scope, const struct br_expr *expr, const uin
         call.live = live_rows(scope, active, call.validity);
     }
     call.result = br_arena_alloc(arena, scope->rows * br_type_width(expr->type));
-    expr->function->kernel(&call);
+    if (!run_kernel(scope, &call)) {
+        br_vector_set_null(expr->type, arena, ret);
+        return;
+    }
     *ret = (struct br_vector){.column = {expr->type, call.result, call.validity}};
 }
 
@@ -422,7 +502,6 @@ static const uint64_t *masked(struct scope *scope, const uint64_t *active) {
 
 enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *batch, const uint64_t *active,
                             struct br_eval *eval, struct br_column *ret_column, struct br_error *error) {
-    (void)error;
     struct scope scope = {batch, eval, batch->row_count, br_words(batch->row_count)};
     if (scope.rows == 0) {
         *ret_column = br_column_create(eval->arena, expr->type, 0);
@@ -432,6 +511,10 @@ enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *b
     br_eval_vector(&scope, expr, masked(&scope, active), &vector);
     struct br_column column = vector.constant ? broadcast(&scope, &vector) : vector.column;
     null_failed(&scope, &column);
+    if (eval->ended != NULL) {
+        *error = *eval->ended;
+        return error->status;
+    }
     *ret_column = column;
     return BR_OK;
 }

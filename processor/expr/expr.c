@@ -7,7 +7,19 @@ static struct br_expr *new_expr(struct br_arena *arena, enum br_expr_kind kind, 
     expr->kind = kind;
     expr->type = type;
     expr->location = location;
+    expr->size = expr->depth = 1;
     return expr;
+}
+
+void br_expr_measure(struct br_expr *expr) {
+    uint64_t size = 1;
+    expr->depth = 1;
+    for (uint32_t i = 0; i < expr->argument_count; i++) {
+        size += expr->arguments[i]->size;
+        if (expr->depth <= expr->arguments[i]->depth)
+            expr->depth = expr->arguments[i]->depth + 1;
+    }
+    expr->size = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size;
 }
 
 struct br_expr *br_expr_column(struct br_arena *arena, uint32_t column, enum br_type type, int location) {
@@ -75,6 +87,7 @@ struct br_expr *br_expr_of(struct br_arena *arena, enum br_expr_kind kind, enum 
         BR_CHECK(wanted == BR_UNKNOWN || expr->arguments[i]->type == wanted);
         constant &= expr->arguments[i]->kind == BR_EXPR_CONST;
     }
+    br_expr_measure(expr);
     struct br_value value;
     if (constant && br_expr_fold(arena, expr, &value, NULL) == BR_OK)
         return br_expr_const(arena, value, location);
@@ -94,6 +107,7 @@ struct br_expr *br_expr_unprepared_call(struct br_arena *arena, const struct br_
     expr->arguments = br_arena_array(arena, struct br_expr *, count);
     if (count != 0)
         memcpy(expr->arguments, arguments, count * sizeof(struct br_expr *));
+    br_expr_measure(expr);
     return expr;
 }
 
@@ -125,6 +139,19 @@ enum br_status br_expr_make_call(struct br_arena *arena, const struct br_functio
 // --- questions about trees
 bool br_expr_is_elementary(const struct br_expr *expr) {
     return expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_ELEMENTARY) != 0;
+}
+
+bool br_expr_is_column_equality(const struct br_expr *expr, uint32_t *ret_column, const struct br_value **ret_value) {
+    if (expr->kind != BR_EXPR_CALL || expr->argument_count != 2 || strcmp(expr->function->name, "=") != 0)
+        return false;
+    bool left = expr->arguments[0]->kind == BR_EXPR_COLUMN;
+    const struct br_expr *column = expr->arguments[left ? 0 : 1], *constant = expr->arguments[left ? 1 : 0];
+    if (column->kind != BR_EXPR_COLUMN || constant->kind != BR_EXPR_CONST || constant->value.is_null ||
+        column->type != constant->type)
+        return false;
+    *ret_column = column->column;
+    *ret_value = &constant->value;
+    return true;
 }
 
 bool br_expr_reads_clock(const struct br_expr *expr) {

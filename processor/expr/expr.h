@@ -44,6 +44,7 @@ struct br_expr {
     const struct br_function *function; // CALL
     struct br_expr **arguments;
     uint32_t argument_count;
+    uint32_t size, depth; // of the tree, itself included: expressions may share parts, which count each time
     void *prepared; // CALL: per-expression data made at bind time (a compiled regular expression, a LIKE pattern);
                     // owned by the arena's owner
 };
@@ -78,6 +79,8 @@ enum br_status br_expr_cast(struct br_arena *arena, struct br_expr *expr, enum b
 // cast to it in place.
 enum br_status br_expr_unify(struct br_arena *arena, struct br_expr **exprs, uint32_t count, const char *what,
                              enum br_type *ret_type, struct br_error *error) BR_MUST_CHECK;
+// Is it `column = constant`, or the other way round? Both are of one type, and the constant isn't NULL.
+bool br_expr_is_column_equality(const struct br_expr *expr, uint32_t *ret_column, const struct br_value **ret_value);
 // Does it call now() or current_date?
 bool br_expr_reads_clock(const struct br_expr *expr);
 // Does it only compare its arguments (=, <>, <, …, IS [NOT] NULL, IS DISTINCT)? It then takes equal values for one,
@@ -89,6 +92,8 @@ bool br_expr_equal(const struct br_expr *a, const struct br_expr *b);
 // Is it a call of a function of doubles that is correctly rounded now and was not before semantics 1 (exp, ln, power,
 // sin …)? Not of what stands in its arguments.
 bool br_expr_is_elementary(const struct br_expr *expr);
+// Sets size and depth from those of the arguments, after these were changed.
+void br_expr_measure(struct br_expr *expr);
 // A copy with columns renumbered: column c becomes map[c].
 struct br_expr *br_expr_remap(struct br_arena *arena, const struct br_expr *expr, const uint32_t *map);
 // Columns read: sets used[c].
@@ -101,15 +106,24 @@ struct br_row_error {
     uint32_t row;
     const char *message; // in the evaluation's arena: "division by zero", "integer out of range"
 };
+// Looks on while a query runs: in every batch, and while expressions make texts. Anything but BR_OK ends the query.
+// scratch_bytes: what the step under way holds.
+struct br_watch {
+    enum br_status (*look)(void *context, size_t scratch_bytes, struct br_error *error);
+    void *context;
+};
 struct br_eval {
     struct br_arena *arena;      // results live here
     struct br_wall_time now;     // the epoch's clock reading
     struct br_row_error *errors; // by first occurrence; at most one per row
     uint32_t error_count;
-    uint64_t *failed; // bitmap of the rows in errors; NULL when there are none
+    uint64_t *failed;             // bitmap of the rows in errors; NULL when there are none
+    const struct br_watch *watch; // NULL: nobody looks on
+    struct br_error *ended;       // the watch has ended it, with this; NULL: it hasn't
 };
 // Rows of `active` only (bitmap; NULL: all). Result column has batch->row_count values; rows outside active are
-// undefined. May share the batch's arrays. Fails only with BR_FATAL (internal); errors of rows go to eval.
+// undefined. May share the batch's arrays. Fails only with BR_FATAL (internal), or with what its watch says; errors of
+// rows go to eval.
 enum br_status br_expr_eval(const struct br_expr *expr, const struct br_batch *batch, const uint64_t *active,
                             struct br_eval *eval, struct br_column *ret_column, struct br_error *error) BR_MUST_CHECK;
 // Marks the rows whose timestamptz can't be a column's value (BR_COLUMN_TIME_MIN, …_END) as failed. For what becomes a

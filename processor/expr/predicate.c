@@ -170,7 +170,6 @@ static uint32_t rows_of_bits(const uint64_t *bits, uint32_t words, uint32_t *row
 
 enum br_status br_expr_filter(const struct br_expr *expr, const struct br_batch *batch, struct br_eval *eval,
                               uint32_t *ret_rows, uint32_t *ret_count, struct br_error *error) {
-    (void)error;
     BR_CHECK(expr->type == BR_BOOLEAN && batch->row_count <= BR_BATCH_ROWS);
     struct scope scope = {batch, eval, batch->row_count, br_words(batch->row_count)};
     if (scope.rows == 0) {
@@ -178,6 +177,10 @@ enum br_status br_expr_filter(const struct br_expr *expr, const struct br_batch 
         return BR_OK;
     }
     struct bits bits = br_eval_bits(&scope, expr, NULL);
+    if (eval->ended != NULL) {
+        *error = *eval->ended;
+        return error->status;
+    }
     for (uint32_t w = 0; w < scope.words; w++)
         bits.is_true[w] &= br_word_mask(scope.rows, w) & (eval->failed == NULL ? UINT64_MAX : ~eval->failed[w]);
     *ret_count = rows_of_bits(bits.is_true, scope.words, ret_rows);

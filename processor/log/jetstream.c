@@ -3,7 +3,7 @@
 // jetstream.h for the contract and jetstream_internal.h for the parts.
 //
 // Subjects of replies on the control connection, below the log's inbox: "r<token>" a blocking request, "f<id>" and
-// "l<id>" the first and the last message of an append, "p" a publish, "q<token>" a part of an answer.
+// "l<id>" the first and the last message of an append, "p" a publish.
 #define _GNU_SOURCE // ppoll
 #include "processor/log/jetstream_internal.h"
 
@@ -20,24 +20,51 @@
 #define CANCEL_POLL_US INT64_C(100000) // how long a set cancel flag may go unnoticed
 #define CONTROL_BLOCK_SIZE (64 * 1024)
 #define FILL_SIZE_MAX (1 << 20)
+#define SUBSCRIBE_AGAIN_US (5 * BR_US_PER_SECOND)
+#define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
+#define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S5)
 
 void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
     js_log(log)->cancel = cancel;
 }
 
 bool br_js_cancelled(const struct js_log *log) {
-    return log->cancel != NULL && *log->cancel;
+    return log->cancel != NULL && br_flag_is_set(log->cancel);
 }
 
 // --- the control connection
 
 static void subscribe_all(struct js_log *log) {
-    char subject[64];
+    char subject[BR_INBOX_PREFIX_MAX + 64];
     snprintf(subject, sizeof subject, "%s.>", log->inbox);
     br_session_subscribe(&log->control, subject, JS_SID_INBOX);
-    for (size_t i = 0; i < log->service_count; i++)
-        br_session_subscribe(&log->control, log->services[i], JS_SID_SERVICE + i);
     log->subscribed_id = log->control.connection_id;
+    log->subscribed_us = br_session_now();
+}
+
+void br_js_note_denial(struct js_denial *denial, bool publishing, struct br_slice subject) {
+    int len = subject.len > 200 ? 200 : (int)subject.len;
+    snprintf(denial->what, sizeof denial->what, "%s '%.*s'", publishing ? "publishing to" : "subscribing to", len,
+             (const char *)subject.ptr);
+    denial->at_us = br_session_now();
+    denial->subscription = !publishing;
+}
+
+static void take_denial(void *context, bool publishing, struct br_slice subject) {
+    struct js_log *log = context;
+    br_js_note_denial(&log->denial, publishing, subject);
+    if (!publishing)
+        return;
+    if (log->call.waiting && br_slice_is(subject, log->call.subject))
+        log->call.denied = true;
+    br_js_deny_append(log, subject);
+}
+
+// A server that has come to permit it says nothing of that: what it refused is subscribed again, which changes nothing
+// of what stands.
+static bool subscribes_again(const struct js_log *log, int64_t now_us) {
+    return log->denial.subscription && br_js_denied(&log->denial, now_us) &&
+           now_us - log->subscribed_us >= SUBSCRIBE_AGAIN_US;
 }
 
 static void take_call_reply(struct js_log *log, uint64_t token, const struct br_session_message *message) {
@@ -58,10 +85,6 @@ static uint64_t read_number(struct br_slice text) {
 }
 
 static void take_message(struct js_log *log, const struct br_session_message *message) {
-    if (message->sid >= JS_SID_SERVICE) {
-        br_js_take_request(log, (size_t)(message->sid - JS_SID_SERVICE), message);
-        return;
-    }
     size_t prefix = strlen(log->inbox) + 1;
     if (message->subject.len <= prefix)
         return;
@@ -72,8 +95,6 @@ static void take_message(struct js_log *log, const struct br_session_message *me
         take_call_reply(log, number, message);
     else if (kind == 'f' || kind == 'l')
         br_js_take_append_reply(log, kind == 'l', number, message);
-    else if (kind == 'q')
-        br_js_take_part(log, number, message);
     else if (kind == 'p')
         br_js_take_publish_reply(log, message);
 }
@@ -86,13 +107,17 @@ void br_js_pump(struct js_log *log, int64_t now_us) {
         br_js_check_append(log, now_us);
     if (!br_session_is_up(control))
         return;
-    if (log->subscribed_id != control->connection_id) {
+    if (log->subscribed_id != control->connection_id || subscribes_again(log, now_us)) {
         subscribe_all(log);
         br_session_flush(control, now_us);
     }
-    while (br_session_fill(control, FILL_SIZE_MAX, now_us) != 0)
+    size_t got;
+    for (size_t received = 0; received < PUMP_BYTES_MAX; received += got) {
+        if ((got = br_session_fill(control, FILL_SIZE_MAX, now_us)) == 0)
+            break;
         while (br_session_next(control, &message))
             take_message(log, &message);
+    }
     if (log->base.appending)
         br_js_check_append(log, now_us);
 }
@@ -124,8 +149,13 @@ static int64_t add_control(struct js_log *log, size_t *count, int64_t until_us) 
     return add_poller(log, count, br_session_pollfd(&log->control), br_session_deadline(&log->control), until_us);
 }
 
-static int64_t add_reader(struct js_log *log, const struct js_reader *reader, size_t *count, int64_t until_us) {
-    return add_poller(log, count, br_js_reader_pollfd(reader), br_js_reader_deadline(reader), until_us);
+static int64_t add_link(struct js_log *log, const struct js_link *link, size_t *count, int64_t until_us) {
+    struct pollfd poller = br_js_link_pollfd(link);
+    return add_poller(log, count, poller, poller.fd < 0 ? INT64_MAX : br_session_deadline(&link->session), until_us);
+}
+
+static int64_t no_later(int64_t until_us, int64_t deadline_us) {
+    return deadline_us < until_us ? deadline_us : until_us;
 }
 
 void br_js_poll(struct js_log *log, int64_t until_us) {
@@ -136,7 +166,7 @@ void br_js_poll(struct js_log *log, int64_t until_us) {
 
 void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us) {
     size_t count = 0;
-    until_us = add_reader(log, reader, &count, until_us);
+    until_us = no_later(add_link(log, br_js_reader_link(reader), &count, until_us), br_js_reader_deadline(reader));
     poll_gathered(log, count, until_us);
 }
 
@@ -144,8 +174,10 @@ static void poll_all(struct js_log *log, int64_t until_us) {
     size_t count = 0;
     until_us = add_control(log, &count, until_us);
     until_us = add_poller(log, &count, (struct pollfd){.fd = log->wake_fd, .events = POLLIN}, INT64_MAX, until_us);
+    for (const struct js_link *link = log->links; link != NULL; link = link->next)
+        until_us = add_link(log, link, &count, until_us);
     for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
-        until_us = add_reader(log, reader, &count, until_us);
+        until_us = no_later(until_us, br_js_reader_deadline(reader));
     poll_gathered(log, count, until_us);
 }
 
@@ -156,7 +188,7 @@ static bool take_wake(struct js_log *log) {
 
 static bool anything_new(struct js_log *log, int64_t now_us) {
     br_js_pump(log, now_us);
-    bool found = (log->base.appending && log->append.settled) || log->requests != NULL;
+    bool found = log->base.appending && log->append.settled;
     for (struct js_reader *reader = log->readers; reader != NULL; reader = br_js_reader_next(reader))
         found = br_js_reader_service(reader, now_us) || found;
     return take_wake(log) || found;
@@ -169,6 +201,15 @@ static void js_wait(struct br_log *base, int64_t timeout_us) {
     while (!anything_new(log, now_us) && now_us < deadline_us && !br_js_cancelled(log)) {
         poll_all(log, deadline_us);
         now_us = br_session_now();
+    }
+}
+
+static void js_pause(struct br_log *base, int64_t us) {
+    struct js_log *log = js_log(base);
+    int64_t now_us = br_session_now(), deadline_us = now_us + us;
+    for (; now_us < deadline_us && !br_js_cancelled(log); now_us = br_session_now()) {
+        (void)anything_new(log, now_us);
+        poll_all(log, deadline_us);
     }
 }
 
@@ -206,15 +247,17 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
         if (log->control.drop_count != call->drop_count)
             return br_error_set(error, BR_RETRY, "the connection was lost while waiting for a reply on %s: %s", subject,
                                 log->control.error.message);
-        if (log->control.permission_error[0] != '\0')
+        if (call->denied)
             return br_error_set_native(error, BR_FATAL, BR_LOG_NOT_PERMITTED,
-                                       "the NATS server doesn't permit what is needed: %s",
-                                       log->control.permission_error);
+                                       "the NATS server doesn't permit %s, which is needed: allow it for this user",
+                                       log->denial.what);
         if (br_js_cancelled(log))
             return br_error_set(error, BR_RETRY, "cancelled while waiting for a reply on %s", subject);
         if (now_us >= deadline_us)
-            return br_error_set(error, BR_RETRY, "no reply on %s within %lld ms", subject,
-                                (long long)(log->timeout_us / 1000));
+            return br_error_set(error, BR_RETRY, "no reply on %s within %lld ms%s%s", subject,
+                                (long long)(log->timeout_us / 1000),
+                                br_js_denied(&log->denial, now_us) ? "; the NATS server doesn't permit " : "",
+                                br_js_denied(&log->denial, now_us) ? log->denial.what : "");
         br_js_poll(log, deadline_us);
     }
 }
@@ -222,7 +265,7 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
 enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
                           int *ret_status, struct br_error *error) {
     struct js_call *call = &log->call;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t deadline_us = br_session_now() + log->timeout_us;
     BR_CHECK(!call->waiting);
     BR_TRY(br_js_await_up(log, deadline_us, error));
@@ -230,7 +273,8 @@ enum br_status br_js_call(struct js_log *log, const char *subject, struct br_sli
     call->done = false;
     call->token = log->next_token++;
     call->drop_count = log->control.drop_count;
-    log->control.permission_error[0] = '\0';
+    call->subject = subject;
+    call->denied = false;
     snprintf(reply, sizeof reply, "%s.r%llu", log->inbox, (unsigned long long)call->token);
     br_session_publish(&log->control, br_slice_of(subject), reply, (struct br_slice){NULL, 0}, payload);
     br_session_flush(&log->control, br_session_now());
@@ -348,11 +392,12 @@ static enum br_status first_connect(struct js_log *log, struct br_error *error) 
 }
 
 // Nobody else's inbox, whatever the clock says.
-static void name_inbox(struct js_log *log) {
+static void name_inbox(struct js_log *log, const char *prefix) {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
     uint8_t random[22];
     BR_CHECK(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-    size_t len = (size_t)snprintf(log->inbox, sizeof log->inbox, "_INBOX.");
+    size_t len = (size_t)snprintf(log->inbox, sizeof log->inbox, "%s.", prefix == NULL ? "_INBOX" : prefix);
+    log->name = log->inbox + len;
     for (size_t i = 0; i < sizeof random; i++)
         log->inbox[len + i] = digits[random[i] & 63];
     log->inbox[len + sizeof random] = '\0';
@@ -360,6 +405,19 @@ static void name_inbox(struct js_log *log) {
 
 static size_t js_payload_max(struct br_log *base) {
     return js_log(base)->control.info.payload_max;
+}
+
+static bool js_trouble(struct br_log *base, char *text, size_t size) {
+    struct js_log *log = js_log(base);
+    const struct br_session *control = &log->control;
+    int64_t now_us = br_session_now();
+    if (control->away && now_us - log->config.away_us >= DOWN_US_TOLD)
+        snprintf(text, size, "no connection to the NATS server: %s", control->error.message);
+    else if (br_js_denied(&log->denial, now_us))
+        snprintf(text, size, "the NATS server doesn't permit %s: allow it for this user", log->denial.what);
+    else
+        return false;
+    return true;
 }
 
 static void js_close(struct br_log *base) {
@@ -371,15 +429,6 @@ static void js_close(struct br_log *base) {
     br_session_config_free(&log->config);
     if (log->wake_fd >= 0)
         close(log->wake_fd);
-    while (log->requests != NULL) {
-        struct js_request *request = log->requests;
-        log->requests = request->next;
-        free(request->reply);
-        free(request);
-    }
-    for (size_t i = 0; i < log->service_count; i++)
-        free(log->services[i]);
-    free(log->services);
     free(log->pollers);
     br_buffer_free(&log->call.reply);
     br_buffer_free(&log->headers);
@@ -401,12 +450,9 @@ static const struct br_log_ops js_ops = {
     .publish_flush = br_js_publish_flush,
     .reader_open = br_js_reader_open,
     .wait = js_wait,
+    .pause = js_pause,
     .wake = js_wake,
-    .serve = br_js_serve,
-    .hand_requests = br_js_hand_requests,
-    .next_request = br_js_next_request,
-    .reply = br_js_reply,
-    .request = br_js_request,
+    .trouble = js_trouble,
     .payload_max = js_payload_max,
     .close = js_close,
 };
@@ -425,12 +471,15 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     log->timeout_us = options->request_timeout_us > 0 ? options->request_timeout_us : TIMEOUT_US_DEFAULT;
     log->ask_messages = options->ask_messages;
     log->queue_bytes = options->reader_queue_bytes > 0 ? options->reader_queue_bytes : QUEUE_BYTES_DEFAULT;
+    log->link_max = options->reader_connections > 0 ? options->reader_connections : BR_READER_CONNECTIONS_DEFAULT;
     log->cancel = options->cancel;
-    log->requests_end = &log->requests;
     log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    name_inbox(log);
     br_session_init(&log->control, &log->config, CONTROL_BLOCK_SIZE);
+    log->control.denied = take_denial;
+    log->control.denied_context = log;
     enum br_status status = br_session_config_init(&log->config, options, error);
+    if (status == BR_OK)
+        name_inbox(log, options->inbox_prefix);
     if (status == BR_OK && log->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     if (status == BR_OK)

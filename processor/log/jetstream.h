@@ -14,15 +14,20 @@
 
 #include "processor/log/log.h"
 
+#define BR_READER_CONNECTIONS_DEFAULT 4
+#define BR_READER_CONNECTIONS_MAX 64
+
 struct br_connect_options {
     const char *url; // "nats://127.0.0.1:4222", several separated by commas; NULL: that one
     const char *creds_path, *user, *password;
     const char *tls_ca_path, *tls_cert_path, *tls_key_path;
+    const char *inbox_prefix;    // of our own inboxes and, beside "_INBOX", of those that are answered; NULL: "_INBOX"
     const char *name;            // shown by the server's monitoring
     int64_t request_timeout_us;  // 0: 5 s
     const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
     size_t reader_queue_bytes;   // 0: 64 MiB per reader; flow control holds the server back beyond it
     uint32_t ask_messages;       // readers pull about so many at a time (R5 of the reader); 0: the server pushes
+    uint32_t reader_connections; // all readers share so many; 0: BR_READER_CONNECTIONS_DEFAULT
     bool allow_old_server;       // skip the version floor (tests of the check itself)
 };
 

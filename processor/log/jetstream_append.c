@@ -36,12 +36,19 @@ static void settle_result(struct js_append *append, enum br_append_result result
     append->sequence = sequence;
 }
 
+// Nobody knows. `why` is told when it stays so.
+static void settle_unknown(struct js_append *append, const char *why) {
+    br_error_set(&append->error, BR_RETRY, "stream %s: %s", append->stream, why);
+    settle_result(append, BR_APPEND_UNKNOWN, 0);
+}
+
 static void settle_refusal(struct js_append *append, const json_t *reply, int code) {
     char what[300];
     const json_t *refusal = json_object_get(reply, "error");
     const char *text = json_string_value(json_object_get(refusal, "description"));
     bool passing = code == JS_ERROR_WRONG_LAST_SEQUENCE_IN_FLIGHT || code == JS_ERROR_BATCH_TOO_MANY ||
-                   json_integer_value(json_object_get(refusal, "code")) == 503;
+                   code == JS_ERROR_ACCOUNT_FULL || code == JS_ERROR_SERVER_MEMORY_FULL ||
+                   code == JS_ERROR_SERVER_STORAGE_FULL || json_integer_value(json_object_get(refusal, "code")) == 503;
     snprintf(what, sizeof what, "stream %s refuses the batch", append->stream);
     append->settled = true;
     append->status =
@@ -69,13 +76,13 @@ void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const s
     if (code == JS_ERROR_WRONG_LAST_SEQUENCE)
         settle_result(append, BR_APPEND_FENCED, 0);
     else if (code == JS_ERROR_BATCH_INCOMPLETE)
-        settle_result(append, BR_APPEND_UNKNOWN, 0);
+        settle_unknown(append, "the server has lost a part of the batch");
     else if (code != 0)
         settle_refusal(append, reply, code);
     else if (last && json_is_integer(sequence))
         settle_result(append, BR_APPEND_DONE, (uint64_t)json_integer_value(sequence));
     else if (last)
-        settle_result(append, BR_APPEND_UNKNOWN, 0);
+        settle_unknown(append, "the acknowledgement of the batch can't be read");
 }
 
 void br_js_check_append(struct js_log *log, int64_t now_us) {
@@ -84,14 +91,33 @@ void br_js_check_append(struct js_log *log, int64_t now_us) {
         return;
     if (append->drop_count != log->control.drop_count) {
         if (log->control.sent_at_drop >= append->end_total) {
-            settle_result(append, BR_APPEND_UNKNOWN, 0);
+            settle_unknown(append, "the connection was lost before the batch was acknowledged");
             return;
         }
         append->settled = true;
         append->status = br_error_set(&append->error, BR_RETRY, "the connection was lost before the batch was sent: %s",
                                       log->control.error.message);
     } else if (now_us >= append->deadline_us) {
-        settle_result(append, BR_APPEND_UNKNOWN, 0);
+        settle_unknown(append, "the batch isn't acknowledged in time");
+    }
+}
+
+// A batch without one of its messages is none, but which of two tries the server speaks of isn't known: the fence
+// tells.
+void br_js_deny_append(struct js_log *log, struct br_slice subject) {
+    struct js_append *append = &log->append;
+    struct js_publish *publish = &log->publish;
+    char why[400];
+    snprintf(why, sizeof why, "the NATS server doesn't permit %s: allow it for this user", log->denial.what);
+    if (publish->unacked_count > 0 && publish->status == BR_OK && br_slice_is(subject, publish->subject))
+        publish->status = br_error_set_native(&publish->error, BR_FATAL, BR_LOG_NOT_PERMITTED, "%s", why);
+    if (!log->base.appending || append->settled)
+        return;
+    for (size_t i = 0; i < append->count; i++) {
+        if (br_slice_equal(append->messages[i].subject, subject)) {
+            settle_unknown(append, why);
+            return;
+        }
     }
 }
 
@@ -126,8 +152,7 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
     struct br_buffer *headers = &log->headers;
     begin_headers(headers);
     if (count > 1) {
-        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->inbox + sizeof "_INBOX." - 1,
-                         (unsigned long long)log->append.id);
+        br_buffer_printf(headers, "Nats-Batch-Id: %s.%llu\r\n", log->name, (unsigned long long)log->append.id);
         write_number_header(headers, "Nats-Batch-Sequence", index + 1);
     }
     if (index == fenced)
@@ -162,12 +187,13 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
                             size_t count, uint64_t expected_sequence, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct br_session *control = &log->control;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t now_us = br_session_now();
     BR_TRY(br_js_await_up(log, now_us + log->timeout_us, error));
     BR_TRY(check_sizes(log, messages, count, error));
     struct js_append *append = &log->append;
-    *append = (struct js_append){.id = log->next_token++, .drop_count = control->drop_count};
+    *append = (struct js_append){
+        .id = log->next_token++, .drop_count = control->drop_count, .messages = messages, .count = count};
     snprintf(append->stream, sizeof append->stream, "%s", stream);
     size_t fenced = find_fenced(messages, count);
     for (size_t i = 0; i < count; i++) {
@@ -204,7 +230,7 @@ enum br_status br_js_append_wait(struct br_log *base, enum br_append_result *ret
         br_js_pump(log, now_us);
         br_js_check_append(log, now_us);
         if (!append->settled && br_js_cancelled(log))
-            settle_result(append, BR_APPEND_UNKNOWN, 0);
+            settle_unknown(append, "cancelled while waiting for the acknowledgement");
         if (!append->settled)
             br_js_poll(log, append->deadline_us);
     }
@@ -214,6 +240,8 @@ enum br_status br_js_append_wait(struct br_log *base, enum br_append_result *ret
         return append->status;
     }
     *ret_result = append->result;
+    if (append->result == BR_APPEND_UNKNOWN && error != NULL)
+        *error = append->error;
     if (append->result == BR_APPEND_DONE)
         *ret_sequence = append->sequence;
     return BR_OK;
@@ -231,8 +259,10 @@ void br_js_take_publish_reply(struct js_log *log, const struct br_session_messag
     if (br_session_status(message->headers) == JS_NO_RESPONDERS) {
         publish->status = br_log_no_stream_error(publish->subject, &publish->error);
     } else if (memmem(message->payload.ptr, message->payload.len, "\"error\"", 7) != NULL) {
+        // A stream may be called so: only the member says it.
         BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
-        publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
+        if (reply == NULL || json_object_get(reply, "error") != NULL)
+            publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
     }
 }
 
@@ -278,7 +308,7 @@ static enum br_status drain_publishes(struct js_log *log, uint64_t most, size_t 
 enum br_status br_js_publish(struct br_log *base, const struct br_log_message *message, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct js_publish *publish = &log->publish;
-    char reply[80];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     if (!br_session_is_up(&log->control) && publish->unacked_count == 0)
         BR_TRY(br_js_await_up(log, br_session_now() + log->timeout_us, error));
     BR_TRY(check_sizes(log, message, 1, error));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of the JetStream log: one control connection for requests, appends and publishes (jetstream.c,
-// jetstream_streams.c, jetstream_append.c, jetstream_serve.c) and one connection per reader (jetstream_reader.c). All
+// jetstream_streams.c, jetstream_append.c) and a few that the readers share (jetstream_link.c, jetstream_reader.c). All
 // of it runs in the task's thread; only js_wake may be called from another one.
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 #define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
@@ -11,15 +11,17 @@
 
 #include <jansson.h>
 
-#define JS_SID_INBOX 1   // "<inbox>.>"
-#define JS_SID_SERVICE 8 // the first subject served; the others follow
+#define JS_SID_INBOX 1 // "<inbox>.>"
 #define JS_REQUEST_TIMEOUT 408
 #define JS_NO_RESPONDERS 503
 
 // JetStream's error codes that we tell apart (nats-server, server/errors.json).
 enum {
+    JS_ERROR_ACCOUNT_FULL = 10002,
+    JS_ERROR_SERVER_MEMORY_FULL = 10028,
     JS_ERROR_NO_MESSAGE = 10037,
     JS_ERROR_NOT_ENABLED_FOR_ACCOUNT = 10039,
+    JS_ERROR_SERVER_STORAGE_FULL = 10047,
     JS_ERROR_STREAM_NAME_IN_USE = 10058,
     JS_ERROR_NO_STREAM = 10059,
     JS_ERROR_SUBJECTS_OVERLAP = 10065,
@@ -36,6 +38,8 @@ enum {
 // The one blocking request that may be under way.
 struct js_call {
     bool waiting, done;
+    bool denied; // the server doesn't permit the request
+    const char *subject;
     uint64_t token, drop_count;
     int status; // JS_NO_RESPONDERS, or 0
     struct br_buffer reply;
@@ -44,6 +48,8 @@ struct js_call {
 struct js_append {
     uint64_t id; // in its replies' subjects
     char stream[256];
+    const struct br_log_message *messages; // the caller's
+    size_t count;
     bool settled;
     uint64_t end_total; // queued_total of the control connection when the last byte was queued
     uint64_t drop_count;
@@ -64,49 +70,58 @@ struct js_publish {
     char subject[256]; // of the last one published, for the words when it is refused
 };
 
-struct js_request { // one that waits to be answered
-    struct js_request *next;
-    size_t subject_index;
-    char *reply;
-    struct br_slice payload;
-    uint8_t bytes[];
+// What the server doesn't permit. It is tried again as long as it is needed, so what wasn't refused for a while is
+// over.
+#define JS_DENIED_US (12 * BR_US_PER_SECOND)
+struct js_denial {
+    char what[300]; // "publishing to 'x'"
+    int64_t at_us;  // when it was refused last; 0: never
+    bool subscription;
 };
-
-struct js_answer { // to a br_log_request of ours, under way
-    bool waiting, done;
-    uint64_t token;
-    const char *subject;
-    int64_t timeout_us, deadline_us; // between two parts
-    enum br_status (*each)(void *context, struct br_slice part, struct br_error *error);
-    void *context;
-    enum br_status status;
-    struct br_error *error; // the caller's
-};
+void br_js_note_denial(struct js_denial *denial, bool publishing, struct br_slice subject);
+static inline bool br_js_denied(const struct js_denial *denial, int64_t now_us) {
+    return denial->at_us != 0 && now_us - denial->at_us < JS_DENIED_US;
+}
 
 struct js_reader;
+
+// A connection that readers share (jetstream_link.c).
+struct js_link {
+    struct js_link *next;
+    struct br_session session;
+    char inbox[BR_INBOX_PREFIX_MAX + 56]; // not below the log's, which the control connection hears
+    struct js_reader **slots;             // NULL: free
+    size_t slot_count, reader_count;
+    bool shared;            // it has, or had, several readers
+    bool drained;           // the last look at the socket found it empty
+    uint64_t subscribed_id; // connection_id that has the subscription of replies
+    int64_t serviced_us;
+    const struct js_reader *most; // K4
+    unsigned votes;
+};
 
 struct js_log {
     struct br_log base;
     struct br_session_config config;
     struct br_session control;
     uint64_t subscribed_id; // connection_id that has our subscriptions
+    int64_t subscribed_us;
+    struct js_denial denial; // on the control connection
     int wake_fd;
     int64_t timeout_us;
     size_t queue_bytes;
     uint64_t ask_messages;
     const volatile bool *cancel;
-    char inbox[48];
+    char inbox[BR_INBOX_PREFIX_MAX + 32];
+    const char *name; // its last token
     uint64_t next_token;
     struct js_call call;
     struct js_append append;
     struct js_publish publish;
-    struct js_answer answer;
     struct br_buffer headers; // scratch
-    char **services;
-    size_t service_count;
-    struct js_request *requests, **requests_end;
-    size_t request_count, request_bytes;
     struct js_reader *readers;
+    struct js_link *links;
+    size_t link_count, link_max;
     struct pollfd *pollers;
     size_t poller_capacity;
 };
@@ -144,8 +159,8 @@ static inline void br_js_json_cleanup(json_t **json) {
 #define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
 
 // --- jetstream_streams.c
-enum br_status br_js_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                 struct br_error *error) BR_MUST_CHECK;
+enum br_status br_js_find_stream(struct br_log *log, const char *named, const char *subject,
+                                 struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                  struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
@@ -160,6 +175,9 @@ enum br_status br_js_get(struct br_log *log, const char *stream, const char *sub
                          struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                          struct br_error *error) BR_MUST_CHECK;
 enum br_status br_js_check_stream_name(const char *name, struct br_error *error) BR_MUST_CHECK;
+// Can a stream of this configuration come to hold messages that the filter wants? What comes from other streams may
+// have any subject.
+bool br_js_may_hold(const json_t *config, const char *filter);
 // From the reply of STREAM.INFO, CREATE or UPDATE.
 enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info *ret_info, struct br_error *error)
     BR_MUST_CHECK;
@@ -176,31 +194,43 @@ enum br_status br_js_publish_flush(struct br_log *log, struct br_error *error) B
 // A reply to an append ("f…" to its first message, "l…" to its last) or to a publish.
 void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message);
 void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message);
+// The server doesn't permit a message: one of the batch that is under way, or what is published. It may be another's
+// subject.
+void br_js_deny_append(struct js_log *log, struct br_slice subject);
 // Settles what can be told without a reply: the connection was lost, the time has run out.
 void br_js_check_append(struct js_log *log, int64_t now_us);
 
-// --- jetstream_serve.c
-enum br_status br_js_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
-    BR_MUST_CHECK;
-bool br_js_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-enum br_status br_js_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                           struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                             enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                             void *context, struct br_error *error) BR_MUST_CHECK;
-void br_js_take_request(struct js_log *log, size_t subject_index, const struct br_session_message *message);
-void br_js_take_part(struct js_log *log, uint64_t token, const struct br_session_message *message);
-
 // --- jetstream_reader.c
 enum br_status br_js_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
-                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error)
-    BR_MUST_CHECK;
-// For the wait: the next reader of the log, its poll entry, when it must be looked at, and a look at it, which tells
-// whether it has something new to peek at.
+                                 uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                 struct br_error *error) BR_MUST_CHECK;
+// For the wait: the next reader of the log, when it must be looked at, and a look at it, which tells whether it has
+// something new to peek at.
 struct js_reader *br_js_reader_next(const struct js_reader *reader);
-struct pollfd br_js_reader_pollfd(const struct js_reader *reader);
 int64_t br_js_reader_deadline(const struct js_reader *reader);
 bool br_js_reader_service(struct js_reader *reader, int64_t now_us);
+// For its link.
+void br_js_reader_take_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us);
+void br_js_reader_take_delivered(struct js_reader *reader, uint64_t generation,
+                                 const struct br_session_message *message, int64_t now_us);
+void br_js_reader_take_denial(struct js_reader *reader, bool publishing, struct br_slice subject);
+void br_js_reader_share(struct js_reader *reader, int64_t now_us); // another one joins the link
+bool br_js_reader_is_full(const struct js_reader *reader);
+bool br_js_reader_is_idle(const struct js_reader *reader); // nothing can happen until the task does something
+const struct js_link *br_js_reader_link(const struct js_reader *reader);
+
+// --- jetstream_link.c
+enum br_status br_js_link_join(struct js_log *log, struct js_reader *reader, struct js_link **ret_link,
+                               size_t *ret_slot, struct br_error *error) BR_MUST_CHECK;
+void br_js_link_leave(struct js_log *log, struct js_link *link, size_t slot); // closes it with its last reader
+// Connects, receives and hands out.
+void br_js_link_service(struct js_link *link, int64_t now_us);
+void br_js_link_subscribe(struct js_link *link); // to replies, on the connection that there is now
+struct pollfd br_js_link_pollfd(const struct js_link *link);
+uint64_t br_js_link_sid(size_t slot, uint64_t generation);
+// Bytes that a reader may have under way (K3).
+size_t br_js_link_share(const struct js_link *link);
+// Does the reader keep the message that was received for it where it is? If not, it copies it (K4).
+bool br_js_link_keeps(struct js_link *link, const struct js_reader *reader);
 
 #endif

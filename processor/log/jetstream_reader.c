@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reader: an ordered push consumer, or one that is pulled from (R5), on a connection of its own (L5).
+// A reader: an ordered push consumer, or one that is pulled from (R5), on a connection that it may share (L5,
+// jetstream_link.c).
 //
 // R1. The server pushes messages to a subject of ours, without acknowledgements. Every message's reply subject tells
 // its
@@ -18,32 +19,42 @@
 //     drops its oldest messages all the time runs beside that edge at first; until it has left the edge behind, what is
 //     dropped is not missed.
 //
-// R4. Memory: messages stay in the blocks they arrived in until released. Beyond queue_bytes nothing more is received
-//     and the reply to the server's flow control request is held back; the rest of its window (up to 32 MiB) waits in
-//     the socket and at the server. Whoever looks again without having consumed anything needs more (a recorded epoch
-//     may be larger than the queue), and so does the check of R3, whose reply comes behind messages: then the whole
-//     window is received.
+//     A reader of what is replaced (br_reader_open_replaced) misses nothing of a stream that keeps the newest messages
+//     of each subject and has no other limit: what is gone there was replaced. After a no, what was received from
+//     before what is missing is shown as long as it is consumed; then the no is told.
+//
+// R4. Memory: messages stay in the blocks they arrived in, or were copied to (K4), until released. Beyond queue_bytes
+//     nothing more is asked for. A consumer that pushes has its link for itself: nothing more is received, and the
+//     reply to the server's flow control request is held back; the rest of its window (up to 32 MiB) waits in the
+//     socket and at the server. Whoever looks again without having consumed anything needs more (a recorded epoch may
+//     be larger than the queue), and so does the check of R3, whose reply comes behind messages: then more is received
+//     or asked for, up to HELD_BYTES_OVER_MAX.
 //
 // R5. What a consumer that pushes may have in flight, the server makes in one go: 2 to 32 MiB, tens of milliseconds in
-//     which whoever else works on the stream waits. With ask_messages (br_connect_options) the consumer is one that is
-//     pulled from, so little at a time that the server is soon done, and again when half of it has come: a thread that
-//     gets no processor asks for nothing. All of the rest is the same. What was asked for and has not come is `asked`;
-//     heartbeats come only while that isn't 0.
+//     which whoever else works on the stream waits, and so does whoever shares the connection. With ask_messages
+//     (br_connect_options), or on a link that is shared (K3), the consumer is one that is pulled from, so little at a
+//     time that the server is soon done, and again when half of it has come: a thread that gets no processor asks for
+//     nothing. All of the rest is the same. What was asked for and has not come is `asked`; heartbeats come only while
+//     that isn't 0. On a shared link, `asked` times typical_bytes is at most the reader's share.
 //
 // R6. Each consumer is a new look at the stream. To a reader that proves (log.h, L6) what it gives isn't shown before
 //     the stream has been found to be the one that was read: `doubted` from the making of the consumer on.
 //
+// R7. Nothing is awaited in silence. What keeps a reader from reading is its trouble (log.h): no connection, a refusal,
+// a
+//     permission. And a consumer can stand, with heartbeats, on a stream that has come to hold the subject no more: the
+//     stream is asked now and then.
+//
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
+#define _GNU_SOURCE // memmem
 #include "processor/log/jetstream_internal.h"
 
 #include "base/logging.h"
 
 #include <stdio.h>
 
-#define BLOCK_SIZE (1 << 20)
-#define FILL_SIZE (256 * 1024)                 // parsed while it is in the cache
-#define SERVICE_BYTES_MAX (8 << 20)            // received by one look at the reader
+#define COPY_SIZE (64 * 1024)                  // K4
 #define HELD_BYTES_OVER_MAX (size_t)(64 << 20) // beyond queue_bytes, when more is needed (R4)
 #define MESSAGE_OVERHEAD 256                   // bytes that a message costs besides its payload
 #define HEARTBEAT_US BR_US_PER_SECOND
@@ -51,34 +62,42 @@
 #define INACTIVE_NS INT64_C(30000000000) // the server drops a consumer that nobody listens to
 #define CHECK_AGAIN_US INT64_C(250000)   // between the two looks of R3
 #define CHECK_EVERY_US INT64_C(100000)
-#define ASK_TYPICAL_BYTES 1024      // R5: of larger messages, fewer are asked for
-#define ASK_NS INT64_C(10000000000) // for how long the server waits for messages
+#define ASK_TYPICAL_BYTES 1024                 // R5: of larger messages, fewer are asked for
+#define ASK_NS INT64_C(10000000000)            // for how long the server waits for messages
+#define FAILED_SHOWN_US (2 * BR_US_PER_SECOND) // R3
+#define LOOK_EVERY_US (5 * BR_US_PER_SECOND)   // R7
 #define PAUSE_US_MIN INT64_C(50000)
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
-#define SID_INBOX 1 // "<inbox>.>"
-#define SID_FIRST 8 // of the first consumer; the next one's is one more
 
 enum reader_state { READER_WAITING, READER_CREATING, READER_STREAMING, READER_ENDED, READER_FAILED };
 
 struct js_reader {
     struct br_reader base;
     struct js_log *log;
-    struct br_session session;
+    struct js_link *link;
+    size_t slot;
     struct js_reader *next_reader;
     enum reader_state state;
     struct br_error error;   // FAILED: why
-    struct br_error passing; // why the last attempt to make a consumer failed
+    struct br_error passing; // why the last attempt to make a consumer failed; message "": it didn't
+    struct js_denial denial; // R7
+    bool subject_gone;       // R7
+    int64_t look_us;         // when to ask for it again
     char stream[256];
-    char inbox[72]; // not below the log's, which the control connection hears
     char *filter;
     uint64_t next;               // R2
     uint64_t stop;               // 0: none
+    bool replaced;               // R3
+    uint64_t failed_from;        // FAILED: nothing from here on is shown
+    int64_t progress_us;         // FAILED: since when, or when something was consumed last
     struct br_wall_time created; // us INT64_MIN: not known yet
 
     // the consumer
     uint64_t connection_id, generation; // generation: in the subjects and the sid
+    bool pulled;                        // R5
+    int64_t created_us;                 // when it was asked for
     char consumer[64];
-    char deliver[128];
+    char deliver[BR_INBOX_PREFIX_MAX + 128];
     uint64_t consumer_sequence; // of the last message received
     uint64_t pending;           // that the server still has for us
     bool pending_known;
@@ -108,7 +127,7 @@ struct js_reader {
     bool doubted;     // a consumer was made since the reader was trusted (L6)
     size_t seen;      // of what is shown, known to the caller by the last peek
     size_t held_bytes;
-    bool drained;                // the last look at the socket found it empty
+    struct br_session_block *copies; // K4: what is being filled; NULL: none
     bool consumed, looked_again; // R4: something was, since the last peek; nothing of what the one before showed was
 };
 
@@ -116,8 +135,18 @@ static struct js_reader *js_reader(struct br_reader *reader) {
     return (struct js_reader *)(void *)reader;
 }
 
+static void leave_consumer(struct js_reader *reader);
+
+// Others may share the link: nothing more is to come for this one.
 static void fail(struct js_reader *reader) {
+    leave_consumer(reader);
     reader->state = READER_FAILED;
+    reader->progress_us = br_session_now();
+}
+
+static void fail_before(struct js_reader *reader, uint64_t sequence) {
+    reader->failed_from = sequence;
+    fail(reader);
 }
 
 // What has been received may be shown: the stream was looked at since the consumer was made (R3), and still holds what
@@ -128,18 +157,30 @@ static bool is_settled(const struct js_reader *reader) {
 
 // --- making a consumer
 
-static void subject_of(const struct js_reader *reader, const char *kind, char *text, size_t size) {
-    snprintf(text, size, "%s.%s%llu", reader->inbox, kind, (unsigned long long)reader->generation);
+// Of a reply (K2).
+static void subject_of(const struct js_reader *reader, char kind, char *text, size_t size) {
+    snprintf(text, size, "%s.r.%zu.%c%llu", reader->link->inbox, reader->slot, kind,
+             (unsigned long long)reader->generation);
 }
 
 static void publish_text(struct js_reader *reader, const char *subject, const char *reply, const char *text) {
-    br_session_publish(&reader->session, br_slice_of(subject), reply, (struct br_slice){NULL, 0}, br_slice_of(text));
+    br_session_publish(&reader->link->session, br_slice_of(subject), reply, (struct br_slice){NULL, 0},
+                       br_slice_of(text));
+}
+
+// Replies are heard on the connection that there is now.
+static void ensure_subscribed(struct js_reader *reader, int64_t now_us) {
+    struct js_link *link = reader->link;
+    // Again when the server refused something: what stands isn't changed by it.
+    if (link->subscribed_id != link->session.connection_id || br_js_denied(&reader->denial, now_us))
+        br_js_link_subscribe(link);
 }
 
 static void request_info(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[128];
+    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    ensure_subscribed(reader, now_us);
     snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
-    subject_of(reader, "r.i", reply, sizeof reply);
+    subject_of(reader, 'i', reply, sizeof reply);
     publish_text(reader, subject, reply, "");
     reader->check_waiting = true;
     reader->check_next = reader->next;
@@ -155,7 +196,7 @@ static json_t *consumer_config(const struct js_reader *reader) {
                   "num_replicas", 1, "inactive_threshold", (json_int_t)INACTIVE_NS, "replay_policy", "instant");
     if (config != NULL && !all)
         json_object_set_new(config, "opt_start_seq", json_integer((json_int_t)reader->next));
-    if (config != NULL && reader->log->ask_messages == 0) {
+    if (config != NULL && !reader->pulled) {
         json_object_set_new(config, "deliver_subject", json_string(reader->deliver));
         json_object_set_new(config, "flow_control", json_true());
         json_object_set_new(config, "idle_heartbeat", json_integer((json_int_t)(HEARTBEAT_US * 1000)));
@@ -166,8 +207,10 @@ static json_t *consumer_config(const struct js_reader *reader) {
 // What it still sends is not ours any more: the next one has another sid.
 static void leave_consumer(struct js_reader *reader) {
     char subject[400];
-    if (reader->consumer[0] != '\0' && br_session_is_up(&reader->session)) {
-        br_session_unsubscribe(&reader->session, SID_FIRST + reader->generation);
+    bool subscribed = reader->state == READER_CREATING || reader->state == READER_STREAMING;
+    if (subscribed && br_session_is_up(&reader->link->session))
+        br_session_unsubscribe(&reader->link->session, br_js_link_sid(reader->slot, reader->generation));
+    if (reader->consumer[0] != '\0' && br_session_is_up(&reader->link->session)) {
         snprintf(subject, sizeof subject, "$JS.API.CONSUMER.DELETE.%s.%s", reader->stream, reader->consumer);
         publish_text(reader, subject, NULL, "");
     }
@@ -176,14 +219,14 @@ static void leave_consumer(struct js_reader *reader) {
 }
 
 static void create_consumer(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[128];
-    if (reader->connection_id != reader->session.connection_id) {
-        snprintf(subject, sizeof subject, "%s.r.>", reader->inbox);
-        reader->connection_id = reader->session.connection_id;
-        br_session_subscribe(&reader->session, subject, SID_INBOX);
-    }
-    subject_of(reader, "d", reader->deliver, sizeof reader->deliver);
-    br_session_subscribe(&reader->session, reader->deliver, SID_FIRST + reader->generation);
+    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    reader->connection_id = reader->link->session.connection_id;
+    ensure_subscribed(reader, now_us);
+    snprintf(reader->deliver, sizeof reader->deliver, "%s.d.%zu.%llu", reader->link->inbox, reader->slot,
+             (unsigned long long)reader->generation);
+    br_session_subscribe(&reader->link->session, reader->deliver, br_js_link_sid(reader->slot, reader->generation));
+    reader->pulled = reader->log->ask_messages != 0 || reader->link->shared;
+    reader->created_us = now_us;
     BR_JS_AUTO json_t *config = consumer_config(reader);
     BR_AUTO_FREE char *text = config == NULL ? NULL : json_dumps(config, JSON_COMPACT);
     if (text == NULL) {
@@ -204,22 +247,58 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
     reader->state = READER_CREATING;
     reader->deadline_us = now_us + reader->log->timeout_us;
     snprintf(subject, sizeof subject, "$JS.API.CONSUMER.CREATE.%s", reader->stream);
-    subject_of(reader, "r.c", reply, sizeof reply);
+    subject_of(reader, 'c', reply, sizeof reply);
     publish_text(reader, subject, reply, text);
     request_info(reader, now_us);
-    br_session_flush(&reader->session, now_us);
+    br_session_flush(&reader->link->session, now_us);
 }
 
 // Makes a new consumer at `next` after a pause.
 static void start_again(struct js_reader *reader, const char *why, int64_t now_us) {
     char from[32];
     snprintf(from, sizeof from, "%llu", (unsigned long long)reader->next);
-    br_log_line(BR_LEVEL_INFO, "reading starts again", BR_STR("stream", reader->stream), BR_STR("from", from),
-                BR_STR("why", why));
+    br_log_paced(&reader->log->base.again_pace, BR_LEVEL_INFO, "reading starts again", BR_STR("stream", reader->stream),
+                 BR_STR("from", from), BR_STR("why", why));
     leave_consumer(reader);
     reader->state = READER_WAITING;
     reader->deadline_us = now_us + reader->pause_us;
     reader->pause_us = reader->pause_us * 2 > PAUSE_US_MAX ? PAUSE_US_MAX : reader->pause_us * 2;
+}
+
+// Is it said of what this reader publishes or subscribes to? Of its stream's, or of the link's.
+static bool concerns(const struct js_reader *reader, struct br_slice subject) {
+    size_t inbox = strlen(reader->link->inbox), stream = strlen(reader->stream);
+    if (subject.len > inbox && memcmp(subject.ptr, reader->link->inbox, inbox) == 0)
+        return br_slice_is(subject, reader->deliver) || subject.ptr[subject.len - 1] == '>';
+    const uint8_t *at = memmem(subject.ptr, subject.len, reader->stream, stream), *end = subject.ptr + subject.len;
+    return at != NULL && at > subject.ptr && at[-1] == '.' && (at + stream == end || at[stream] == '.');
+}
+
+// R7
+void br_js_reader_take_denial(struct js_reader *reader, bool publishing, struct br_slice subject) {
+    if (!concerns(reader, subject))
+        return;
+    br_js_note_denial(&reader->denial, publishing, subject);
+    if (reader->state != READER_CREATING)
+        return;
+    br_error_set_native(&reader->passing, BR_RETRY, BR_LOG_NOT_PERMITTED,
+                        "can't read '%s' from stream %s: the NATS server doesn't permit %s; allow it for this user",
+                        reader->filter, reader->stream, reader->denial.what);
+    start_again(reader, reader->passing.message, br_session_now());
+}
+
+static void ask_for_subject(struct js_reader *reader, int64_t now_us) {
+    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
+    subject_of(reader, 'l', reply, sizeof reply);
+    publish_text(reader, subject, reply, "");
+    reader->look_us = now_us + LOOK_EVERY_US;
+}
+
+static void take_look(struct js_reader *reader, const struct br_session_message *message) {
+    BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
+    if (br_session_status(message->headers) != JS_NO_RESPONDERS && br_js_error_code(reply) == 0)
+        reader->subject_gone = !br_js_may_hold(json_object_get(reply, "config"), reader->filter);
 }
 
 static void take_create_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
@@ -245,6 +324,8 @@ static void take_create_reply(struct js_reader *reader, const struct br_session_
     reader->state = READER_STREAMING;
     reader->deadline_us = now_us + SILENCE_US_MAX;
     reader->pause_us = PAUSE_US_MIN;
+    reader->passing.message[0] = '\0';
+    ask_for_subject(reader, now_us);
     if (!reader->pending_known) {
         reader->pending = (uint64_t)json_integer_value(json_object_get(reply, "num_pending"));
         reader->pending_known = true;
@@ -264,9 +345,15 @@ static void look_at(struct js_reader *reader, const struct br_stream_info *info,
     uint64_t next = reader->check_next;
     if (next < info->first_sequence)
         next = reader->next < info->first_sequence ? reader->next : info->first_sequence;
+    bool lost_none = reader->replaced && info->max_per_subject != 0 && info->max_messages == 0 &&
+                     info->max_bytes == 0 && info->max_age_us == 0 && info->message_count != 0;
+    if (lost_none)
+        reader->gap_from = UINT64_MAX;
+    if (lost_none && next < info->first_sequence)
+        next = info->first_sequence;
     if (reader->clear_of_edge && reader->gap_from < info->first_sequence &&
         br_log_check_position(info, reader->gap_from, &reader->error) != BR_OK) {
-        fail(reader);
+        fail_before(reader, reader->gap_from);
         return;
     }
     reader->gap_from = UINT64_MAX;
@@ -278,7 +365,7 @@ static void look_at(struct js_reader *reader, const struct br_stream_info *info,
     if (br_log_check_position(info, next, &reader->error) == BR_OK) {
         reader->suspicious = false;
     } else if (reader->suspicious || reader->consumer_sequence == 0) {
-        fail(reader); // nothing has come that could have been under way, or it stands
+        fail_before(reader, next); // nothing has come that could have been under way, or it stands
         return;
     } else {
         reader->suspicious = true;
@@ -320,7 +407,7 @@ static void want_check(struct js_reader *reader, int64_t now_us) {
 // --- messages
 
 static void reply_flow_control(struct js_reader *reader, struct br_slice subject) {
-    br_session_publish(&reader->session, subject, NULL, (struct br_slice){NULL, 0}, (struct br_slice){NULL, 0});
+    br_session_publish(&reader->link->session, subject, NULL, (struct br_slice){NULL, 0}, (struct br_slice){NULL, 0});
 }
 
 static void hold_or_reply(struct js_reader *reader, struct br_slice subject) {
@@ -334,9 +421,9 @@ static void hold_or_reply(struct js_reader *reader, struct br_slice subject) {
 
 static void release_held_reply(struct js_reader *reader) {
     if (reader->held_reply[0] != '\0' && reader->held_bytes <= reader->log->queue_bytes &&
-        br_session_is_up(&reader->session)) {
+        br_session_is_up(&reader->link->session)) {
         reply_flow_control(reader, br_slice_of(reader->held_reply));
-        br_session_flush(&reader->session, br_session_now());
+        br_session_flush(&reader->link->session, br_session_now());
         reader->held_reply[0] = '\0';
     }
 }
@@ -422,12 +509,34 @@ static void end_reading(struct js_reader *reader) {
     // The end came before the answer of R3's first look, which was the left consumer's: look again.
     if (!reader->checked)
         request_info(reader, br_session_now());
-    br_session_flush(&reader->session, br_session_now());
+    br_session_flush(&reader->link->session, br_session_now());
     reader->state = READER_ENDED;
 }
 
-static void push(struct js_reader *reader, const struct br_session_message *message, const struct place *place) {
-    struct br_session_block *block = br_session_hold(&reader->session);
+// K4: a copy in a block that has this reader's messages only.
+static struct br_session_block *copy_message(struct js_reader *reader, struct br_session_message *message) {
+    struct br_session *session = &reader->link->session;
+    size_t size = message->subject.len + message->headers.len + message->payload.len;
+    struct br_session_block *block = reader->copies;
+    if (block == NULL || block->capacity - block->len < size) {
+        br_session_leave_block(session, &reader->copies);
+        block = reader->copies = br_session_make_block(size < COPY_SIZE ? COPY_SIZE : size);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct br_slice *part = i == 0 ? &message->subject : i == 1 ? &message->headers : &message->payload;
+        if (part->len != 0)
+            memcpy(block->bytes + block->len, part->ptr, part->len);
+        part->ptr = block->bytes + block->len;
+        block->len += part->len;
+    }
+    block->held++;
+    return block;
+}
+
+static void push(struct js_reader *reader, const struct br_session_message *received, const struct place *place) {
+    struct br_session_message copy = *received, *message = &copy;
+    struct br_session_block *block =
+        br_js_link_keeps(reader->link, reader) ? br_session_hold(&reader->link->session) : copy_message(reader, &copy);
     struct br_log_header *headers = NULL;
     uint32_t header_count = 0;
     int code;
@@ -488,47 +597,63 @@ static void take_expiry(struct js_reader *reader, struct br_slice headers) {
     reader->asked -= left < reader->asked ? left : reader->asked;
 }
 
-static void take_message(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
-    if (message->sid == SID_FIRST + reader->generation) {
-        // Before the reply to its creation too: the consumer is there when its messages are.
-        reader->deadline_us = reader->state == READER_STREAMING ? now_us + SILENCE_US_MAX : reader->deadline_us;
-        int code = message->headers.len == 0 ? 0 : br_session_status(message->headers);
-        if (code == 0)
-            take_data(reader, message, now_us);
-        else if (code == 100 && message->reply.len != 0)
-            hold_or_reply(reader, message->reply);
-        else if (code == 100)
-            take_heartbeat(reader, message->headers, now_us);
-        else if (code == JS_REQUEST_TIMEOUT)
-            take_expiry(reader, message->headers);
-        else
-            start_again(reader, "the server has dropped the consumer", now_us);
-        return;
-    }
-    if (message->sid != SID_INBOX)
+void br_js_reader_take_delivered(struct js_reader *reader, uint64_t generation,
+                                 const struct br_session_message *message, int64_t now_us) {
+    if (generation != reader->generation || reader->state == READER_FAILED)
         return; // an earlier consumer's
-    char own[128];
-    subject_of(reader, "r.c", own, sizeof own);
+    // Before the reply to its creation too: the consumer is there when its messages are.
+    reader->deadline_us = reader->state == READER_STREAMING ? now_us + SILENCE_US_MAX : reader->deadline_us;
+    int code = message->headers.len == 0 ? 0 : br_session_status(message->headers);
+    if (code == 0)
+        take_data(reader, message, now_us);
+    else if (code == 100 && message->reply.len != 0)
+        hold_or_reply(reader, message->reply);
+    else if (code == 100)
+        take_heartbeat(reader, message->headers, now_us);
+    else if (code == JS_REQUEST_TIMEOUT)
+        take_expiry(reader, message->headers);
+    else
+        start_again(reader, "the server has dropped the consumer", now_us);
+}
+
+void br_js_reader_take_reply(struct js_reader *reader, const struct br_session_message *message, int64_t now_us) {
+    char own[BR_INBOX_PREFIX_MAX + 128];
+    if (reader->state == READER_FAILED)
+        return;
+    subject_of(reader, 'c', own, sizeof own);
     if (br_slice_is(message->subject, own) && reader->state == READER_CREATING)
         take_create_reply(reader, message, now_us);
-    subject_of(reader, "r.i", own, sizeof own);
+    subject_of(reader, 'i', own, sizeof own);
     if (br_slice_is(message->subject, own))
         take_info_reply(reader, message, now_us);
+    subject_of(reader, 'l', own, sizeof own);
+    if (br_slice_is(message->subject, own))
+        take_look(reader, message);
 }
 
 // --- one look
 
-static bool is_full(const struct js_reader *reader) {
+bool br_js_reader_is_full(const struct js_reader *reader) {
     bool needs_more = reader->looked_again || !reader->checked || reader->check_waiting;
     return reader->held_bytes > reader->log->queue_bytes + (needs_more ? HELD_BYTES_OVER_MAX : 0);
 }
 
-// R5
+// R5: how many messages may be under way.
+static uint64_t ask_most(const struct js_reader *reader) {
+    uint64_t messages = reader->log->ask_messages == 0 ? UINT32_MAX : reader->log->ask_messages;
+    uint64_t bytes = messages * ASK_TYPICAL_BYTES, share = br_js_link_share(reader->link);
+    if (reader->link->shared && share < bytes)
+        bytes = share;
+    uint64_t fit = bytes / reader->typical_bytes;
+    return fit < 1 ? 1 : fit > messages ? messages : fit;
+}
+
 static void ask(struct js_reader *reader, int64_t now_us) {
     char subject[400], text[100];
-    uint64_t messages = reader->log->ask_messages, fit = messages * ASK_TYPICAL_BYTES / reader->typical_bytes;
-    uint64_t most = fit < 1 ? 1 : fit > messages ? messages : fit;
-    if (messages == 0 || reader->state != READER_STREAMING || 2 * reader->asked > most || is_full(reader))
+    if (!reader->pulled || reader->state != READER_STREAMING || br_js_reader_is_full(reader))
+        return;
+    uint64_t most = ask_most(reader);
+    if (2 * reader->asked > most)
         return;
     snprintf(subject, sizeof subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", reader->stream, reader->consumer);
     snprintf(text, sizeof text, "{\"batch\":%llu,\"expires\":%lld,\"idle_heartbeat\":%lld}",
@@ -536,47 +661,42 @@ static void ask(struct js_reader *reader, int64_t now_us) {
     publish_text(reader, subject, reader->deliver, text);
     reader->asked = most;
     reader->deadline_us = now_us + SILENCE_US_MAX;
+    br_session_flush(&reader->link->session, now_us);
 }
 
-static void receive(struct js_reader *reader, int64_t now_us) {
-    struct br_session_message message;
-    size_t received = 0;
-    reader->drained = false;
-    while (received < SERVICE_BYTES_MAX && reader->state != READER_FAILED && !is_full(reader)) {
-        size_t got = br_session_fill(&reader->session, FILL_SIZE, now_us);
-        if (got == 0) {
-            reader->drained = true;
-            break;
-        }
-        received += got;
-        while (reader->state != READER_FAILED && br_session_next(&reader->session, &message))
-            take_message(reader, &message, now_us);
-    }
-    ask(reader, now_us);
-    if (br_session_unsent(&reader->session) != 0 && br_session_is_up(&reader->session))
-        br_session_flush(&reader->session, now_us);
+// Heartbeats are to come (R5).
+static bool hears(const struct js_reader *reader) {
+    return !reader->pulled || reader->asked != 0;
 }
 
 static void check_times(struct js_reader *reader, int64_t now_us) {
+    struct br_session *session = &reader->link->session;
     if (reader->state == READER_WAITING && now_us >= reader->deadline_us) {
         create_consumer(reader, now_us);
     } else if (reader->state == READER_CREATING && now_us >= reader->deadline_us) {
-        br_error_set(&reader->passing, BR_RETRY, "can't read from stream %s: no reply within %lld ms%s%s",
-                     reader->stream, (long long)(reader->log->timeout_us / 1000),
-                     reader->session.permission_error[0] == '\0' ? "" : "; ", reader->session.permission_error);
-        br_session_drop_connection(&reader->session, now_us);
-    } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->drained &&
-               (reader->log->ask_messages == 0 || reader->asked != 0)) {
+        br_error_set(&reader->passing, BR_RETRY, "can't read '%s' from stream %s: no reply within %lld ms%s%s",
+                     reader->filter, reader->stream, (long long)(reader->log->timeout_us / 1000),
+                     session->told_error ? "; " : "", session->told_error ? session->error.message : "");
+        // A server that has said nothing at all meanwhile may have gone.
+        if (session->heard_us < reader->created_us)
+            br_session_drop_connection(session, now_us);
+        else
+            start_again(reader, reader->passing.message, now_us);
+    } else if (reader->state == READER_STREAMING && now_us >= reader->deadline_us && reader->link->drained &&
+               hears(reader)) {
         start_again(reader, "no heartbeat", now_us);
     }
+    if (reader->state == READER_STREAMING && now_us >= reader->look_us)
+        ask_for_subject(reader, now_us);
     if (reader->check_waiting && !reader->checked && now_us - reader->last_check_us > reader->log->timeout_us) {
         reader->check_waiting = false; // the reply was lost
         reader->check_us = now_us;
     }
     if (now_us >= reader->check_us && !reader->check_waiting &&
-        (reader->state == READER_STREAMING || reader->state == READER_CREATING)) {
+        (reader->state == READER_STREAMING || reader->state == READER_CREATING ||
+         (reader->state == READER_ENDED && !reader->checked))) {
         request_info(reader, now_us);
-        br_session_flush(&reader->session, now_us);
+        br_session_flush(&reader->link->session, now_us);
     }
 }
 
@@ -585,11 +705,14 @@ static void check_times(struct js_reader *reader, int64_t now_us) {
 static size_t visible(const struct js_reader *reader) {
     const struct br_log_message *messages = reader->window.items + reader->window.consumed;
     size_t low = 0, high = br_window_shown(&reader->window);
-    if (is_settled(reader))
+    uint64_t end = is_settled(reader) ? UINT64_MAX : reader->vouched_next;
+    if (reader->state == READER_FAILED && reader->failed_from < end)
+        end = reader->failed_from;
+    if (end == UINT64_MAX)
         return high;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (messages[middle].sequence < reader->vouched_next)
+        if (messages[middle].sequence < end)
             low = middle + 1;
         else
             high = middle;
@@ -601,46 +724,67 @@ static bool is_done(const struct js_reader *reader) {
     return reader->state == READER_FAILED || (reader->state == READER_ENDED && reader->checked);
 }
 
+// The server forgets a consumer that it can't reach by itself (K5).
+static void note_connection(struct js_reader *reader, int64_t now_us) {
+    const struct br_session *session = &reader->link->session;
+    bool same = br_session_is_up(session) && reader->connection_id == session->connection_id;
+    if (same || (reader->state != READER_CREATING && reader->state != READER_STREAMING))
+        return;
+    reader->consumer[0] = '\0';
+    leave_consumer(reader);
+    reader->state = READER_WAITING;
+    reader->deadline_us = now_us;
+}
+
+// Whoever doesn't consume what is shown wants what is missing.
+static bool tells_failure(const struct js_reader *reader, int64_t now_us) {
+    return reader->state == READER_FAILED && (visible(reader) == 0 || now_us - reader->progress_us > FAILED_SHOWN_US);
+}
+
 bool br_js_reader_service(struct js_reader *reader, int64_t now_us) {
     if (!is_done(reader)) {
-        br_session_service(&reader->session, now_us);
-        if (br_session_is_up(&reader->session) && reader->connection_id == reader->session.connection_id)
-            receive(reader, now_us);
-        bool up = br_session_is_up(&reader->session);
-        if ((!up || reader->connection_id != reader->session.connection_id) && reader->state != READER_FAILED &&
-            reader->state != READER_ENDED && reader->state != READER_WAITING) {
-            reader->consumer[0] = '\0'; // the server forgets it by itself
-            leave_consumer(reader);
-            reader->state = READER_WAITING;
-            reader->deadline_us = now_us;
-        }
-        if (up)
+        br_js_link_service(reader->link, now_us);
+        note_connection(reader, now_us);
+        if (br_session_is_up(&reader->link->session)) {
             check_times(reader, now_us);
+            ask(reader, now_us);
+        }
     }
-    return visible(reader) > reader->seen || reader->state == READER_FAILED;
+    return visible(reader) > reader->seen || tells_failure(reader, now_us);
+}
+
+// The consumer that pushes would keep the others waiting (K3).
+void br_js_reader_share(struct js_reader *reader, int64_t now_us) {
+    if (reader->pulled || (reader->state != READER_CREATING && reader->state != READER_STREAMING))
+        return;
+    leave_consumer(reader);
+    reader->state = READER_WAITING;
+    reader->deadline_us = now_us;
+}
+
+const struct js_link *br_js_reader_link(const struct js_reader *reader) {
+    return reader->link;
 }
 
 struct js_reader *br_js_reader_next(const struct js_reader *reader) {
     return reader->next_reader;
 }
 
-// Nothing can happen until the task does something.
-static bool is_idle(const struct js_reader *reader) {
-    return is_done(reader) || is_full(reader);
-}
-
-struct pollfd br_js_reader_pollfd(const struct js_reader *reader) {
-    struct pollfd nothing = {.fd = -1};
-    return is_idle(reader) ? nothing : br_session_pollfd(&reader->session);
+bool br_js_reader_is_idle(const struct js_reader *reader) {
+    return is_done(reader) || (!reader->pulled && br_js_reader_is_full(reader));
 }
 
 int64_t br_js_reader_deadline(const struct js_reader *reader) {
-    if (is_idle(reader))
+    if (br_js_reader_is_idle(reader))
         return INT64_MAX;
-    int64_t at = br_session_deadline(&reader->session);
-    if (br_session_is_up(&reader->session)) {
-        at = reader->deadline_us < at ? reader->deadline_us : at;
+    int64_t at = br_session_deadline(&reader->link->session);
+    if (br_session_is_up(&reader->link->session)) {
+        bool waits = reader->state != READER_ENDED && !(reader->state == READER_STREAMING && !hears(reader));
+        int64_t lost_us = reader->last_check_us + reader->log->timeout_us + 1; // R3
+        at = waits && reader->deadline_us < at ? reader->deadline_us : at;
+        at = reader->check_waiting && !reader->checked && lost_us < at ? lost_us : at;
         at = !reader->check_waiting && reader->check_us < at ? reader->check_us : at;
+        at = reader->state == READER_STREAMING && reader->look_us < at ? reader->look_us : at;
     }
     return at;
 }
@@ -650,7 +794,7 @@ int64_t br_js_reader_deadline(const struct js_reader *reader) {
 static void drop_message(void *context, struct br_log_message *message) {
     struct js_reader *reader = context;
     reader->held_bytes -= message->payload.len + MESSAGE_OVERHEAD;
-    br_session_drop(&reader->session, message->raw);
+    br_session_drop(&reader->link->session, message->raw);
 }
 
 static void reader_close(struct br_reader *base) {
@@ -661,9 +805,10 @@ static void reader_close(struct br_reader *base) {
     br_window_free(&reader->window, drop_message, reader);
     if (reader->state == READER_STREAMING) {
         leave_consumer(reader);
-        br_session_flush(&reader->session, br_session_now());
+        br_session_flush(&reader->link->session, br_session_now());
     }
-    br_session_close(&reader->session);
+    br_session_leave_block(&reader->link->session, &reader->copies);
+    br_js_link_leave(reader->log, reader->link, reader->slot);
     free(reader->filter);
     free(reader);
 }
@@ -673,8 +818,9 @@ static enum br_status reader_peek(struct br_reader *base, const struct br_log_me
     struct js_reader *reader = js_reader(base);
     reader->looked_again = !reader->consumed && reader->seen != 0;
     reader->consumed = false;
-    br_js_reader_service(reader, br_session_now());
-    if (reader->state == READER_FAILED) {
+    int64_t now_us = br_session_now();
+    br_js_reader_service(reader, now_us);
+    if (tells_failure(reader, now_us)) {
         if (error != NULL)
             *error = reader->error;
         return BR_FATAL;
@@ -689,6 +835,7 @@ static void reader_consume(struct br_reader *base, size_t count) {
     struct js_reader *reader = js_reader(base);
     br_window_consume(&reader->window, count);
     reader->consumed = true;
+    reader->progress_us = br_session_now();
     reader->seen -= count < reader->seen ? count : reader->seen;
 }
 
@@ -703,19 +850,43 @@ static bool reader_caught_up(struct br_reader *base) {
     bool all_seen = br_window_shown(&reader->window) == reader->seen;
     if (reader->state == READER_ENDED)
         return all_seen;
-    return all_seen && reader->state == READER_STREAMING && reader->drained && reader->pending_known &&
+    return all_seen && reader->state == READER_STREAMING && reader->link->drained && reader->pending_known &&
            reader->pending == 0;
 }
 
 static uint64_t reader_pending(struct br_reader *base) {
     const struct js_reader *reader = js_reader(base);
     uint64_t beyond = reader->state == READER_ENDED || !reader->pending_known ? 0 : reader->pending;
+    if (reader->state != READER_STREAMING && reader->state != READER_ENDED)
+        return BR_PENDING_UNKNOWN;
     return br_window_shown(&reader->window) + beyond;
 }
 
 static uint64_t reader_covered(struct br_reader *base) {
     const struct js_reader *reader = js_reader(base);
     return (is_settled(reader) || reader->next < reader->vouched_next ? reader->next : reader->vouched_next) - 1;
+}
+
+// R7
+static bool reader_trouble(struct br_reader *base, char *text, size_t size) {
+    const struct js_reader *reader = js_reader(base);
+    const struct br_session *session = &reader->link->session;
+    int64_t now_us = br_session_now();
+    if (session->away && !reader->log->control.away && now_us - reader->log->config.away_us >= BR_US_PER_SECOND)
+        snprintf(text, size, "can't read from stream %s: %s", reader->stream, session->error.message);
+    else if (reader->passing.message[0] != '\0' && reader->state != READER_STREAMING)
+        snprintf(text, size, "%s", reader->passing.message);
+    else if (br_js_denied(&reader->denial, now_us))
+        snprintf(text, size, "stream %s: the NATS server doesn't permit %s; allow it for this user", reader->stream,
+                 reader->denial.what);
+    else if (reader->subject_gone)
+        snprintf(text, size,
+                 "stream %s doesn't hold the subject '%s' any more, so nothing comes: give the subject back to the "
+                 "stream, or stop the worker and name the stream that has it",
+                 reader->stream, reader->filter);
+    else
+        return false;
+    return true;
 }
 
 // Each consumer is another look at the stream.
@@ -745,6 +916,7 @@ static const struct br_reader_ops reader_ops = {
     .caught_up = reader_caught_up,
     .pending = reader_pending,
     .covered = reader_covered,
+    .trouble = reader_trouble,
     .doubt = reader_doubt,
     .trust = reader_trust,
 };
@@ -764,17 +936,18 @@ static enum br_status await_start(struct js_reader *reader, struct br_error *err
             return BR_OK;
         if (br_js_cancelled(reader->log))
             return br_error_set(error, BR_RETRY, "cancelled while opening stream %s", reader->stream);
-        if (now_us >= deadline_us)
+        if (now_us >= deadline_us || reader->denial.at_us != 0)
             return br_error_set(error, BR_RETRY, "can't read from stream %s yet: %s", reader->stream,
-                                reader->passing.message[0] != '\0'         ? reader->passing.message
-                                : reader->session.error.message[0] != '\0' ? reader->session.error.message
-                                                                           : "no reply");
+                                reader->passing.message[0] != '\0'               ? reader->passing.message
+                                : reader->link->session.error.message[0] != '\0' ? reader->link->session.error.message
+                                                                                 : "no reply");
         br_js_poll_reader(reader->log, reader, deadline_us);
     }
 }
 
 enum br_status br_js_reader_open(struct br_log *base, const char *stream, const char *filter, uint64_t first_sequence,
-                                 uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
+                                 uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                 struct br_error *error) {
     struct js_log *log = js_log(base);
     BR_TRY(br_js_check_stream_name(stream, error));
     struct js_reader *reader = br_calloc(1, sizeof *reader);
@@ -782,18 +955,22 @@ enum br_status br_js_reader_open(struct br_log *base, const char *stream, const 
     reader->base.window = &reader->window;
     reader->log = log;
     snprintf(reader->stream, sizeof reader->stream, "%s", stream);
-    snprintf(reader->inbox, sizeof reader->inbox, "%sR%llu", log->inbox, (unsigned long long)log->next_token++);
     reader->filter = br_strdup(filter);
     reader->next = reader->vouched_next = first_sequence == 0 ? 1 : first_sequence;
     reader->stop = stop_sequence;
+    reader->replaced = replaced;
+    reader->failed_from = UINT64_MAX;
     reader->created.us = INT64_MIN;
     reader->check_us = INT64_MAX;
     reader->gap_from = UINT64_MAX;
     reader->clear_of_edge = first_sequence > 1;
     reader->pause_us = PAUSE_US_MIN;
     reader->typical_bytes = 64 * MESSAGE_OVERHEAD; // until it is known
-    br_session_init(&reader->session, &log->config, BLOCK_SIZE);
-    reader->session.server_index = log->control.server_index;
+    if (br_js_link_join(log, reader, &reader->link, &reader->slot, error) != BR_OK) {
+        free(reader->filter);
+        free(reader);
+        return BR_FATAL;
+    }
     reader->next_reader = log->readers;
     log->readers = reader;
     enum br_status status = await_start(reader, error);

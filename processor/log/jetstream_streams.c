@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams by JetStream's JSON API, and single messages read through the stream's leader (L4). Configurations are
 // changed as JSON objects, so that settings which we don't know survive an update.
-#define _GNU_SOURCE // strptime, timegm
+#define _GNU_SOURCE // strptime, timegm, memmem
 #include "processor/log/jetstream_internal.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #define SUBJECT_SIZE 512
 #define NAMES_SHOWN_MAX 5
+#define LIST_PAGES_MAX 64
 
 // A stream's name is one token of an API subject.
 enum br_status br_js_check_stream_name(const char *name, struct br_error *error) {
@@ -58,6 +59,12 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
         .allow_atomic = json_is_true(json_object_get(config, "allow_atomic")),
         .max_age_us = json_integer_value(json_object_get(config, "max_age")) / 1000,
     };
+    const char *retention = json_string_value(json_object_get(config, "retention"));
+    json_int_t per_subject = json_integer_value(json_object_get(config, "max_msgs_per_subject"));
+    info.max_per_subject = per_subject > 0 ? (uint64_t)per_subject : 0;
+    info.retention = retention != NULL && strcmp(retention, "interest") == 0    ? BR_RETENTION_INTEREST
+                     : retention != NULL && strcmp(retention, "workqueue") == 0 ? BR_RETENTION_WORK_QUEUE
+                                                                                : BR_RETENTION_LIMITS;
     // What is full and discards the new ones drops nothing. The server writes "none" as −1.
     const char *discard = json_string_value(json_object_get(config, "discard"));
     json_int_t max_bytes = json_integer_value(json_object_get(config, "max_bytes"));
@@ -77,6 +84,72 @@ enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info
         info.first_sequence = info.last_sequence + 1;
     *ret_info = info;
     return BR_OK;
+}
+
+// "eu.{{wildcard(1)}}.$2" as the filter of what it makes: "eu.*.*".
+static void pattern_of(const char *dest, char *pattern, size_t size) {
+    size_t len = 0;
+    while (*dest != '\0' && len + 2 < size) {
+        size_t token = strcspn(dest, ".");
+        bool maps = memchr(dest, '{', token) != NULL || memchr(dest, '$', token) != NULL;
+        // {{split(…)}} and the like make several tokens.
+        if (maps && memmem(dest, token, "plit", 4) != NULL) {
+            pattern[len++] = '>';
+            break;
+        }
+        int written = snprintf(pattern + len, size - len, "%.*s", maps ? 1 : (int)token, maps ? "*" : dest);
+        len += (size_t)written < size - len ? (size_t)written : size - len - 1;
+        dest += token;
+        if (*dest == '.')
+            pattern[len++] = *dest++;
+    }
+    pattern[len] = '\0';
+}
+
+static bool overlaps(const char *subject, const char *filter) {
+    return subject != NULL && br_subject_overlaps(br_slice_of(subject), br_slice_of(filter));
+}
+
+// What a transform makes of subjects that it applies to.
+static bool transform_gives(const json_t *transform, const char *filter) {
+    char pattern[512];
+    const char *dest = json_string_value(json_object_get(transform, "dest"));
+    if (dest == NULL || dest[0] == '\0')
+        return overlaps(json_string_value(json_object_get(transform, "src")), filter);
+    pattern_of(dest, pattern, sizeof pattern);
+    return overlaps(pattern, filter);
+}
+
+static bool origin_gives(const json_t *origin, const char *filter) {
+    const json_t *transforms = json_object_get(origin, "subject_transforms");
+    const char *subject = json_string_value(json_object_get(origin, "filter_subject"));
+    for (size_t i = 0; i < json_array_size(transforms); i++)
+        if (transform_gives(json_array_get(transforms, i), filter))
+            return true;
+    return json_array_size(transforms) == 0 && (subject == NULL || subject[0] == '\0' || overlaps(subject, filter));
+}
+
+bool br_js_may_hold(const json_t *config, const char *filter) {
+    const json_t *subjects = json_object_get(config, "subjects"),
+                 *transform = json_object_get(config, "subject_transform");
+    const json_t *mirror = json_object_get(config, "mirror"), *sources = json_object_get(config, "sources");
+    const char *src = json_string_value(json_object_get(transform, "src"));
+    if (json_is_object(mirror))
+        return origin_gives(mirror, filter);
+    if (json_is_object(transform) && transform_gives(transform, filter))
+        return true;
+    for (size_t i = 0; i < json_array_size(sources); i++)
+        if (origin_gives(json_array_get(sources, i), filter))
+            return true;
+    for (size_t i = 0; i < json_array_size(subjects); i++) {
+        const char *subject = json_string_value(json_array_get(subjects, i));
+        bool mapped = json_is_object(transform) &&
+                      (src == NULL || src[0] == '\0' ||
+                       (subject != NULL && br_subject_covers(br_slice_of(src), br_slice_of(subject))));
+        if (!mapped && overlaps(subject, filter))
+            return true;
+    }
+    return false;
 }
 
 // The whole reply of STREAM.INFO; *ret_reply NULL when there is no such stream.
@@ -122,22 +195,82 @@ static enum br_status fetch_names(struct js_log *log, const char *subject, json_
     return BR_OK;
 }
 
-enum br_status br_js_find_stream(struct br_log *base, const char *subject, struct br_stream_info *ret_info,
-                                 struct br_error *error) {
+// Adds the streams that may hold the subject and do hold a message on it, without listening to it.
+static enum br_status find_holders(struct js_log *log, const char *subject, json_t *names, struct br_error *error) {
+    size_t offset = 0, total = 1;
+    for (int page = 0; offset < total && page < LIST_PAGES_MAX; page++) {
+        BR_JS_AUTO json_t *body = json_pack("{s:I}", "offset", (json_int_t)offset);
+        BR_JS_AUTO json_t *reply = NULL;
+        BR_TRY(br_js_api(log, "$JS.API.STREAM.LIST", body, "can't list the streams", &reply, NULL, error));
+        const json_t *streams = json_object_get(reply, "streams");
+        total = (size_t)get_number(reply, "total");
+        offset += json_array_size(streams);
+        if (json_array_size(streams) == 0)
+            break;
+        for (size_t i = 0; i < json_array_size(streams); i++) {
+            struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+            struct br_log_message message;
+            bool found = false;
+            const json_t *config = json_object_get(json_array_get(streams, i), "config");
+            const char *name = json_string_value(json_object_get(config, "name"));
+            if (name == NULL || !br_js_may_hold(config, subject))
+                continue;
+            BR_TRY(br_js_get(&log->base, name, subject, 1, &copy, &message, &found, error));
+            if (found)
+                json_array_append_new(names, json_string(name));
+        }
+    }
+    return BR_OK;
+}
+
+// A stream that can't come to hold the subject would be read in vain, and nothing would tell.
+static enum br_status info_of_holder(struct js_log *log, const char *stream, const char *subject,
+                                     struct br_stream_info *ret_info, struct br_error *error) {
+    BR_JS_AUTO json_t *reply = NULL;
+    BR_TRY(fetch_info(log, stream, &reply, error));
+    if (reply == NULL)
+        return br_error_set_native(error, BR_FATAL, JS_ERROR_NO_STREAM, "there is no stream %s", stream);
+    const json_t *config = json_object_get(reply, "config");
+    const char *dest = json_string_value(json_object_get(json_object_get(config, "subject_transform"), "dest"));
+    if (!br_js_may_hold(config, subject) && dest != NULL && dest[0] != '\0')
+        return br_error_set(
+            error, BR_FATAL,
+            "stream %s stores what it takes under another subject ('%s'), so that nothing is to be read "
+            "on '%s': give the table the subject that messages are stored under",
+            stream, dest, subject);
+    if (!br_js_may_hold(config, subject))
+        return br_error_set(
+            error, BR_FATAL,
+            "stream %s can hold no message on '%s', so that nothing is to be read there: add the subject "
+            "to the stream, or name the one that has it",
+            stream, subject);
+    return br_js_read_stream_info(reply, ret_info, error);
+}
+
+enum br_status br_js_find_stream(struct br_log *base, const char *named, const char *subject,
+                                 struct br_stream_info *ret_info, struct br_error *error) {
+    if (named != NULL)
+        return info_of_holder(js_log(base), named, subject, ret_info, error);
     BR_JS_AUTO json_t *names = NULL;
     BR_TRY(fetch_names(js_log(base), subject, &names, error));
+    // The server compares with what a stream listens to. What it has from other streams, or under other subjects, shows
+    // by what it holds.
+    if (json_array_size(names) == 0)
+        BR_TRY(find_holders(js_log(base), subject, names, error));
     size_t count = json_array_size(names);
     if (count == 0)
         return br_log_no_stream_error(subject, error);
     if (count == 1)
-        return br_js_stream_info(base, json_string_value(json_array_get(names, 0)), ret_info, error);
+        return info_of_holder(js_log(base), json_string_value(json_array_get(names, 0)), subject, ret_info, error);
     char text[512] = "";
     size_t len = 0;
     for (size_t i = 0; i < count && i < NAMES_SHOWN_MAX && len < sizeof text; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i == 0 ? "" : ", ",
                                 json_string_value(json_array_get(names, i)));
-    return br_error_set(error, BR_FATAL, "several streams hold the subject '%s': %s%s; name a narrower one", subject,
-                        text, count > NAMES_SHOWN_MAX ? ", …" : "");
+    return br_error_set(error, BR_FATAL,
+                        "several streams hold the subject '%s': %s%s; name a narrower one, or the stream (the "
+                        "table's option stream = '…')",
+                        subject, text, count > NAMES_SHOWN_MAX ? ", …" : "");
 }
 
 // --- making and widening
@@ -253,7 +386,7 @@ enum br_status br_js_ensure_input(struct br_log *base, const char *stream, const
     struct br_stream_info info;
     BR_TRY(fetch_names(js_log(base), subject, &names, error));
     if (json_array_size(names) > 1)
-        return br_js_find_stream(base, subject, &info, error);
+        return br_js_find_stream(base, NULL, subject, &info, error);
     const char *holder = json_string_value(json_array_get(names, 0));
     if (holder != NULL && strcmp(holder, stream) != 0)
         return BR_OK; // somebody else's stream is left as it is

@@ -7,8 +7,6 @@
 
 #include <ctype.h>
 
-#define TELL_EVERY_UNASKED 64
-
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value) {
     for (uint32_t i = 0; i < message->header_count; i++) {
         if (br_slice_is(message->headers[i].name, name)) {
@@ -17,6 +15,12 @@ bool br_log_message_header(const struct br_log_message *message, const char *nam
         }
     }
     return false;
+}
+
+bool br_log_message_fenced(const struct br_log_message *message) {
+    struct br_slice value;
+    return message->fenced || br_log_message_header(message, "Nats-Expected-Last-Subject-Sequence", &value) ||
+           br_log_message_header(message, "Nats-Batch-Id", &value);
 }
 
 // --- streams
@@ -29,10 +33,10 @@ static enum br_status check_filter(const char *subject, struct br_error *error) 
                         subject);
 }
 
-enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error) {
+enum br_status br_log_find_stream(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error) {
     BR_TRY(check_filter(subject, error));
-    return log->ops->find_stream(log, subject, ret_info, error);
+    return log->ops->find_stream(log, named, subject, ret_info, error);
 }
 
 enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
@@ -89,11 +93,12 @@ enum br_status br_log_next(struct br_log *log, const char *stream, const char *s
 enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t next, struct br_error *error) {
     unsigned long long first = info->first_sequence, last = info->last_sequence, wanted = next;
     if (next > 1 && next < info->first_sequence)
-        return br_error_set(error, BR_FATAL,
-                            "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
-                            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
-                            "is there",
-                            info->name, wanted, first - 1, first);
+        return br_error_set_native(
+            error, BR_FATAL, BR_LOG_LOST,
+            "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
+            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
+            "is there",
+            info->name, wanted, first - 1, first);
     if (next > info->last_sequence + 1)
         return br_error_set_native(
             error, BR_FATAL, BR_LOG_CHANGED,
@@ -141,6 +146,8 @@ bool br_log_append_ready(struct br_log *log) {
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) {
     BR_CHECK(log->appending);
+    if (error != NULL)
+        (void)br_error_set(error, BR_RETRY, "the batch isn't acknowledged");
     enum br_status status = log->ops->append_wait(log, ret_result, ret_sequence, error);
     log->appending = false;
     return status;
@@ -164,7 +171,14 @@ enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) 
 enum br_status br_reader_open(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
                               uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error) {
     BR_TRY(check_filter(filter, error));
-    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, ret_reader, error);
+    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, false, ret_reader, error);
+}
+
+enum br_status br_reader_open_replaced(struct br_log *log, const char *stream, const char *filter,
+                                       uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                       struct br_error *error) {
+    BR_TRY(check_filter(filter, error));
+    return log->ops->reader_open(log, stream, filter, first_sequence, stop_sequence, true, ret_reader, error);
 }
 
 void br_reader_close(struct br_reader **reader) {
@@ -189,11 +203,10 @@ struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_
     return trail;
 }
 
-// What isn't shown as long as the stream doesn't answer is told now and then.
-static void tell_unasked(struct br_reader *reader, const struct br_reader_doubt *doubt, const struct br_error *why) {
-    if (reader->unasked++ % TELL_EVERY_UNASKED == 0)
-        br_log_line(BR_LEVEL_WARN, "reading waits until it is known whether the stream is still the one that was read",
-                    BR_STR("stream", doubt->stream), BR_STR("why", why->message));
+static void tell_unasked(const struct br_reader_doubt *doubt, const struct br_error *why) {
+    br_log_paced(&doubt->log->unasked_pace, BR_LEVEL_WARN,
+                 "reading waits until it is known whether the stream is still the one that was read",
+                 BR_STR("stream", doubt->stream), BR_STR("why", why->message));
 }
 
 // L6. What is shown is older than what is in doubt. When the stream can't be asked now, it stays so.
@@ -207,13 +220,12 @@ static enum br_status settle_doubt(struct br_reader *reader, const struct br_log
     enum br_status status =
         br_trail_prove(&trail, doubt.log, doubt.stream, doubt.filter, doubt.from, &reader->warned, &why);
     if (status == BR_RETRY) {
-        tell_unasked(reader, &doubt, &why);
+        tell_unasked(&doubt, &why);
         return BR_OK;
     }
     if (status != BR_OK && error != NULL)
         *error = why;
     BR_TRY(status);
-    reader->unasked = 0;
     reader->ops->trust(reader, doubt.number);
     return reader->ops->peek(reader, messages, count, error);
 }
@@ -244,6 +256,14 @@ uint64_t br_reader_pending(struct br_reader *reader) {
     return reader->ops->pending(reader);
 }
 
+bool br_reader_trouble(struct br_reader *reader, char *text, size_t size) {
+    return reader->ops->trouble != NULL && reader->ops->trouble(reader, text, size);
+}
+
+bool br_log_trouble(struct br_log *log, char *text, size_t size) {
+    return log->ops->trouble != NULL && log->ops->trouble(log, text, size);
+}
+
 uint64_t br_reader_covered(struct br_reader *reader) {
     return reader->ops->covered(reader);
 }
@@ -252,35 +272,12 @@ void br_log_wait(struct br_log *log, int64_t timeout_us) {
     log->ops->wait(log, timeout_us);
 }
 
+void br_log_pause(struct br_log *log, int64_t us) {
+    log->ops->pause(log, us);
+}
+
 void br_log_wake(struct br_log *log) {
     log->ops->wake(log);
-}
-
-// --- requests
-
-enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) {
-    return log->ops->serve(log, subject, error);
-}
-
-enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream,
-                                    struct br_error *error) {
-    BR_CHECK(from->ops == to->ops && from != to);
-    return from->ops->hand_requests(from, to, stream, error);
-}
-
-bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index) {
-    return log->ops->next_request(log, ret_request, ret_subject_index);
-}
-
-enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error) {
-    return log->ops->reply(log, request, payload, last, error);
-}
-
-enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error) {
-    return log->ops->request(log, subject, payload, timeout_us, each, context, error);
 }
 
 size_t br_log_payload_max(struct br_log *log) {

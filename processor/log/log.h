@@ -47,7 +47,7 @@ struct br_log_message {
     const struct br_log_header *headers;
     uint32_t header_count;
     bool fenced;                   // outgoing, not for the last of a batch: its subject is fenced too (L2), and is
-    uint64_t expected_sequence;    // that of no earlier message of the batch
+    uint64_t expected_sequence;    // that of no earlier message of the batch. Incoming: br_log_message_fenced
     uint64_t sequence;             // incoming only
     struct br_wall_time timestamp; // incoming only: when the stream stored it
     void *raw;                     // the implementation's own
@@ -55,6 +55,9 @@ struct br_log_message {
 
 // Looks a header up by name (case-sensitive, as NATS has it); false when absent.
 bool br_log_message_header(const struct br_log_message *message, const char *name, struct br_slice *ret_value);
+// Does an incoming message bear the mark of an append (a fence, or a batch)? A plain publish has none. Nor has an
+// appended message that a mirror or a source copied: servers drop it there.
+bool br_log_message_fenced(const struct br_log_message *message);
 
 struct br_stream_info {
     char name[256];
@@ -66,6 +69,8 @@ struct br_stream_info {
     // Limits beyond which the oldest messages are dropped; 0: none.
     int64_t max_age_us;
     uint64_t max_bytes, max_messages;
+    uint64_t max_per_subject; // messages kept of each subject; 0: all
+    enum br_retention { BR_RETENTION_LIMITS, BR_RETENTION_INTEREST, BR_RETENTION_WORK_QUEUE } retention;
 };
 
 // One message of a stream, so that it is known again.
@@ -87,6 +92,11 @@ enum br_append_result { BR_APPEND_DONE, BR_APPEND_FENCED, BR_APPEND_UNKNOWN };
 struct br_log;
 struct br_reader;
 
+// Is it worth another try, later? Permissions are given to a user while the worker runs.
+static inline bool br_log_may_pass(enum br_status status, const struct br_error *error) {
+    return status == BR_RETRY || (status == BR_FATAL && error->native == BR_LOG_NOT_PERMITTED);
+}
+
 struct br_output_options {
     const char *const *subjects;
     size_t subject_count;
@@ -95,10 +105,11 @@ struct br_output_options {
 };
 
 // --- streams
-// The stream that holds `subject` (a filter, wildcards allowed). BR_FATAL: none does (names the subject, tells how to
-// make one), or several do.
-enum br_status br_log_find_stream(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error) BR_MUST_CHECK;
+// The stream that holds `subject` (a filter, wildcards allowed), or can: the one named, or (named NULL) the one that
+// listens to it, or else, of mirrors and the like, the one that has a message on it. BR_FATAL: none does (names the
+// subject, tells how to make one), several do, or the one named can't.
+enum br_status br_log_find_stream(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
 enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                   struct br_error *error) BR_MUST_CHECK; // BR_FATAL when there is no such stream
 // Makes the output stream (allow_atomic, allow_msg_ttl, allow_direct, deny_delete false) or widens the subjects of the
@@ -138,7 +149,7 @@ enum br_status br_log_append(struct br_log *log, const char *stream, const struc
 bool br_log_append_ready(struct br_log *log);
 // Waits for it. On BR_APPEND_DONE *ret_sequence is the stream sequence of the batch's last message. BR_RETRY only for
 // faults that surely left nothing behind (no connection when sending began); what is unknown is told as
-// BR_APPEND_UNKNOWN, never as an error.
+// BR_APPEND_UNKNOWN, with the reason in *error, and BR_OK.
 enum br_status br_log_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                   struct br_error *error) BR_MUST_CHECK;
 // A plain acknowledged publish, for feeding inputs (braid publish, demo, tests): keeps up to a window of unacked
@@ -159,8 +170,14 @@ enum br_status br_reader_open(struct br_log *log, const char *stream, const char
 // proves (L6). Sequences are the reader's.
 void br_reader_prove(struct br_reader *reader, const struct br_trail *known);
 void br_reader_close(struct br_reader **reader);
+// The same for a table whose rows are replaced by newer messages of their subjects: on a stream that keeps the newest
+// messages of each subject, and drops nothing else, those that were replaced before they were read aren't missed.
+enum br_status br_reader_open_replaced(struct br_log *log, const char *stream, const char *filter,
+                                       uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
+                                       struct br_error *error) BR_MUST_CHECK;
 // What has been received and not consumed, as one array; grows at the end as messages arrive (call again). Never
-// blocks, but for the proof after a new look at the stream (L6).
+// blocks, but for the proof after a new look at the stream (L6). A stream that has lost what comes next is told of when
+// all that was received before it is consumed.
 enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_message **ret_messages, size_t *ret_count,
                               struct br_error *error) BR_MUST_CHECK;
 // The first count of them are consumed: peek no longer shows them, but their memory stays until release.
@@ -168,41 +185,23 @@ void br_reader_consume(struct br_reader *reader, size_t count);
 void br_reader_release(struct br_reader *reader);
 // True when, as far as is known here, the stream holds nothing more for this reader than peek shows.
 bool br_reader_caught_up(struct br_reader *reader);
-// Messages that the stream still holds for this reader beyond those consumed (lag); best knowledge.
+// Messages that the stream still holds for this reader beyond those consumed (lag), as far as is known here.
+#define BR_PENDING_UNKNOWN UINT64_MAX // the stream can't be asked now
 uint64_t br_reader_pending(struct br_reader *reader);
+// What keeps the reader from reading, or the log from being used, though both try again by themselves; false: nothing.
+bool br_reader_trouble(struct br_reader *reader, char *text, size_t size);
+bool br_log_trouble(struct br_log *log, char *text, size_t size);
 // The stream sequence up to which this reader has shown all there is for it: at least that of the last message shown,
 // more when what follows doesn't match the filter (as far as is known here). A position may be moved there when all
 // that was shown is consumed; so a stream's limits can drop what others wrote without a hole appearing for this reader.
 uint64_t br_reader_covered(struct br_reader *reader);
-// Blocks until a reader has something new to peek at, an append's reply is there, a request is waiting, br_log_wake was
+// Blocks until a reader has something new to peek at, an append's reply is there, br_log_wake was
 // called, or the timeout ends.
 void br_log_wait(struct br_log *log, int64_t timeout_us);
+// Blocks for this time whatever comes meanwhile; shutdown alone ends it early. Connections and readers are kept alive.
+void br_log_pause(struct br_log *log, int64_t us);
 // Thread: any. Ends a br_log_wait early (shutdown, another thread's request).
 void br_log_wake(struct br_log *log);
-
-// --- requests (query, status): served by the task between epochs
-struct br_request {
-    struct br_slice payload;
-    void *raw;
-};
-// Answers requests on `subject` from now on (several subjects may be served; `subject_index` in the order of the
-// calls). A subject that is served already is served once: a worker's next task begins on the same log.
-enum br_status br_log_serve(struct br_log *log, const char *subject, struct br_error *error) BR_MUST_CHECK;
-// What `from` serves is served on `to` from now on; what waits there for an answer waits here. `stream`: one that both
-// may ask for. When it fails, both serve.
-enum br_status br_log_hand_requests(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error)
-    BR_MUST_CHECK;
-// The next waiting request; false when there is none. Valid until answered.
-bool br_log_next_request(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-// One part of an answer; an answer is any number of parts, each at most the server's max payload (br_log_payload_max),
-// and one with last = true.
-enum br_status br_log_reply(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error) BR_MUST_CHECK;
-// The other end: sends a request and hands each part to `each` until the last. BR_FATAL "no worker answers" when nobody
-// serves the subject.
-enum br_status br_log_request(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error) BR_MUST_CHECK;
 
 size_t br_log_payload_max(struct br_log *log);
 void br_log_close(struct br_log **log);

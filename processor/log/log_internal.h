@@ -4,11 +4,12 @@
 #ifndef BR_PROCESSOR_LOG_LOG_INTERNAL_H
 #define BR_PROCESSOR_LOG_LOG_INTERNAL_H
 
+#include "base/logging.h"
 #include "processor/log/reader.h"
 
 struct br_log_ops {
-    enum br_status (*find_stream)(struct br_log *log, const char *subject, struct br_stream_info *ret_info,
-                                  struct br_error *error);
+    enum br_status (*find_stream)(struct br_log *log, const char *named, const char *subject,
+                                  struct br_stream_info *ret_info, struct br_error *error);
     enum br_status (*stream_info)(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                   struct br_error *error);
     enum br_status (*ensure_output)(struct br_log *log, const char *stream, const struct br_output_options *options,
@@ -31,18 +32,13 @@ struct br_log_ops {
     enum br_status (*publish_flush)(struct br_log *log, struct br_error *error);
 
     enum br_status (*reader_open)(struct br_log *log, const char *stream, const char *filter, uint64_t first_sequence,
-                                  uint64_t stop_sequence, struct br_reader **ret_reader, struct br_error *error);
+                                  uint64_t stop_sequence, bool replaced, struct br_reader **ret_reader,
+                                  struct br_error *error);
     void (*wait)(struct br_log *log, int64_t timeout_us);
+    void (*pause)(struct br_log *log, int64_t us);
     void (*wake)(struct br_log *log);
 
-    enum br_status (*serve)(struct br_log *log, const char *subject, struct br_error *error);
-    enum br_status (*hand_requests)(struct br_log *from, struct br_log *to, const char *stream, struct br_error *error);
-    bool (*next_request)(struct br_log *log, struct br_request *ret_request, size_t *ret_subject_index);
-    enum br_status (*reply)(struct br_log *log, struct br_request *request, struct br_slice payload, bool last,
-                            struct br_error *error);
-    enum br_status (*request)(struct br_log *log, const char *subject, struct br_slice payload, int64_t timeout_us,
-                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                              void *context, struct br_error *error);
+    bool (*trouble)(struct br_log *log, char *text, size_t size); // NULL: never any
     size_t (*payload_max)(struct br_log *log);
     void (*close)(struct br_log *log);
 };
@@ -51,6 +47,7 @@ struct br_log_ops {
 struct br_log {
     const struct br_log_ops *ops;
     bool appending; // an append waits for its reply
+    struct br_log_pace unasked_pace, again_pace;
 };
 
 // Does the subject match the filter ("*" one token, ">" one or more at the end)? Both well-formed.

@@ -240,7 +240,7 @@ enum br_status br_private_server_start(const char *store_dir, bool sync_always, 
              server->port); // once more when the server has chosen
     char config[PATH_MAX + 64];
     enum br_status status = find_binary(server->binary, sizeof server->binary, error);
-    if (status == BR_OK && mkdir(store_dir, 0755) != 0 && errno != EEXIST)
+    if (status == BR_OK && mkdir(store_dir, 0700) != 0 && errno != EEXIST)
         status =
             br_error_set_native(error, BR_FATAL, errno, "can't make the folder %s: %s", store_dir, strerror(errno));
     if (status == BR_OK && realpath(store_dir, server->store_dir) == NULL)

@@ -28,6 +28,7 @@ struct br_reader_ops {
     // Only while `proves`. Trust holds for the look with this number.
     bool (*doubt)(struct br_reader *reader, struct br_reader_doubt *ret_doubt);
     void (*trust)(struct br_reader *reader, uint64_t number);
+    bool (*trouble)(struct br_reader *reader, char *text, size_t size); // NULL: never any
     // br_reader_prove, for readers that hand on to others; NULL: nothing more to do.
     void (*prove)(struct br_reader *reader);
 };
@@ -37,7 +38,6 @@ struct br_reader {
     const struct br_reader_ops *ops;
     const struct br_window *window; // what it has, shown or to be shown
     bool proves, warned;
-    unsigned unasked;      // times in a row that the stream couldn't be asked
     struct br_trail trail; // while it proves
 };
 // The trail, and the newest of the messages that are shown and not consumed.

@@ -9,13 +9,16 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define DIAL_TIMEOUT_US (3 * BR_US_PER_SECOND) // TCP, TLS and the NATS handshake, each step
 #define PAUSE_US_MIN INT64_C(50000)            // between rounds of dialing
 #define PAUSE_US_MAX (2 * BR_US_PER_SECOND)
+#define STEADY_US (5 * BR_US_PER_SECOND)      // up for so long: the next pauses are short again
 #define PING_AFTER_US (20 * BR_US_PER_SECOND) // of silence
 #define DEAD_AFTER_US (60 * BR_US_PER_SECOND)
 #define AWAY_US (5 * BR_US_PER_SECOND) // longer between two steps: our own silence, not the server's
@@ -53,9 +56,9 @@ static void free_block(struct br_session_block *block) {
     free(block);
 }
 
-// Blocks of the usual size are kept for reuse, the large ones of large messages aren't.
+// Blocks of the usual size are kept for reuse, the large ones of large messages and those of copies aren't.
 static void return_block(struct br_session *session, struct br_session_block *block) {
-    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity > session->block_size) {
+    if (session->spare_count == SPARE_BLOCKS_MAX || block->capacity != session->block_size) {
         free_block(block);
         return;
     }
@@ -77,14 +80,24 @@ void br_session_drop(struct br_session *session, struct br_session_block *block)
         return_block(session, block);
 }
 
-static void leave_block(struct br_session *session) {
-    struct br_session_block *block = session->block;
-    session->block = NULL;
+void br_session_leave_block(struct br_session *session, struct br_session_block **block_ptr) {
+    struct br_session_block *block = *block_ptr;
+    *block_ptr = NULL;
     if (block == NULL)
         return;
     block->current = false;
     if (block->held == 0)
         return_block(session, block);
+}
+
+static void leave_block(struct br_session *session) {
+    br_session_leave_block(session, &session->block);
+}
+
+struct br_session_block *br_session_make_block(size_t capacity) {
+    struct br_session_block *block = br_alloc(sizeof *block + capacity);
+    *block = (struct br_session_block){.capacity = capacity, .current = true};
+    return block;
 }
 
 // Makes room for what is still missing of the message at `at`, or for anything when nothing is begun.
@@ -116,6 +129,14 @@ static void make_room(struct br_session *session) {
 
 // --- losing and dialing
 
+static void clear_out(struct br_session *session) {
+    if (session->out_is_secret)
+        OPENSSL_cleanse(session->out.ptr, session->out.len);
+    session->out_is_secret = false;
+    br_buffer_clear(&session->out);
+    session->out_at = 0;
+}
+
 static void close_socket(struct br_session *session) {
     br_session_tls_end(session);
     if (session->fd >= 0)
@@ -123,14 +144,21 @@ static void close_socket(struct br_session *session) {
     session->fd = -1;
     leave_block(session);
     session->at = session->need = 0;
-    session->out_at = 0;
-    br_buffer_clear(&session->out);
+    session->pinged = false;
+    clear_out(session);
 }
 
 static void free_addresses(struct br_session *session) {
     if (session->addresses != NULL)
         freeaddrinfo(session->addresses);
     session->addresses = session->next_address = NULL;
+}
+
+// Half of the pause to one and a half: whoever lost the same server at the same time doesn't come back at the same
+// time.
+static int64_t with_jitter(struct br_session *session, int64_t pause_us) {
+    session->jitter = session->jitter * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return pause_us / 2 + (int64_t)((session->jitter >> 33) % (uint64_t)pause_us);
 }
 
 // The attempt failed (session->error says why): the next address, or the next server, or a pause when all were tried.
@@ -145,7 +173,7 @@ static void try_next(struct br_session *session, int64_t now_us) {
     if (++session->servers_tried < session->config->server_count)
         return;
     session->servers_tried = 0;
-    session->deadline_us = now_us + session->pause_us;
+    session->deadline_us = now_us + with_jitter(session, session->pause_us);
     session->pause_us = session->pause_us * 2 > PAUSE_US_MAX ? PAUSE_US_MAX : session->pause_us * 2;
 }
 
@@ -153,8 +181,16 @@ static void lose(struct br_session *session, int64_t now_us) {
     if (session->state == BR_SESSION_UP) {
         session->drop_count++;
         session->sent_at_drop = session->sent_total;
-        session->servers_tried = 0;
-        br_log_line(BR_LEVEL_WARN, "connection lost", BR_STR("reason", session->error.message));
+        // A server that takes us and lets us go at once is as good as one that doesn't take us.
+        if (now_us - session->up_us >= STEADY_US) {
+            session->servers_tried = 0;
+            session->pause_us = PAUSE_US_MIN;
+        }
+        session->away = true;
+        if (session->config->away_count++ == 0)
+            session->config->away_us = now_us;
+        br_log_paced(&session->config->lost_pace, BR_LEVEL_WARN, "connection lost",
+                     BR_STR("reason", session->error.message));
     }
     session->sent_total = session->queued_total;
     try_next(session, now_us);
@@ -170,10 +206,21 @@ void br_session_drop_connection(struct br_session *session, int64_t now_us) {
 static void fail_errno(struct br_session *session, const char *what, int64_t now_us) {
     char text[300];
     int code = errno;
-    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s", what,
+    br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s%s", what,
                         br_session_server_text(session, text, sizeof text),
-                        code == 0 ? "it closed the connection" : strerror(code));
+                        code == 0 ? "it closed the connection" : strerror(code),
+                        code == EMFILE   ? "; raise the limit of this process (ulimit -n)"
+                        : code == ENFILE ? "; raise the limit of this machine (sysctl fs.file-max)"
+                                         : "");
     lose(session, now_us);
+}
+
+// A refused login is told as -ERR and then the end: the first says more.
+static void end_connection(struct br_session *session, const char *what, int64_t now_us) {
+    if (session->told_error)
+        lose(session, now_us);
+    else
+        fail_errno(session, what, now_us);
 }
 
 static bool resolve(struct br_session *session) {
@@ -197,8 +244,7 @@ static void dial(struct br_session *session, int64_t now_us) {
     const struct addrinfo *address = session->next_address;
     session->told_error = false;
     // What was queued while there was no connection must not come before the handshake.
-    br_buffer_clear(&session->out);
-    session->out_at = 0;
+    clear_out(session);
     session->sent_total = session->queued_total;
     session->next_address = address->ai_next;
     session->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -232,16 +278,19 @@ void br_session_flush(struct br_session *session, int64_t now_us) {
         if (sent < 0 && errno == EAGAIN)
             break;
         if (sent <= 0) {
-            fail_errno(session, "can't send to", now_us);
+            int code = errno;
+            uint8_t byte;
+            if (session->tls != NULL && !session->told_error) // an alert that says why may be there
+                (void)br_session_tls_recv(session, &byte, 1);
+            errno = code;
+            end_connection(session, "can't send to", now_us);
             return;
         }
         session->out_at += (size_t)sent;
         session->sent_total += (uint64_t)sent;
     }
-    if (br_session_unsent(session) == 0) {
-        br_buffer_clear(&session->out);
-        session->out_at = 0;
-    }
+    if (br_session_unsent(session) == 0)
+        clear_out(session);
 }
 
 static void note_queued(struct br_session *session, size_t before) {
@@ -299,11 +348,7 @@ static size_t fill(struct br_session *session, size_t limit, int64_t now_us) {
         return 0;
     if (got <= 0) {
         errno = got == 0 ? 0 : errno;
-        // A refused login is told as -ERR and then the end: the first says more.
-        if (session->told_error)
-            lose(session, now_us);
-        else
-            fail_errno(session, "lost", now_us);
+        end_connection(session, "lost", now_us);
         return 0;
     }
     block->len += (size_t)got;
@@ -331,12 +376,21 @@ static bool contains(struct br_slice text, const char *part) {
     return memmem(text.ptr, text.len, part, strlen(part)) != NULL;
 }
 
+// "-ERR 'Permissions Violation for Publish to "subject"'", or "… for Subscription to …".
+static void take_denial(const struct br_session *session, struct br_slice line) {
+    const uint8_t *end = line.ptr + line.len, *from = memchr(line.ptr, '"', line.len);
+    const uint8_t *to = from == NULL ? NULL : memchr(from + 1, '"', (size_t)(end - from - 1));
+    if (to != NULL && session->denied != NULL)
+        session->denied(session->denied_context, contains(line, "for Publish"),
+                        (struct br_slice){from + 1, (size_t)(to - from - 1)});
+}
+
 // "-ERR 'text'": the server closes the connection after most of them.
 static void take_error_line(struct br_session *session, struct br_slice line) {
     char text[300];
     int len = line.len > 200 ? 200 : (int)line.len;
     if (contains(line, "Permissions Violation")) {
-        snprintf(session->permission_error, sizeof session->permission_error, "%.*s", len, (const char *)line.ptr);
+        take_denial(session, line);
         return;
     }
     br_session_server_text(session, text, sizeof text);
@@ -409,6 +463,8 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
         return 0;
     }
     const uint8_t *body = session->block->bytes + session->at + line_size;
+    if (body[parsed.total_size] != '\r' || body[parsed.total_size + 1] != '\n')
+        return -1;
     *ret = (struct br_session_message){
         .subject = parsed.subject,
         .reply = parsed.reply,
@@ -421,27 +477,39 @@ static int take_message(struct br_session *session, struct br_slice line, size_t
     return 1;
 }
 
+// Connections of one log are lost together as a rule: one line when all are there again.
+static void end_away(struct br_session *session, int64_t now_us) {
+    struct br_session_config *config = session->config;
+    char text[300];
+    if (!session->away)
+        return;
+    session->away = false;
+    if (--config->away_count == 0)
+        br_log_paced(&config->back_pace, BR_LEVEL_INFO, "the connection is back",
+                     BR_STR("server", br_session_server_text(session, text, sizeof text)),
+                     BR_INT("away_ms", (now_us - config->away_us) / 1000));
+}
+
 // A line that is no message. False: not the protocol.
 static bool take_control_line(struct br_session *session, struct br_slice line) {
-    if (line_is(line, "PING")) {
-        queue_text(session, "PONG\r\n");
-        br_session_flush(session, br_session_now());
-    } else if (line_is(line, "PONG")) {
+    if (br_slice_is(line, "PING")) {
+        session->pinged = true;
+    } else if (br_slice_is(line, "PONG")) {
         if (session->state == BR_SESSION_PONG) {
             session->state = BR_SESSION_UP;
             session->connection_id++;
             session->refused = false;
-            session->pause_us = PAUSE_US_MIN;
-            session->servers_tried = 0;
+            session->up_us = br_session_now();
             session->deadline_us = INT64_MAX;
+            end_away(session, br_session_now());
         }
-    } else if (line_is(line, "-ERR")) {
+    } else if (line_is(line, "-ERR ")) {
         take_error_line(session, line);
     } else if (line_is(line, "INFO ")) {
         struct br_error error;
         return br_session_read_info(session, (struct br_slice){line.ptr + 5, line.len - 5}, &error) == BR_OK;
     } else {
-        return line_is(line, "+OK");
+        return br_slice_is(line, "+OK");
     }
     return true;
 }
@@ -465,7 +533,7 @@ static bool peek_line(struct br_session *session, struct br_slice *ret_line, siz
     return true;
 }
 
-bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+static bool next_message(struct br_session *session, struct br_session_message *ret_message) {
     struct br_slice line;
     size_t size;
     while (session->state >= BR_SESSION_PONG && peek_line(session, &line, &size)) {
@@ -488,11 +556,23 @@ bool br_session_next(struct br_session *session, struct br_session_message *ret_
     return false;
 }
 
+bool br_session_next(struct br_session *session, struct br_session_message *ret_message) {
+    if (next_message(session, ret_message))
+        return true;
+    if (session->pinged && session->state >= BR_SESSION_PONG) {
+        session->pinged = false;
+        queue_text(session, "PONG\r\n");
+        br_session_flush(session, br_session_now());
+    }
+    return false;
+}
+
 // --- the handshake
 
 static void start_session(struct br_session *session, int64_t now_us) {
     struct br_error error;
     size_t before = session->out.len;
+    session->out_is_secret = true;
     if (br_session_write_connect(session, &session->out, &error) != BR_OK) {
         session->error = error;
         session->refused = true;
@@ -522,6 +602,21 @@ static void start_tls(struct br_session *session, int64_t now_us) {
     session->deadline_us = now_us + DIAL_TIMEOUT_US;
 }
 
+// What came with INFO: a server that takes no more connections says so, and closes before it has read a word.
+static void take_early(struct br_session *session) {
+    struct br_session_message message;
+    if (session->state == BR_SESSION_PONG && br_session_next(session, &message))
+        fail_protocol(session); // nothing is subscribed yet
+}
+
+static void fail_clear(struct br_session *session, int64_t now_us) {
+    char text[300];
+    br_error_set(&session->error, BR_RETRY,
+                 "%s sent more in clear before TLS began: somebody in between may have added it, so it isn't talked to",
+                 br_session_server_text(session, text, sizeof text));
+    lose(session, now_us);
+}
+
 static void step_info(struct br_session *session, int64_t now_us) {
     struct br_slice line;
     size_t size;
@@ -536,10 +631,16 @@ static void step_info(struct br_session *session, int64_t now_us) {
         return;
     }
     session->at += size;
-    if (session->info.tls_required || session->config->tls)
+    bool tls = session->info.tls_required || session->config->tls;
+    if (tls && session->block->len != session->at) { // it isn't from whom the certificate will be of
+        fail_clear(session, now_us);
+        return;
+    }
+    if (tls)
         start_tls(session, now_us);
     else
         start_session(session, now_us);
+    take_early(session);
 }
 
 static void step_tls(struct br_session *session, int64_t now_us) {
@@ -572,9 +673,8 @@ static void step_connecting(struct br_session *session, int64_t now_us) {
 }
 
 static void step_pong(struct br_session *session, int64_t now_us) {
-    struct br_session_message message;
-    if (fill(session, LINE_SIZE_MAX, now_us) != 0 && br_session_next(session, &message))
-        fail_protocol(session); // nothing is subscribed yet
+    if (fill(session, LINE_SIZE_MAX, now_us) != 0)
+        take_early(session);
 }
 
 // A peer that says nothing for long is asked, and given up when it doesn't answer.
@@ -633,10 +733,13 @@ int64_t br_session_deadline(const struct br_session *session) {
 void br_session_init(struct br_session *session, struct br_session_config *config, size_t block_size) {
     *session = (struct br_session){.config = config, .fd = -1, .block_size = block_size, .pause_us = PAUSE_US_MIN};
     session->stepped_us = session->heard_us = session->pinged_us = br_session_now();
+    BR_CHECK(getrandom(&session->jitter, sizeof session->jitter, 0) == sizeof session->jitter);
 }
 
 void br_session_close(struct br_session *session) {
     close_socket(session);
+    session->config->away_count -= session->away;
+    session->away = false;
     free_addresses(session);
     br_buffer_free(&session->out);
     while (session->spare != NULL) {

@@ -11,7 +11,13 @@
 // S3. A received message is a view into the block that it arrived in. The block stays while it is held (br_session_hold
 //     … br_session_drop); a message that isn't held is valid until the next call.
 //
-// S4. Secrets stay in struct br_session_config; no error text or log line has a password, token, key or userinfo.
+// S4. Secrets stay in struct br_session_config, and what is sent of them is wiped; no error text or log line has a
+//     password, token, key or userinfo.
+//
+// S5. Whatever is read before TLS begins is the server's INFO alone: more than that ends the connection.
+//
+// S5. Whatever the other end sends, each call ends: br_session_fill receives once, br_session_next gives what was
+//     received. The PINGs of one run of bytes are answered by one PONG, and the owner bounds how often it fills.
 //
 // States:
 //   DOWN       --(pause is over)-->  CONNECTING
@@ -24,6 +30,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/logging.h"
 #include "base/time.h"
 #include "processor/log/jetstream.h"
 
@@ -31,6 +38,8 @@
 
 struct br_session_server {
     char *host, *port;
+    char *
+        name; // of a server that another told of by its address: what that one was dialed by, for certificates; or NULL
     char *user, *password, *token; // from the URL; NULL: none
     bool tls;
 };
@@ -43,6 +52,9 @@ struct br_session_config {
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
     bool tls;          // some TLS option is set
     void *tls_context; // SSL_CTX, made when it is first needed
+    struct br_log_pace lost_pace, back_pace;
+    size_t away_count; // connections that were lost and aren't there again
+    int64_t away_us;   // since when, the first of them
 };
 
 enum br_session_state {
@@ -85,10 +97,13 @@ struct br_session {
     uint64_t sent_at_drop;  // sent_total when the last one was lost
     uint64_t queued_total, sent_total;
     struct br_session_info info;
-    struct br_error error;      // why the last attempt failed or the connection was lost
-    bool refused;               // a server refused our credentials, or we its certificate: waiting is no help
-    bool told_error;            // the server said -ERR on this connection
-    char permission_error[256]; // the last "Permissions Violation", "" when there was none
+    struct br_error error; // why the last attempt failed or the connection was lost
+    bool refused;          // a server refused our credentials, or we its certificate: waiting is no help
+    bool told_error;       // the server said -ERR on this connection
+    bool away;             // it was lost, and isn't there again
+    // Called when the server refuses a publish or a subscription for want of permission; the connection stays.
+    void (*denied)(void *context, bool publishing, struct br_slice subject);
+    void *denied_context;
     // dialing
     int fd;
     void *tls; // SSL
@@ -96,25 +111,30 @@ struct br_session {
     struct addrinfo *addresses, *next_address;
     int64_t deadline_us; // of the state; for DOWN: when to dial again
     int64_t pause_us;
+    int64_t up_us;   // since when the connection is up
+    uint64_t jitter; // random
     int64_t heard_us, pinged_us, stepped_us;
     // sending
     struct br_buffer out;
     size_t out_at;
+    bool out_is_secret; // it holds a CONNECT: wiped once it is sent
     // receiving
     size_t block_size;
     struct br_session_block *block;
     size_t at;   // parsed up to here
     size_t need; // bytes that the message at `at` needs in all; 0: not known yet
+    bool pinged; // a PING was received and isn't answered yet (S5)
     struct br_session_block *spare;
     size_t spare_count;
 };
 
 // --- configuration (session_config.c)
+#define BR_INBOX_PREFIX_MAX 100
 enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
                                       struct br_error *error) BR_MUST_CHECK;
 void br_session_config_free(struct br_session_config *config);
-// Adds a server that another one told of ("host:port").
-void br_session_config_discover(struct br_session_config *config, const char *address, bool tls);
+// Adds a server that another one told of ("host:port"): the one with that index.
+void br_session_config_discover(struct br_session_config *config, size_t told_by, const char *address);
 // Reads the server's INFO. BR_FATAL when it isn't one.
 enum br_status br_session_read_info(struct br_session *session, struct br_slice json, struct br_error *error)
     BR_MUST_CHECK;
@@ -170,6 +190,9 @@ void br_session_unsubscribe(struct br_session *session, uint64_t sid);
 // The block of the message that br_session_next returned last; it stays until dropped as often as held.
 struct br_session_block *br_session_hold(struct br_session *session);
 void br_session_drop(struct br_session *session, struct br_session_block *block);
+// A block that the owner fills by itself (`len`), and counts as held what is in use of it, until it leaves it.
+struct br_session_block *br_session_make_block(size_t capacity);
+void br_session_leave_block(struct br_session *session, struct br_session_block **block);
 
 // --- messages (session_message.c)
 // Parses a header block into an array in `arena`. *ret_code gets the status of the first line (0: none), as in

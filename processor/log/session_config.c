@@ -2,8 +2,10 @@
 // Where to connect and as whom: URLs, credentials, the server's INFO and our CONNECT. See session.h; S4 holds here
 // first of all: whatever is put into an error comes from br_session_server_text or is a path.
 #define _GNU_SOURCE // memmem, memrchr
+#include "processor/log/log_internal.h"
 #include "processor/log/session.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -66,6 +68,7 @@ static bool parse_address(const char *from, const char *to, struct br_session_se
 static void free_server(struct br_session_server *server) {
     free(server->host);
     free(server->port);
+    free(server->name);
     forget(&server->user);
     forget(&server->password);
     forget(&server->token);
@@ -121,6 +124,12 @@ enum br_status br_session_config_init(struct br_session_config *config, const st
         .tls_cert_path = copy_or_null(options->tls_cert_path),
         .tls_key_path = copy_or_null(options->tls_key_path),
     };
+    const char *prefix = options->inbox_prefix;
+    if (prefix != NULL && (strlen(prefix) > BR_INBOX_PREFIX_MAX || !br_subject_valid(br_slice_of(prefix), false)))
+        return br_error_set(error, BR_FATAL,
+                            "\"%.120s\" can't be the prefix of inboxes: it is a subject without wildcards, at most %d "
+                            "characters",
+                            prefix, BR_INBOX_PREFIX_MAX);
     config->tls = config->tls_ca_path != NULL || config->tls_cert_path != NULL;
     const char *at = options->url == NULL || options->url[0] == '\0' ? DEFAULT_URL : options->url;
     for (;;) {
@@ -155,8 +164,13 @@ void br_session_config_free(struct br_session_config *config) {
     *config = (struct br_session_config){0};
 }
 
-void br_session_config_discover(struct br_session_config *config, const char *address, bool tls) {
-    struct br_session_server server = {.tls = tls};
+static bool is_address(const char *host) {
+    unsigned char address[16];
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+void br_session_config_discover(struct br_session_config *config, size_t told_by, const char *address) {
+    struct br_session_server server = {.tls = config->servers[told_by].tls};
     bool known = !parse_address(address, address + strlen(address), &server) || config->server_count == SERVERS_MAX;
     for (size_t i = 0; i < config->server_count && !known; i++)
         known = strcmp(config->servers[i].host, server.host) == 0 && strcmp(config->servers[i].port, server.port) == 0;
@@ -164,6 +178,9 @@ void br_session_config_discover(struct br_session_config *config, const char *ad
         free_server(&server);
         return;
     }
+    const struct br_session_server *by = &config->servers[told_by];
+    if (is_address(server.host)) // the certificates of a cluster name the hosts that its users dial
+        server.name = copy_or_null(by->name != NULL ? by->name : is_address(by->host) ? NULL : by->host);
     // Whoever may speak to the first server may speak to its cluster.
     server.user = copy_or_null(config->servers[0].user);
     server.password = copy_or_null(config->servers[0].password);
@@ -202,10 +219,10 @@ enum br_status br_session_read_info(struct br_session *session, struct br_slice 
     to->tls_available = json_is_true(json_object_get(info, "tls_available"));
     to->auth_required = json_is_true(json_object_get(info, "auth_required"));
     const json_t *urls = json_object_get(info, "connect_urls");
-    bool tls = session->config->servers[session->server_index].tls;
     for (size_t i = 0; i < json_array_size(urls); i++)
         if (json_is_string(json_array_get(urls, i)))
-            br_session_config_discover(session->config, json_string_value(json_array_get(urls, i)), tls);
+            br_session_config_discover(session->config, session->server_index,
+                                       json_string_value(json_array_get(urls, i)));
     json_decref(info);
     return BR_OK;
 }
@@ -269,6 +286,14 @@ static enum br_status add_creds(const struct br_session *session, json_t *connec
     return status;
 }
 
+// The object is ours alone, so its texts may be written to.
+static void wipe_texts(json_t *object) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value) if (json_is_string(value))
+        OPENSSL_cleanse((char *)json_string_value(value), json_string_length(value));
+}
+
 enum br_status br_session_write_connect(struct br_session *session, struct br_buffer *out, struct br_error *error) {
     const struct br_session_config *config = session->config;
     const struct br_session_server *server = &config->servers[session->server_index];
@@ -292,9 +317,13 @@ enum br_status br_session_write_connect(struct br_session *session, struct br_bu
     char *text = status == BR_OK ? json_dumps(connect, JSON_COMPACT) : NULL;
     if (status == BR_OK && text == NULL)
         status = br_error_set(error, BR_FATAL, "the user name, password or connection name is not valid UTF-8");
-    if (text != NULL)
+    if (text != NULL) {
+        br_buffer_reserve(out,
+                          strlen(text) + 64); // it isn't moved, and what is left behind not wiped, for what follows
         br_buffer_printf(out, "CONNECT %s\r\n", text);
+    }
     forget(&text);
+    wipe_texts(connect);
     json_decref(connect);
     return status;
 }

@@ -78,6 +78,9 @@ static enum br_status create_context(struct br_session_config *config, struct br
         if (SSL_CTX_use_certificate_chain_file(context, config->tls_cert_path) != 1)
             status = br_error_set(error, BR_FATAL, "can't use %s as TLS client certificate: %s", config->tls_cert_path,
                                   tls_reason());
+        else if (X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(context))) < 0)
+            status = br_error_set(error, BR_FATAL, "the TLS client certificate %s has expired: renew it",
+                                  config->tls_cert_path);
         else if (SSL_CTX_use_PrivateKey_file(context, config->tls_key_path, SSL_FILETYPE_PEM) != 1)
             status = br_error_set(error, BR_FATAL, "can't use %s as the key of the TLS client certificate: %s",
                                   config->tls_key_path, tls_reason());
@@ -94,9 +97,12 @@ enum br_status br_session_tls_start(struct br_session *session, struct br_error 
         BR_TRY(create_context(session->config, error));
     SSL *ssl = SSL_new(session->config->tls_context);
     BR_CHECK(ssl != NULL);
-    const char *host = session->config->servers[session->server_index].host;
+    const struct br_session_server *server = &session->config->servers[session->server_index];
+    const char *host = server->host;
     unsigned char address[16];
-    if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1) {
+    if (server->name != NULL)
+        SSL_set_tlsext_host_name(ssl, server->name); // looked at in the end: is_named
+    else if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
     } else {
         SSL_set1_host(ssl, host);
@@ -109,23 +115,92 @@ enum br_status br_session_tls_start(struct br_session *session, struct br_error 
     return BR_OK;
 }
 
+// Of a server that another told of by its address: the name that the cluster is dialed by will do, and the address too.
+static bool is_named(const struct br_session *session) {
+    const struct br_session_server *server = &session->config->servers[session->server_index];
+    if (server->name == NULL)
+        return true;
+    X509 *certificate = SSL_get1_peer_certificate(session->tls);
+    bool named = certificate != NULL && (X509_check_host(certificate, server->name, 0, 0, NULL) == 1 ||
+                                         X509_check_ip_asc(certificate, server->host, 0) == 1);
+    X509_free(certificate);
+    return named;
+}
+
+// Why we don't trust the server's certificate, and what to do.
+static void tell_distrust(const struct br_session *session, long why, struct br_error *error) {
+    char text[300];
+    br_session_server_text(session, text, sizeof text);
+    switch (why) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        br_error_set(error, BR_FATAL,
+                     "the TLS certificate of %s has expired: renew it on the server (or this machine's clock is wrong)",
+                     text);
+        break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        br_error_set(error, BR_FATAL,
+                     "the TLS certificate of %s isn't valid yet: is this machine's clock right, or the server's?",
+                     text);
+        break;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        br_error_set(error, BR_FATAL,
+                     "the TLS certificate of %s is not trusted: it is for another host. Dial the server by a name that "
+                     "the certificate has, or give the server one that names this host",
+                     text);
+        break;
+    default:
+        br_error_set(error, BR_FATAL,
+                     "the TLS certificate of %s is not trusted: %s; name its authority's certificates by --tlsca", text,
+                     X509_verify_cert_error_string(why));
+    }
+}
+
+// Has the server refused our certificate, or missed one? It says so by an alert, in TLS 1.3 after the handshake.
+static bool tell_refusal(const struct br_session *session, struct br_error *error) {
+    const char *given = session->config->tls_cert_path;
+    char text[300];
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    bool about_certificate =
+        reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE ||
+        reason == SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED || reason == SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN ||
+        reason == SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE || reason == SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED ||
+        reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA;
+    if (!about_certificate)
+        return false;
+    br_session_server_text(session, text, sizeof text);
+    if (given == NULL)
+        br_error_set(error, BR_FATAL, "%s wants a client certificate: name one by --tlscert, with its key by --tlskey",
+                     text);
+    else
+        br_error_set(error, BR_FATAL,
+                     "%s refuses the client certificate %s (%s): give one that its authority has signed and that "
+                     "hasn't expired",
+                     text, given, tls_reason());
+    return true;
+}
+
 int br_session_tls_handshake(struct br_session *session, short *ret_events, struct br_error *error) {
     ERR_clear_error();
     int done = SSL_do_handshake(session->tls);
-    if (done == 1)
+    if (done == 1 && is_named(session))
         return 1;
+    if (done == 1) {
+        tell_distrust(session, X509_V_ERR_HOSTNAME_MISMATCH, error);
+        return -1;
+    }
     int why = SSL_get_error(session->tls, done);
     *ret_events = why == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN;
     if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
         return 0;
-    char text[300];
     long verify = SSL_get_verify_result(session->tls);
-    br_session_server_text(session, text, sizeof text);
     if (verify != X509_V_OK)
-        br_error_set(error, BR_FATAL, "the TLS certificate of %s is not trusted: %s; name its CA file", text,
-                     X509_verify_cert_error_string(verify));
-    else
-        br_error_set(error, BR_RETRY, "the TLS handshake with %s failed: %s", text, tls_reason());
+        tell_distrust(session, verify, error);
+    else if (!tell_refusal(session, error)) {
+        char text[300];
+        br_error_set(error, BR_RETRY, "the TLS handshake with %s failed: %s",
+                     br_session_server_text(session, text, sizeof text), tls_reason());
+    }
     return -1;
 }
 
@@ -133,6 +208,8 @@ static ssize_t tls_result(struct br_session *session, int result) {
     if (result > 0)
         return result;
     int why = SSL_get_error(session->tls, result);
+    if (why == SSL_ERROR_SSL && tell_refusal(session, &session->error))
+        session->told_error = session->refused = true;
     ERR_clear_error();
     if (why == SSL_ERROR_ZERO_RETURN)
         return 0;

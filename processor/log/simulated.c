@@ -25,7 +25,6 @@ struct sim_log {
     uint64_t calls;
     uint64_t crash_call; // 0: never
     struct sim_reader *readers;
-    size_t services;
     // the outstanding append
     enum br_append_result append_result;
     bool append_refused;
@@ -69,7 +68,6 @@ struct br_sim *br_sim_create(const struct br_sim_faults *faults) {
     sim->clock = (struct br_clock){sim_wall, sim_mono};
     sim->mono_us = SIM_START_US;
     sim->arena = br_arena_create();
-    sim->requests_end = &sim->requests;
     if (faults != NULL)
         br_sim_set_faults(sim, faults);
     return sim;
@@ -83,7 +81,7 @@ void br_sim_destroy(struct br_sim **sim_ptr) {
         br_sim_stream_destroy(sim->streams[i]);
     free(sim->streams);
     free(sim->late);
-    free(sim->services);
+    BR_CHECK(sim->controls == NULL);
     br_arena_destroy(&sim->arena);
     free(sim);
     *sim_ptr = NULL;
@@ -124,7 +122,7 @@ enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const cha
 }
 
 // SplitMix64 (Steele, Lea, Flood 2014).
-static uint64_t draw(struct br_sim *sim) {
+uint64_t br_sim_draw(struct br_sim *sim) {
     uint64_t z = sim->random += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -132,7 +130,7 @@ static uint64_t draw(struct br_sim *sim) {
 }
 
 static bool chance(struct sim_log *log, uint32_t permille) {
-    return log->faulty && permille != 0 && draw(log->sim) % 1000 < permille;
+    return log->faulty && permille != 0 && br_sim_draw(log->sim) % 1000 < permille;
 }
 
 static void land_late(struct br_sim *sim) {
@@ -202,8 +200,10 @@ static enum br_status require_stream(struct sim_log *log, const char *name, stru
     return BR_OK;
 }
 
-static enum br_status sim_find_stream(struct br_log *base, const char *subject, struct br_stream_info *ret_info,
-                                      struct br_error *error) {
+static enum br_status sim_find_stream(struct br_log *base, const char *named, const char *subject,
+                                      struct br_stream_info *ret_info, struct br_error *error) {
+    if (named != NULL)
+        return br_log_stream_info(base, named, ret_info, error);
     struct sim_log *log = sim_log(base);
     BR_TRY(begin_refusable_call(log, error));
     const struct sim_stream *found = NULL;
@@ -338,7 +338,7 @@ static void keep_late(struct sim_log *log, struct sim_stream *stream, const stru
         .messages = br_sim_messages_copy(sim, messages, count),
         .count = count,
         .expected_sequence = expected_sequence,
-        .due_call = sim->calls + 1 + draw(sim) % LATE_CALLS_MAX,
+        .due_call = sim->calls + 1 + br_sim_draw(sim) % LATE_CALLS_MAX,
     };
 }
 
@@ -347,7 +347,7 @@ static void settle_append(struct sim_log *log, struct sim_stream *stream, const 
                           size_t count, uint64_t expected_sequence) {
     const struct br_sim_faults *faults = &log->sim->faults;
     log->append_result = BR_APPEND_UNKNOWN;
-    log->append_polls = chance(log, faults->delay) ? (uint32_t)(draw(log->sim) % (DELAY_POLLS_MAX + 1)) : 0;
+    log->append_polls = chance(log, faults->delay) ? (uint32_t)(br_sim_draw(log->sim) % (DELAY_POLLS_MAX + 1)) : 0;
     log->append_refused = chance(log, faults->refuse);
     if (log->append_refused || chance(log, faults->lose_batch))
         return;
@@ -394,6 +394,8 @@ static enum br_status sim_append_wait(struct br_log *base, enum br_append_result
     if (log->append_refused)
         return br_error_set(error, BR_RETRY, "the simulated server refused the batch");
     *ret_result = log->append_result;
+    if (log->append_result == BR_APPEND_UNKNOWN)
+        br_error_set(error, BR_RETRY, "the simulated server doesn't say what became of the batch");
     if (log->append_result == BR_APPEND_DONE)
         *ret_sequence = log->append_sequence;
     return BR_OK;
@@ -512,7 +514,7 @@ static enum br_status sim_reader_peek(struct br_reader *base, const struct br_lo
     reader->asked = true;
     uint64_t room = reader->shown_max - br_window_shown(&reader->window);
     if (delayed && room > DELAY_POLLS_MAX)
-        room = draw(log->sim) % (DELAY_POLLS_MAX + 1);
+        room = br_sim_draw(log->sim) % (DELAY_POLLS_MAX + 1);
     bool more = reader_seek(reader);
     uint64_t shown = 0;
     for (; more && shown < room; shown++) {
@@ -576,8 +578,9 @@ static const struct br_reader_ops reader_ops = {
 };
 
 static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
-                                      uint64_t first_sequence, uint64_t stop_sequence, struct br_reader **ret_reader,
-                                      struct br_error *error) {
+                                      uint64_t first_sequence, uint64_t stop_sequence, bool replaced,
+                                      struct br_reader **ret_reader, struct br_error *error) {
+    (void)replaced; // no stream here has such a limit
     struct sim_log *log = sim_log(base);
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(log, error));
@@ -604,21 +607,8 @@ static enum br_status sim_reader_open(struct br_log *base, const char *name, con
     return BR_OK;
 }
 
-static struct sim_request *first_request(struct sim_log *log) {
-    struct br_sim *sim = log->sim;
-    while (sim->requests != NULL && (sim->requests->complete || sim->requests->abandoned)) {
-        sim->requests = sim->requests->next;
-        if (sim->requests == NULL)
-            sim->requests_end = &sim->requests;
-    }
-    for (struct sim_request *request = sim->requests; request != NULL; request = request->next)
-        if (request->server == &log->base && !request->taken && !request->abandoned)
-            return request;
-    return NULL;
-}
-
 static bool anything_new(struct sim_log *log) {
-    if (log->woken || (log->base.appending && log->append_polls == 0) || first_request(log) != NULL)
+    if (log->woken || (log->base.appending && log->append_polls == 0))
         return true;
     for (struct sim_reader *reader = log->readers; reader != NULL; reader = reader->next_reader) {
         bool changed = reader->created.us != reader->stream->created.us ||
@@ -643,120 +633,14 @@ static void sim_wait(struct br_log *base, int64_t timeout_us) {
     log->woken = false;
 }
 
+static void sim_pause(struct br_log *base, int64_t us) {
+    struct sim_log *log = sim_log(base);
+    if (step(log))
+        log->sim->mono_us += us;
+}
+
 static void sim_wake(struct br_log *base) {
     sim_log(base)->woken = true;
-}
-
-// --- requests
-
-static enum br_status sim_serve(struct br_log *base, const char *subject, struct br_error *error) {
-    struct sim_log *log = sim_log(base);
-    struct br_sim *sim = log->sim;
-    BR_TRY(begin_refusable_call(log, error));
-    for (size_t i = 0; i < sim->service_count; i++)
-        if (sim->services[i].log == base && strcmp(sim->services[i].subject, subject) == 0)
-            return BR_OK;
-    sim->services = br_realloc(sim->services, (sim->service_count + 1) * sizeof *sim->services);
-    struct br_slice copy = br_arena_copy(sim->arena, (struct br_slice){(const uint8_t *)subject, strlen(subject) + 1});
-    sim->services[sim->service_count++] =
-        (struct sim_service){.log = base, .subject = (const char *)copy.ptr, .index = log->services++};
-    return BR_OK;
-}
-
-static void stop_serving(struct br_log *base) {
-    struct sim_log *log = sim_log(base);
-    size_t kept = 0;
-    for (size_t i = 0; i < log->sim->service_count; i++)
-        if (log->sim->services[i].log != base)
-            log->sim->services[kept++] = log->sim->services[i];
-    log->sim->service_count = kept;
-    log->services = 0;
-}
-
-static enum br_status sim_hand_requests(struct br_log *from, struct br_log *to, const char *stream,
-                                        struct br_error *error) {
-    struct br_sim *sim = sim_log(from)->sim;
-    (void)stream;
-    for (size_t i = 0; i < sim->service_count; i++)
-        if (sim->services[i].log == from)
-            BR_TRY(sim_serve(to, sim->services[i].subject, error));
-    stop_serving(from);
-    for (struct sim_request *request = sim->requests; request != NULL; request = request->next)
-        if (request->server == from && !request->taken)
-            request->server = to;
-    return BR_OK;
-}
-
-static bool sim_next_request(struct br_log *base, struct br_request *ret_request, size_t *ret_subject_index) {
-    struct sim_log *log = sim_log(base);
-    if (!step(log))
-        return false;
-    struct sim_request *request = first_request(log);
-    if (request == NULL)
-        return false;
-    request->taken = true;
-    *ret_request = (struct br_request){.payload = request->payload, .raw = request};
-    *ret_subject_index = request->subject_index;
-    return true;
-}
-
-static enum br_status sim_reply(struct br_log *base, struct br_request *request, struct br_slice payload, bool last,
-                                struct br_error *error) {
-    struct sim_log *log = sim_log(base);
-    BR_TRY(begin_call(log, error));
-    struct sim_request *waiting = request->raw;
-    BR_CHECK(waiting != NULL && !waiting->complete);
-    struct sim_part *part = br_arena_new(log->sim->arena, struct sim_part);
-    part->payload = br_arena_copy(log->sim->arena, payload);
-    *waiting->parts_end = part;
-    waiting->parts_end = &part->next;
-    waiting->complete = last;
-    if (last)
-        request->raw = NULL;
-    return BR_OK;
-}
-
-static enum br_status sim_request(struct br_log *base, const char *subject, struct br_slice payload, int64_t timeout_us,
-                                  enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
-                                  void *context, struct br_error *error) {
-    struct sim_log *log = sim_log(base);
-    struct br_sim *sim = log->sim;
-    BR_TRY(begin_call(log, error));
-    const struct sim_service *service = NULL;
-    for (size_t i = 0; i < sim->service_count && service == NULL; i++)
-        if (strcmp(sim->services[i].subject, subject) == 0 && !sim_log(sim->services[i].log)->crashed)
-            service = &sim->services[i];
-    if (service == NULL)
-        return br_error_set(error, BR_FATAL, "no worker answers on '%s'", subject);
-    struct sim_request *request = br_arena_new(sim->arena, struct sim_request);
-    request->server = service->log;
-    request->subject_index = service->index;
-    request->payload = br_arena_copy(sim->arena, payload);
-    request->parts_end = &request->parts;
-    first_request(log); // drops what is done from the front, so that the list stays short
-    *sim->requests_end = request;
-    sim->requests_end = &request->next;
-
-    int64_t deadline_us = sim->mono_us + timeout_us;
-    struct sim_part **at = &request->parts;
-    while (*at != NULL || !request->complete) {
-        if (*at != NULL) {
-            enum br_status status = each(context, (*at)->payload, error);
-            if (status != BR_OK) {
-                request->abandoned = true;
-                return status;
-            }
-            at = &(*at)->next;
-            continue;
-        }
-        if (sim->idle == NULL || sim->mono_us >= deadline_us) {
-            request->abandoned = true;
-            return br_error_set(error, BR_FATAL, "no worker answers on '%s' in time", subject);
-        }
-        sim->idle(sim->idle_context);
-        sim->mono_us += 1000;
-    }
-    return BR_OK;
 }
 
 static size_t sim_payload_max(struct br_log *base) {
@@ -767,10 +651,6 @@ static size_t sim_payload_max(struct br_log *base) {
 static void sim_close(struct br_log *base) {
     struct sim_log *log = sim_log(base);
     BR_CHECK(log->readers == NULL);
-    stop_serving(base);
-    for (struct sim_request *request = log->sim->requests; request != NULL; request = request->next)
-        if (request->server == base)
-            request->server = NULL;
     free(log);
 }
 
@@ -790,12 +670,8 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
         .publish_flush = sim_publish_flush,
         .reader_open = sim_reader_open,
         .wait = sim_wait,
+        .pause = sim_pause,
         .wake = sim_wake,
-        .serve = sim_serve,
-        .hand_requests = sim_hand_requests,
-        .next_request = sim_next_request,
-        .reply = sim_reply,
-        .request = sim_request,
         .payload_max = sim_payload_max,
         .close = sim_close,
     };

@@ -13,6 +13,7 @@
 #ifndef BR_PROCESSOR_LOG_SIMULATED_H
 #define BR_PROCESSOR_LOG_SIMULATED_H
 
+#include "processor/log/control.h"
 #include "processor/log/log.h"
 
 struct br_sim;
@@ -27,6 +28,8 @@ struct br_sim_faults {
     uint32_t delay;      // a reader shows fewer messages than there are, an append's reply takes some polls
     uint32_t refuse;     // BR_RETRY from any call that may say so
     uint32_t shown_max;  // not a chance: so many messages a reader shows before some must be consumed; 0: very many
+    // Of the control plane (br_sim_control): questions lost, asked twice, late; answers that end in the middle.
+    uint32_t lose_request, double_request, late_request, cut_answer;
     uint32_t
         crash; // any call: br_sim_crashed() becomes true and this connection's calls fail with BR_FATAL from then on
 };
@@ -41,13 +44,17 @@ bool br_sim_crashed(const struct br_log *log);
 void br_sim_crash_at(struct br_log *log, uint64_t call);
 uint64_t br_sim_calls(const struct br_log *log);
 
+// One process's control plane (control.h). All who serve a subject hear what is asked on it.
+struct br_control *br_sim_control(struct br_sim *sim, bool faulty);
+
 // Starts at 2026-01-01 00:00:00 UTC.
 const struct br_clock *br_sim_clock(struct br_sim *sim);
 // Never goes back: an earlier time is ignored, unless nothing has been stored yet.
 void br_sim_set_wall(struct br_sim *sim, struct br_wall_time now);
 // The wall clock, of which stored messages have their times too, jumps forward or back; the monotonic one doesn't.
 void br_sim_jump(struct br_sim *sim, int64_t by_us);
-// Called again and again while a br_log_request waits: lets the task that serves it take its steps. NULL: nothing does.
+// Called again and again while a br_control_request waits: lets the task that serves it take its steps. NULL: nothing
+// does.
 void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *context);
 
 enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,

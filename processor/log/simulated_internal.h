@@ -39,26 +39,6 @@ struct sim_late {
     uint64_t due_call;
 };
 
-struct sim_part {
-    struct br_slice payload;
-    struct sim_part *next;
-};
-
-struct sim_request { // in the sim's arena
-    struct br_log *server;
-    size_t subject_index;
-    struct br_slice payload;
-    struct sim_part *parts, **parts_end;
-    bool taken, complete, abandoned;
-    struct sim_request *next;
-};
-
-struct sim_service {
-    struct br_log *log;
-    const char *subject;
-    size_t index;
-};
-
 struct br_sim {
     struct br_clock clock;  // first: handed out
     int64_t mono_us;        // never goes back
@@ -73,9 +53,11 @@ struct br_sim {
     size_t stream_count;
     struct sim_late *late;
     size_t late_count;
-    struct sim_service *services;
-    size_t service_count;
-    struct sim_request *requests, **requests_end;
+    // simulated_control.c
+    struct sim_control *controls;
+    struct sim_delivery *deliveries;
+    struct sim_question *questions;
+    uint64_t question_count;
     void (*idle)(void *context);
     void *idle_context;
 };
@@ -83,6 +65,7 @@ struct br_sim {
 static inline int64_t sim_wall_us(const struct br_sim *sim) {
     return sim->mono_us + sim->skew_us;
 }
+uint64_t br_sim_draw(struct br_sim *sim);
 struct sim_stream *br_sim_stream_find(struct br_sim *sim, const char *name);
 struct sim_stream *br_sim_stream_of_subject(struct br_sim *sim, struct br_slice subject);
 enum br_status br_sim_stream_add(struct br_sim *sim, const char *name, const char *const *subjects, size_t count,

@@ -182,8 +182,9 @@ static void skip_gone(struct sim_stream *stream) {
         stream->first_sequence++;
 }
 
-// The message is in the arena already.
-static void store_copied(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message) {
+// The message is in the arena already. fenced: it was appended.
+static void store_copied(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message,
+                         bool fenced) {
     if (stream->slot_count == stream->slot_capacity) {
         stream->slot_capacity = stream->slot_capacity == 0 ? 256 : stream->slot_capacity * 2;
         stream->slots = br_realloc(stream->slots, stream->slot_capacity * sizeof *stream->slots);
@@ -192,7 +193,7 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
     const struct br_log_message *former = stream->last_only ? br_sim_stream_last(stream, message->subject) : NULL;
     struct sim_slot *slot = &stream->slots[stream->slot_count++];
     *slot = (struct sim_slot){.message = *message};
-    slot->message.fenced = false;
+    slot->message.fenced = fenced;
     slot->message.expected_sequence = 0;
     slot->message.sequence = ++stream->last_sequence;
     slot->message.timestamp = stamp(sim);
@@ -206,7 +207,7 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
 }
 
 void br_sim_stream_store(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message) {
-    store_copied(sim, stream, br_sim_messages_copy(sim, message, 1));
+    store_copied(sim, stream, br_sim_messages_copy(sim, message, 1), false);
 }
 
 const struct br_log_message *br_sim_stream_get(const struct sim_stream *stream, uint64_t sequence) {
@@ -268,7 +269,7 @@ bool br_sim_stream_append(struct br_sim *sim, struct sim_stream *stream, const s
             return false;
     struct br_log_message *copies = br_sim_messages_copy(sim, messages, count);
     for (size_t i = 0; i < count; i++)
-        store_copied(sim, stream, &copies[i]);
+        store_copied(sim, stream, &copies[i], true);
     return true;
 }
 

@@ -86,6 +86,7 @@ enum br_status br_log_no_stream_error(const char *subject, struct br_error *erro
     name[len] = '\0';
     return br_error_set(error, BR_FATAL,
                         "no stream holds the subject '%s'; make one, e.g.: nats stream add %s --subjects '%s' "
-                        "--defaults",
+                        "--defaults; a mirror, or a stream with sources, that is still empty is named by the table "
+                        "(stream = '…')",
                         subject, name, subject);
 }

@@ -394,6 +394,22 @@ static enum br_status end_epoch(struct br_operator *op, struct br_error *error) 
 }
 
 // --- reading back
+static enum br_status give_results(struct br_aggregator *aggregator, const struct br_slice *keys,
+                                   struct br_results *results, br_graph_each each, void *context,
+                                   struct br_error *error) {
+    struct br_arena *arena = aggregator->op.arena;
+    BR_TRY(br_operator_look(&aggregator->op, error));
+    struct br_batch *batch = br_aggregate_results(aggregator, keys, results);
+    uint32_t *rows = br_arena_alloc(arena, results->count * sizeof *rows), count = 0;
+    for (uint32_t r = 0; r < results->count; r++)
+        if (!br_bit(results->failed, r))
+            rows[count++] = r;
+    if (count != 0)
+        BR_TRY(each(context, br_batch_select(batch, rows, count, arena), error));
+    br_arena_reset(arena);
+    return BR_OK;
+}
+
 static enum br_status scan_groups(struct br_aggregator *aggregator, struct br_state_iterator *groups,
                                   br_graph_each each, void *context, struct br_error *error) {
     struct br_arena *arena = aggregator->op.arena;
@@ -409,34 +425,46 @@ static enum br_status scan_groups(struct br_aggregator *aggregator, struct br_st
             keys[results.count] = br_arena_copy(arena, key);
             values[results.count++] = br_arena_copy(arena, value).ptr;
         }
-        struct br_batch *batch = br_aggregate_results(aggregator, keys, &results);
-        uint32_t *rows = br_arena_alloc(arena, results.count * sizeof *rows), count = 0;
-        for (uint32_t r = 0; r < results.count; r++)
-            if (!br_bit(results.failed, r))
-                rows[count++] = r;
-        if (count != 0)
-            BR_TRY(each(context, br_batch_select(batch, rows, count, arena), error));
-        br_arena_reset(arena);
+        BR_TRY(give_results(aggregator, keys, &results, each, context, error));
     }
     return br_state_iterator_status(groups, error);
 }
 
-static enum br_status scan_open(struct br_aggregator *aggregator, br_graph_each each, void *context,
-                                struct br_error *error) {
+static enum br_status scan_group(struct br_aggregator *aggregator, struct br_slice key, br_graph_each each,
+                                 void *context, struct br_error *error) {
+    struct br_entry *entry;
+    BR_TRY(br_state_find(aggregator->groups, key, br_state_hash(key), &entry, error));
+    if (entry == NULL || !is_there(aggregator, entry->value))
+        return BR_OK;
+    const uint8_t *value = entry->value;
+    struct br_results results = {.values = &value, .count = 1};
+    return give_results(aggregator, &key, &results, each, context, error);
+}
+
+static enum br_status scan_open(struct br_aggregator *aggregator, const struct br_value *const *equal,
+                                br_graph_each each, void *context, struct br_error *error) {
     struct br_state_iterator *groups = NULL;
-    BR_TRY(br_state_scan(aggregator->groups, (struct br_slice){0}, (struct br_slice){0}, &groups, error));
-    enum br_status status = scan_groups(aggregator, groups, each, context, error);
+    struct br_arena *arena = br_arena_create();
+    struct br_key_range range;
+    (void)br_key_range_of(equal, aggregator->key_fields, aggregator->op.node->aggregate.group_count, arena, &range);
+    bool one = range.whole && !aggregator->global;
+    enum br_status status = one ? scan_group(aggregator, range.first, each, context, error)
+                                : br_state_scan(aggregator->groups, range.first, range.last, &groups, error);
+    if (status == BR_OK && !one)
+        status = scan_groups(aggregator, groups, each, context, error);
     br_state_iterator_destroy(&groups);
+    br_arena_destroy(&arena);
     return status;
 }
 
-static enum br_status scan(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
+static enum br_status scan(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                           void *context, struct br_error *error) {
     struct br_aggregator *aggregator = (struct br_aggregator *)op;
     // Closed windows are the older ones, so all comes in the order of the groups' keys (scan_order.c).
     if (aggregator->window_field >= 0)
         BR_TRY(br_windows_scan_closed(aggregator, each, context, error));
     if (!op->node->aggregate.emit_final)
-        BR_TRY(scan_open(aggregator, each, context, error));
+        BR_TRY(scan_open(aggregator, equal, each, context, error));
     br_arena_reset(op->arena);
     return BR_OK;
 }

@@ -136,14 +136,13 @@ enum br_status br_bag_read(struct br_state_table *table, const struct br_entry *
     if (entry->value_len < sizeof(struct head))
         return damaged(error);
     struct head head = head_of(entry);
-    if (head.negatives == 0 && head.chunks == 0)
-        return br_bag_read_value((struct br_slice){entry->value, entry->value_len}, true, arena, rows, error);
-    struct br_bag_rows own = {0};
+    struct br_bag_rows own = {0}, *read = head.negatives == 0 ? rows : &own;
     if (head.chunks != 0)
-        BR_TRY(read_chunks(table, entry, head.chunks, arena, &own, error));
-    BR_TRY(br_bag_read_value((struct br_slice){entry->value, entry->value_len}, true, arena, &own, error));
-    if (head.negatives != 0)
-        br_bag_consolidate(&own, arena);
+        BR_TRY(read_chunks(table, entry, head.chunks, arena, read, error));
+    BR_TRY(br_bag_read_value((struct br_slice){entry->value, entry->value_len}, true, arena, read, error));
+    if (read == rows)
+        return BR_OK;
+    br_bag_consolidate(&own, arena);
     for (size_t i = 0; i < own.count; i++)
         append_row(rows, arena, own.rows[i]);
     return BR_OK;

@@ -263,6 +263,7 @@ struct closed_scan {
 static enum br_status give_batch(struct closed_scan *scan, struct br_error *error) {
     if (scan->batch == NULL)
         return BR_OK;
+    BR_TRY(br_operator_look(&scan->aggregator->op, error));
     enum br_status status = scan->each(scan->context, scan->batch, error);
     br_arena_reset(scan->aggregator->op.arena);
     scan->batch = NULL;

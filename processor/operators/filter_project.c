@@ -33,13 +33,29 @@ static enum br_status scan_batch(void *context, const struct br_batch *batch, st
     return status;
 }
 
-static enum br_status scan_input(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
+// A filter's columns are its input's; a window's too, with the bounds behind.
+static enum br_status scan_input(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                                 void *context, struct br_error *error) {
     struct scan_step scan = {(struct stateless *)op, {each, context, false}};
-    return op->inputs[0]->class->scan(op->inputs[0], scan_batch, &scan, error);
+    return op->inputs[0]->class->scan(op->inputs[0], equal, scan_batch, &scan, error);
+}
+
+static enum br_status scan_projected(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                                     void *context, struct br_error *error) {
+    const struct br_node *node = op->node;
+    if (equal == NULL)
+        return scan_input(op, NULL, each, context, error);
+    const struct br_value **inner = br_calloc(node->inputs[0]->field_count + 1, sizeof *inner);
+    for (uint32_t f = 0; f < node->field_count; f++)
+        if (equal[f] != NULL && node->project.exprs[f]->kind == BR_EXPR_COLUMN)
+            inner[node->project.exprs[f]->column] = equal[f];
+    enum br_status status = scan_input(op, inner, each, context, error);
+    free(inner);
+    return status;
 }
 
 static struct br_eval start_eval(struct br_operator *op) {
-    return (struct br_eval){.arena = op->arena, .now = op->graph->epoch->now};
+    return (struct br_eval){.arena = op->arena, .now = op->graph->epoch->now, .watch = op->graph->watch};
 }
 
 static enum br_status give(const struct br_output *output, const struct br_batch *batch, struct br_error *error) {
@@ -96,7 +112,7 @@ static enum br_status project_batch(struct br_operator *op, const struct br_batc
 }
 
 static const struct br_operator_class filter_class = {"filter", push, NULL, scan_input, br_operator_free};
-static const struct br_operator_class project_class = {"project", push, NULL, scan_input, br_operator_free};
+static const struct br_operator_class project_class = {"project", push, NULL, scan_projected, br_operator_free};
 static const struct br_operator_class window_class = {"window", push, NULL, scan_input, br_operator_free};
 
 enum br_status br_filter_create(struct br_graph *graph, const struct br_node *node, struct br_operator **ret,

@@ -44,6 +44,7 @@ enum br_status br_operator_table(struct br_operator *op, uint16_t offset, const 
 enum br_status br_operator_emit(struct br_operator *op, const struct br_batch *batch, struct br_error *error) {
     if (batch->row_count == 0)
         return BR_OK;
+    BR_TRY(br_operator_look(op, error));
     for (uint32_t i = 0; i < op->output_count; i++) {
         struct br_operator *target = op->outputs[i].target;
         BR_TRY(target->class->push(target, op->outputs[i].port, batch, error));
@@ -264,17 +265,23 @@ static enum br_status give_scanned(void *context, const struct br_batch *batch, 
     return status;
 }
 
-enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
-                             void *context, struct br_error *error) {
+enum br_status br_graph_scan_equal(struct br_graph *graph, uint32_t view, const struct br_value *const *equal,
+                                   const struct br_epoch *epoch, br_graph_each each, void *context,
+                                   struct br_error *error) {
     BR_CHECK(view < graph->sink_count);
     struct scanning scanning = {each, context, false};
     graph->epoch = epoch;
     struct br_operator *root = graph->sinks[view]->inputs[0];
-    enum br_status status = root->class->scan(root, give_scanned, &scanning, error);
+    enum br_status status = root->class->scan(root, equal, give_scanned, &scanning, error);
     if (status != BR_OK && !scanning.callers)
         br_error_context(error, "view %s", graph->pipeline->views[view].name);
     graph->epoch = NULL;
     return status;
+}
+
+enum br_status br_graph_scan(struct br_graph *graph, uint32_t view, const struct br_epoch *epoch, br_graph_each each,
+                             void *context, struct br_error *error) {
+    return br_graph_scan_equal(graph, view, NULL, epoch, each, context, error);
 }
 
 enum br_status br_graph_held(struct br_graph *graph, uint32_t view, struct br_arena *arena,

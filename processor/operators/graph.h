@@ -128,11 +128,20 @@ enum br_status br_graph_forget_held(struct br_graph *graph, struct br_error *err
 // columns, and over which: ret_columns has room for root->field_count. Rows with equal keys don't occur then.
 bool br_view_scan_order(const struct br_view *view, uint32_t *ret_columns, uint32_t *ret_count);
 
+// What a query may take. It is ended with BR_DATA, in words that name the limit, when it takes more.
+struct br_query_limits {
+    uint64_t rows_max; // of the result, and of what is gathered for it
+    size_t memory_max; // bytes: groups, join sides, gathered rows and the texts that are being made
+    // Asked in every batch of every step; anything but BR_OK ends the query with it. NULL: nobody is asked.
+    enum br_status (*go_on)(void *context, struct br_error *error);
+    void *context;
+};
 // Runs a bound query over the graph's views with operators of its own on a memory store; gives the result rows, sorted
 // and limited, in batches of the query's root fields (visible ones first). A failing expression is BR_DATA, as in
-// PostgreSQL.
-enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
-                              br_graph_each each, void *context, struct br_error *error) BR_MUST_CHECK;
+// PostgreSQL. A view of which the query wants the rows with one key, or with one beginning of a key, is not read whole.
+enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query,
+                              const struct br_query_limits *limits, const struct br_epoch *epoch, br_graph_each each,
+                              void *context, struct br_error *error) BR_MUST_CHECK;
 
 // The rows of a query's root, gathered in memory, then net, sorted and limited: what br_graph_query does behind its
 // graph, for those that run the graph themselves. Weights may be negative when the root isn't append-only; rows that

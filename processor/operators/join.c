@@ -406,6 +406,7 @@ static enum br_status rejoin_batch(struct rejoining *rejoining, struct br_error 
     struct br_batch batch = *rejoining->batch;
     batch.columns = br_join_choose(left, batch.columns, rejoining->arena);
     batch.column_count = left->column_count;
+    BR_TRY(br_operator_look(&join->op, error));
     find_keys(join, &batch, left, &keys);
     enum br_status status = br_join_probe_left(join, &batch, &keys, &rejoining->output, error);
     br_arena_reset(join->op.arena);
@@ -464,7 +465,24 @@ static enum br_status rejoin_rows(struct rejoining *rejoining, struct br_state_i
     return br_state_iterator_status(stored, error);
 }
 
-static enum br_status scan(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
+// Which left rows can give rows with these values: by the join's keys, which both sides have.
+static struct br_key_range left_range(const struct br_join *join, const struct br_value *const *equal,
+                                      struct br_arena *arena) {
+    const struct br_join_side *left = &join->sides[0];
+    struct br_key_range range = {0};
+    if (equal == NULL)
+        return range;
+    const struct br_value **known = br_arena_array(arena, const struct br_value *, left->column_count + 1);
+    for (uint32_t k = 0; k < left->key_count; k++) {
+        const struct br_value *of_right = equal[left->column_count + join->sides[1].keys[k]];
+        known[left->keys[k]] = equal[left->keys[k]] != NULL ? equal[left->keys[k]] : of_right;
+    }
+    (void)br_key_range_of(known, left->keys, left->key_count, arena, &range);
+    return range;
+}
+
+static enum br_status scan(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                           void *context, struct br_error *error) {
     struct br_join *join = (struct br_join *)op;
     if (join->lookup)
         return br_error_set(error, BR_DATA,
@@ -473,8 +491,8 @@ static enum br_status scan(struct br_operator *op, br_graph_each each, void *con
     struct br_arena *bag_arena = br_arena_create();
     struct rejoining rejoining = {join, {each, context, false}, NULL, br_arena_create()};
     struct br_state_iterator *stored = NULL;
-    struct br_slice all = {0};
-    enum br_status status = br_state_scan(join->sides[0].rows, all, all, &stored, error);
+    struct br_key_range range = left_range(join, equal, rejoining.arena);
+    enum br_status status = br_state_scan(join->sides[0].rows, range.first, range.last, &stored, error);
     if (status == BR_OK)
         status = join->sides[0].shared ? rejoin_rows(&rejoining, stored, error)
                                        : rejoin_bags(&rejoining, stored, bag_arena, error);

@@ -25,8 +25,10 @@ struct br_operator_class {
     enum br_status (*push)(struct br_operator *op, uint32_t port, const struct br_batch *batch, struct br_error *error);
     // NULL: nothing to do.
     enum br_status (*end_epoch)(struct br_operator *op, struct br_error *error);
-    // The output's rows as of now.
-    enum br_status (*scan)(struct br_operator *op, br_graph_each each, void *context, struct br_error *error);
+    // The output's rows as of now. equal: by column, a value that wanted rows have there (NULL: any), or NULL; rows
+    // that haven't may be given too.
+    enum br_status (*scan)(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                           void *context, struct br_error *error);
     void (*destroy)(struct br_operator *op); // frees op too
 };
 
@@ -61,6 +63,7 @@ struct br_graph {
     uint32_t sink_count;
     const struct br_epoch *epoch; // while a call runs
     uint32_t cause;               // whose rows are being pushed; BR_NO_TABLE: the epoch is ending
+    const struct br_watch *watch; // of the query that runs, or reads here; NULL: none
     struct br_arena *arena;       // as long as the graph
 };
 
@@ -96,6 +99,15 @@ enum br_status br_operator_table(struct br_operator *op, uint16_t offset, const 
                                  struct br_error *error);
 
 // --- running (graph.c)
+// In every batch of a step that may be a query's: BR_OK when there is nobody who would end it.
+static inline enum br_status br_operator_look(const struct br_operator *op, struct br_error *error) {
+    const struct br_watch *watch = op->graph->watch;
+    return watch == NULL ? BR_OK : watch->look(watch->context, br_arena_footprint(op->arena), error);
+}
+// br_graph_scan, of rows that have these values where one is given (by column of the view).
+enum br_status br_graph_scan_equal(struct br_graph *graph, uint32_t view, const struct br_value *const *equal,
+                                   const struct br_epoch *epoch, br_graph_each each, void *context,
+                                   struct br_error *error);
 // Gives a batch to everything downstream. Empty batches are dropped.
 enum br_status br_operator_emit(struct br_operator *op, const struct br_batch *batch, struct br_error *error);
 struct br_output br_operator_output(struct br_operator *op); // br_operator_emit as an output, reporting
@@ -133,6 +145,15 @@ struct br_sort_item {
 };
 // Stable; linear when the items are in order already. Scratch memory from the arena.
 void br_sort_items(struct br_sort_item *items, size_t count, struct br_arena *arena);
+
+// --- parts of a state table (equal.c)
+struct br_key_range {
+    struct br_slice first, last; // first <= key < last, as br_state_scan takes them
+    bool whole;                  // one key: `first`
+};
+// By the key's columns. False: none that comes first is known, so the range is the whole table.
+bool br_key_range_of(const struct br_value *const *equal, const uint32_t *columns, uint32_t count,
+                     struct br_arena *arena, struct br_key_range *ret_range);
 
 // --- net changes of an epoch (changes.c)
 struct br_collected {

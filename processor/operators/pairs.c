@@ -111,7 +111,8 @@ static enum br_status give(struct br_pairs *pairs, const struct br_batch *batch,
 
 static enum br_status pass_residual(struct br_pairs *pairs, const struct br_batch *batch, struct br_error *error) {
     struct br_join *join = pairs->join;
-    struct br_eval eval = {.arena = join->pair_arena, .now = join->op.graph->epoch->now};
+    struct br_eval eval = {
+        .arena = join->pair_arena, .now = join->op.graph->epoch->now, .watch = join->op.graph->watch};
     uint32_t *rows = br_arena_alloc(join->pair_arena, BR_BATCH_ROWS * sizeof *rows);
     uint32_t count = 0;
     BR_TRY(br_expr_filter(join->op.node->join.residual, batch, &eval, rows, &count, error));
@@ -129,6 +130,7 @@ enum br_status br_pairs_flush(struct br_pairs *pairs, struct br_error *error) {
     struct br_batch batch;
     if (pairs->count == 0)
         return BR_OK;
+    BR_TRY(br_operator_look(&join->op, error));
     bool null_extended = pairs->stored_null || (pairs->live == NULL && !pairs->both_stored);
     BR_TRY(build(pairs, &batch, error));
     if (join->op.node->join.residual != NULL && !null_extended) {

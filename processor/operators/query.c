@@ -5,14 +5,20 @@
 // reaches the root, net, is the result. No watermark stands in its way: nothing is late and no window closes. A failing
 // expression ends the query with BR_DATA.
 //
+// It is bounded (br_query_limits): every batch of every step asks whether it may go on. That isn't suspended and taken
+// up again: rows of views live in hot state that changes in place, so that a query over several epochs would need all
+// of it flushed, and read from the disk, to see one epoch's.
+//
+// Views of which one key is wanted, or one beginning of a key, are read by it (equal.c).
+//
 // A result that only grows (no aggregate, no outer join behind the scans) with a LIMIT is not gathered whole: without
 // ORDER BY the scans stop when there are rows enough, with it all but the best are thrown away from time to time.
 #include "processor/operators/operator_internal.h"
 
 #include "state/keys.h"
 
-// Groups and join sides of one query. It is never flushed, so this bounds nothing but what may stay hot.
-#define QUERY_STATE_BYTES ((size_t)256 << 20)
+#include <inttypes.h>
+
 // All but the best rows are thrown away when this many more than four times the wanted ones have come.
 #define KEEP_ROWS 16384
 // Larger limits bound nothing worth the trouble.
@@ -46,6 +52,8 @@ struct result {
 
 struct running {
     const struct br_query *query;
+    const struct br_query_limits *limits;
+    struct br_watch watch;
     struct br_arena *arena; // as long as the query
     struct br_state *state;
     struct br_graph *graph;
@@ -189,6 +197,70 @@ static enum br_status fail(void *context, const struct br_view *view, const stru
     return br_error_set(error, BR_DATA, "%s", message);
 }
 
+// --- limits
+static enum br_status too_much_memory(const struct running *running, struct br_error *error) {
+    return br_error_set(
+        error, BR_DATA,
+        "the query needs more than %zu MiB of memory for its groups, joined rows and texts: narrow it by "
+        "WHERE, ask for fewer columns, or let a materialized view hold the result (limit: braid run "
+        "--query-memory)",
+        running->limits->memory_max >> 20);
+}
+
+static enum br_status too_many_rows(const struct running *running, struct br_error *error) {
+    return br_error_set(error, BR_DATA,
+                        "the query gives more than %" PRIu64
+                        " rows: narrow it by WHERE, or add LIMIT (limit: braid run "
+                        "--query-rows)",
+                        running->limits->rows_max);
+}
+
+static enum br_status look(void *context, size_t scratch_bytes, struct br_error *error) {
+    const struct running *running = context;
+    const struct br_query_limits *limits = running->limits;
+    struct br_state_usage usage = {0};
+    if (limits->go_on != NULL)
+        BR_TRY(limits->go_on(limits->context, error));
+    if (running->state != NULL)
+        br_state_usage(running->state, &usage);
+    size_t held = scratch_bytes + usage.hot_bytes + br_arena_footprint(running->arena);
+    const struct br_query_rows *rows = running->result == NULL ? NULL : running->result->rows;
+    if (rows != NULL)
+        held += rows->set.capacity * sizeof *rows->set.rows + br_arena_footprint(rows->arena) +
+                br_arena_footprint(rows->other_arena) + br_arena_footprint(rows->result_arena);
+    if (held > limits->memory_max)
+        return too_much_memory(running, error);
+    return rows != NULL && rows->set.count > limits->rows_max ? too_many_rows(running, error) : BR_OK;
+}
+
+// --- one key of a view
+static void add_equalities(const struct br_expr *predicate, const struct br_value **equal) {
+    uint32_t column;
+    const struct br_value *value;
+    if (predicate->kind == BR_EXPR_AND)
+        for (uint32_t i = 0; i < predicate->argument_count; i++)
+            add_equalities(predicate->arguments[i], equal);
+    else if (br_expr_is_column_equality(predicate, &column, &value))
+        equal[column] = value;
+}
+
+// What all rows of the scan that anybody takes have in common, by column.
+static const struct br_value *const *wanted_of(const struct running *running, const struct br_node *scan) {
+    const struct br_value **equal = br_arena_array(running->arena, const struct br_value *, scan->field_count + 1);
+    const struct br_node *only = NULL;
+    uint32_t users = 0;
+    for (uint32_t n = 0; n < running->query->node_count; n++)
+        for (uint32_t i = 0; i < running->query->nodes[n]->input_count; i++)
+            if (running->query->nodes[n]->inputs[i] == scan) {
+                only = running->query->nodes[n];
+                users++;
+            }
+    if (users != 1 || only->kind != BR_NODE_FILTER || running->query->root == scan)
+        return NULL;
+    add_equalities(only->filter.predicate, equal);
+    return equal;
+}
+
 // --- running
 static enum br_status push_scanned(void *context, const struct br_batch *batch, struct br_error *error) {
     return br_operator_emit(context, batch, error);
@@ -202,8 +274,8 @@ static enum br_status feed(struct running *running, struct br_graph *views, cons
         const struct br_node *node = running->query->nodes[n - 1];
         if (node->kind != BR_NODE_SCAN)
             continue;
-        enum br_status status =
-            br_graph_scan(views, node->scan.view, epoch, push_scanned, running->graph->operators[node->id], error);
+        enum br_status status = br_graph_scan_equal(views, node->scan.view, wanted_of(running, node), epoch,
+                                                    push_scanned, running->graph->operators[node->id], error);
         if (status != BR_OK && !running->result->rows->enough)
             return status;
     }
@@ -226,9 +298,10 @@ static enum br_status start(struct running *running, struct br_graph *views, con
                                        .watermarks_before = watermarks,
                                        .watermarks_after = watermarks,
                                        .arena = running->arena};
-    BR_TRY(br_state_create(br_store_create_memory(), QUERY_STATE_BYTES, &running->state, error));
+    BR_TRY(br_state_create(br_store_create_memory(), running->limits->memory_max, &running->state, error));
     BR_TRY(br_graph_build(NULL, running->query->nodes, running->query->node_count, running->state, &sink,
                           &running->graph, error));
+    running->graph->watch = &running->watch;
     attach_result(running);
     return BR_OK;
 }
@@ -291,17 +364,39 @@ enum br_status br_query_rows_give(struct br_query_rows *rows, br_graph_each each
     return give_full(batch, each, context, error);
 }
 
+// A row that was gathered once may stand for many.
+struct giving {
+    struct running *running;
+    br_graph_each each;
+    void *context;
+    uint64_t rows;
+};
+
+static enum br_status give_watched(void *context, const struct br_batch *batch, struct br_error *error) {
+    struct giving *giving = context;
+    BR_TRY(look(giving->running, 0, error));
+    giving->rows += batch->row_count;
+    if (giving->rows > giving->running->limits->rows_max)
+        return too_many_rows(giving->running, error);
+    return giving->each(giving->context, batch, error);
+}
+
 static enum br_status run(struct running *running, struct br_graph *views, const struct br_epoch *epoch,
                           br_graph_each each, void *context, struct br_error *error) {
     BR_TRY(start(running, views, epoch, error));
     BR_TRY(feed(running, views, epoch, error));
-    return br_query_rows_give(running->result->rows, each, context, error);
+    struct giving giving = {running, each, context, 0};
+    return br_query_rows_give(running->result->rows, give_watched, &giving, error);
 }
 
-enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query, const struct br_epoch *epoch,
-                              br_graph_each each, void *context, struct br_error *error) {
-    struct running running = {.query = query, .arena = br_arena_create()};
+enum br_status br_graph_query(struct br_graph *graph, const struct br_query *query,
+                              const struct br_query_limits *limits, const struct br_epoch *epoch, br_graph_each each,
+                              void *context, struct br_error *error) {
+    struct running running = {.query = query, .limits = limits, .arena = br_arena_create()};
+    running.watch = (struct br_watch){look, &running};
+    graph->watch = &running.watch;
     enum br_status status = run(&running, graph, epoch, each, context, error);
+    graph->watch = NULL;
     if (running.result != NULL)
         destroy_result(&running.result->op);
     br_graph_destroy(&running.graph);

@@ -183,8 +183,9 @@ static enum br_status push_upsert(struct br_operator *op, uint32_t port, const s
 }
 
 // --- reading back
-static enum br_status scan_append(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
-    (void)each, (void)context;
+static enum br_status scan_append(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                                  void *context, struct br_error *error) {
+    (void)equal, (void)each, (void)context;
     return br_error_set(error, BR_DATA,
                         "keeps no rows: it only passes on rows of the stream of table %s. Read its output stream "
                         "instead (braid tail), or query a view that aggregates it",
@@ -203,18 +204,40 @@ static enum br_status scan_rows(struct source *source, struct br_state_iterator 
             BR_TRY(br_row_decode(value, batch, batch->row_count, 0, batch->column_count, op->arena, true, error));
             batch->row_count += 1;
         }
+        BR_TRY(br_operator_look(op, error));
         BR_TRY(each(context, batch, error));
         br_arena_reset(op->arena);
     }
     return br_state_iterator_status(rows, error);
 }
 
-static enum br_status scan_upsert(struct br_operator *op, br_graph_each each, void *context, struct br_error *error) {
+static enum br_status scan_one(struct source *source, struct br_slice key, br_graph_each each, void *context,
+                               struct br_error *error) {
+    struct br_operator *op = &source->op;
+    struct br_entry *entry;
+    BR_TRY(br_state_find(source->rows, key, br_state_hash(key), &entry, error));
+    if (entry == NULL || entry->value_len == 0)
+        return BR_OK;
+    struct br_batch *batch = br_batch_sized(op->arena, op->types, source->table->used, op->node->field_count, 1);
+    struct br_slice value = {entry->value, entry->value_len};
+    BR_TRY(br_row_decode(value, batch, 0, 0, batch->column_count, op->arena, true, error));
+    batch->row_count = 1;
+    return each(context, batch, error);
+}
+
+static enum br_status scan_upsert(struct br_operator *op, const struct br_value *const *equal, br_graph_each each,
+                                  void *context, struct br_error *error) {
     struct source *source = (struct source *)op;
     struct br_state_iterator *rows = NULL;
-    BR_TRY(br_state_scan(source->rows, (struct br_slice){0}, (struct br_slice){0}, &rows, error));
-    enum br_status status = scan_rows(source, rows, each, context, error);
+    struct br_arena *arena = br_arena_create();
+    struct br_key_range range;
+    (void)br_key_range_of(equal, source->table->primary_key, source->table->primary_key_count, arena, &range);
+    enum br_status status = range.whole ? scan_one(source, range.first, each, context, error)
+                                        : br_state_scan(source->rows, range.first, range.last, &rows, error);
+    if (status == BR_OK && !range.whole)
+        status = scan_rows(source, rows, each, context, error);
     br_state_iterator_destroy(&rows);
+    br_arena_destroy(&arena);
     br_arena_reset(op->arena);
     return status;
 }

@@ -437,9 +437,9 @@ struct br_expr *sql_bind(struct sql_expr_context *ctx, const PgQuery__Node *node
     }
     ctx->binder->depth++;
     BR_CHECK(ctx->binder->depth <= SQL_TREE_DEPTH_MAX * 4); // the parser's bound holds for each nesting of functions
-    struct br_expr *expr = bind_node(ctx, node);
+    struct br_expr *expr = sql_is_exhausted(ctx->binder) ? NULL : bind_node(ctx, node);
     ctx->binder->depth--;
-    return expr;
+    return expr == NULL ? NULL : sql_check_expr(ctx->binder, expr, sql_at_node(ctx->binder, node));
 }
 
 struct br_expr *sql_bind_typed(struct sql_expr_context *ctx, const PgQuery__Node *node) {
@@ -463,6 +463,7 @@ struct br_expr *sql_substitute(struct br_arena *arena, const struct br_expr *exp
     copy->arguments = br_arena_array(arena, struct br_expr *, expr->argument_count + 1);
     for (uint32_t i = 0; i < expr->argument_count; i++)
         copy->arguments[i] = sql_substitute(arena, expr->arguments[i], exprs);
+    br_expr_measure(copy);
     return copy;
 }
 

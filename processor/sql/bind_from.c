@@ -330,6 +330,8 @@ static struct sql_relation bind_range_function(struct sql_binder *binder, const 
 }
 
 struct sql_relation sql_bind_from_item(struct sql_binder *binder, const PgQuery__Node *item) {
+    if (sql_is_exhausted(binder))
+        return failed();
     switch (item->node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR:
         return bind_range_var(binder, item->range_var);

@@ -159,6 +159,8 @@ struct sql_relation sql_bind_join(struct sql_binder *binder, const PgQuery__Join
     bool ok = sql_only(binder, join, "jointype is_natural larg rarg using_clause quals rtindex");
     struct sql_relation left = sql_bind_from_item(binder, join->larg);
     struct sql_relation right = sql_bind_from_item(binder, join->rarg);
+    if (!sql_check_memory(binder, sql_at_node(binder, join->rarg)))
+        return (struct sql_relation){.scope = {.poisoned = true}};
     int location = sql_at_node(binder, join->rarg);
     bool left_outer = join->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT;
     if (!left_outer && join->jointype != PG_QUERY__JOIN_TYPE__JOIN_INNER) {

@@ -47,6 +47,7 @@ static void add_target(struct select *select, struct target target) {
         select->capacity = capacity;
     }
     select->targets[select->count++] = target;
+    (void)sql_check_columns(select->binder, select->count, target.location, "a SELECT");
 }
 
 // --- the select list
@@ -98,6 +99,8 @@ static bool bind_targets(struct select *select) {
     struct sql_expr_context ctx = context_of(select, "SELECT", true);
     bool ok = true;
     for (size_t i = 0; i < select->tree->n_target_list; i++) {
+        if (sql_is_exhausted(binder))
+            return false;
         const PgQuery__ResTarget *target = select->tree->target_list[i]->res_target;
         int location = sql_at(binder, target->location);
         const char *relation;
@@ -200,6 +203,8 @@ static struct br_expr *bind_group(struct select *select, const PgQuery__Node *no
 
 static bool bind_groups(struct select *select) {
     size_t count = select->tree->n_group_clause;
+    if (!sql_check_columns(select->binder, count, select->binder->statement, "GROUP BY"))
+        return false;
     select->groups = br_arena_array(select->binder->arena, struct br_expr *, count + select->capacity + 1);
     select->group_names = br_arena_array(select->binder->arena, const char *, count + select->capacity + 1);
     bool ok = true;
@@ -251,6 +256,7 @@ static struct br_expr *rewrite(struct select *select, struct br_expr *expr) {
         if (copy->arguments[i] == NULL)
             return NULL;
     }
+    br_expr_measure(copy);
     return copy;
 }
 
@@ -558,7 +564,7 @@ bool sql_bind_select(struct sql_binder *binder, const PgQuery__SelectStmt *tree,
     struct sql_symbol *ctes = binder->ctes;
     struct select select = {.binder = binder, .tree = tree, .top = top};
     *ret = (struct sql_select){.limit = -1};
-    bool ok = bind_body(&select, ret);
+    bool ok = !sql_is_exhausted(binder) && bind_body(&select, ret) && !sql_is_exhausted(binder);
     binder->ctes = ctes;
     if (!ok)
         return false;

@@ -25,6 +25,7 @@ struct table_binding {
 
 enum {
     OPTION_SUBJECT,
+    OPTION_STREAM,
     OPTION_MESSAGE,
     OPTION_EVENT_TIME,
     OPTION_WATERMARK,
@@ -244,6 +245,11 @@ static void bind_elements(struct table_binding *t) {
         constraints += tree->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF
                            ? tree->table_elts[i]->column_def->n_constraints
                            : 1;
+    }
+    if (!sql_check_columns(t->binder, columns, t->binder->statement, "a table") ||
+        !sql_check_columns(t->binder, constraints, t->binder->statement, "the constraints of a table")) {
+        t->ok = false;
+        return;
     }
     t->table->row_type.columns = br_arena_array(t->binder->arena, struct br_column_def, columns + 1);
     t->checks = br_arena_array(t->binder->arena, const PgQuery__Constraint *, constraints + 1);
@@ -528,6 +534,12 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
                                            sql_subject_token(t->binder->arena, table->name));
     t->ok &= sql_check_subject(t->binder, table->subject, true, options[OPTION_SUBJECT].location) &&
              check_key_tokens(t, options[OPTION_SUBJECT].location);
+    table->stream = options[OPTION_STREAM].given ? options[OPTION_STREAM].text : NULL;
+    if (table->stream != NULL && (table->stream[0] == '\0' || strpbrk(table->stream, ".*>/\\ \t\r\n") != NULL)) {
+        sql_error(t->binder, options[OPTION_STREAM].location, "no blanks and none of . * > / \\",
+                  "\"%s\" is no name of a stream", table->stream);
+        t->ok = false;
+    }
     table->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_DELIMITED : BR_LAYOUT_SINGLE;
     table->lookup = options[OPTION_LOOKUP].number != 0;
     table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number : DAY_US;
@@ -543,6 +555,7 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
 void sql_bind_table(struct sql_binder *binder, const PgQuery__CreateStmt *statement) {
     struct sql_option options[OPTION_COUNT] = {
         [OPTION_SUBJECT] = {.name = "subject"},
+        [OPTION_STREAM] = {.name = "stream"},
         [OPTION_MESSAGE] = {.name = "message"},
         [OPTION_EVENT_TIME] = {.name = "event_time"},
         [OPTION_WATERMARK] = {.name = "watermark", .kind = SQL_OPTION_INTERVAL},
@@ -594,7 +607,7 @@ void sql_bind_composite(struct sql_binder *binder, const PgQuery__CompositeTypeS
     struct sql_symbol *symbol = sql_add_symbol(binder, SQL_TYPE, statement->typevar->relname, location);
     bool ok = sql_only(binder, statement, "typevar coldeflist") &&
               sql_only(binder, statement->typevar, "relname inh relpersistence");
-    if (symbol == NULL)
+    if (symbol == NULL || !sql_check_columns(binder, statement->n_coldeflist, location, "a type"))
         return;
     struct br_row_type *row_type = br_arena_new(binder->arena, struct br_row_type);
     symbol->row_type = row_type;

@@ -137,11 +137,13 @@ static void set_row_type(struct sql_binder *binder, struct br_view *view, const 
     }
 }
 
+static const char *default_subject(struct sql_binder *binder, const struct br_view *view) {
+    return br_arena_printf(binder->arena, "braid.%s.view.%s", binder->pipeline->name,
+                           sql_subject_token(binder->arena, view->name));
+}
+
 static void set_options(struct sql_binder *binder, struct br_view *view, const struct sql_option *options) {
-    view->subject = options[OPTION_SUBJECT].given
-                        ? options[OPTION_SUBJECT].text
-                        : br_arena_printf(binder->arena, "braid.%s.view.%s", binder->pipeline->name,
-                                          sql_subject_token(binder->arena, view->name));
+    view->subject = options[OPTION_SUBJECT].given ? options[OPTION_SUBJECT].text : default_subject(binder, view);
     view->format = options[OPTION_FORMAT].number == 1 ? BR_FORMAT_JSON : BR_FORMAT_PROTOBUF;
     view->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_PACKED : BR_LAYOUT_SINGLE;
     view->emit_final = options[OPTION_EMIT].number == 1;
@@ -158,16 +160,25 @@ static bool bind_select_of(struct sql_binder *binder, const PgQuery__Node *query
     return sql_unsupported_node(binder, query);
 }
 
-// Whose changes a message on a subject is must be plain, and what else the pipeline writes has subjects of its own.
+// Whose changes a message on a subject is must be plain, and what pipelines write else has subjects of its own. No
+// value can make one of them: the first word is in the text (and a server refuses a stream that begins with any word).
 static bool check_own_subject(struct sql_binder *binder, const struct br_view *view, int location) {
     const struct br_pipeline *pipeline = binder->pipeline;
     if (binder->rules < 1)
         return true;
-    const char *own = br_arena_printf(binder->arena, "braid.%s.", pipeline->name);
-    const char *views = br_arena_printf(binder->arena, "%sview.", own);
-    if (strncmp(view->subject, own, strlen(own)) == 0 && strncmp(view->subject, views, strlen(views)) != 0) {
-        sql_error(binder, location, br_arena_printf(binder->arena, "views may have %s…, or subjects elsewhere", views),
-                  "subject '%s' is among those of the pipeline's own records", view->subject);
+    const char *own = default_subject(binder, view);
+    size_t len = strlen(own);
+    bool is_own = strncmp(view->subject, own, len) == 0 && (view->subject[len] == '\0' || view->subject[len] == '.');
+    bool is_reserved = strncmp(view->subject, "braid.", 6) == 0 || strcmp(view->subject, "braid") == 0;
+    if (memchr(view->subject, '{', strcspn(view->subject, ".")) != NULL) {
+        sql_error(binder, location, br_arena_printf(binder->arena, "begin it with a word: 'views.%s'", view->subject),
+                  "subject '%s' could begin with any word: no stream may hold such subjects", view->subject);
+        return false;
+    }
+    if (!is_own && is_reserved) {
+        sql_error(binder, location,
+                  br_arena_printf(binder->arena, "it may have '%s' and what is below, or a subject elsewhere", own),
+                  "subject '%s' is among those of the records and other views of pipelines", view->subject);
         return false;
     }
     for (uint32_t i = 0; i < pipeline->view_count; i++) {

@@ -44,7 +44,7 @@ static void place_of(const char *text, int location, uint32_t *ret_line, uint32_
 
 static void add(struct sql_binder *binder, int location, bool warning, const char *hint, const char *message) {
     struct br_diagnostics *diagnostics = binder->diagnostics;
-    if (!warning && binder->muted)
+    if ((!warning && binder->muted) || sql_is_exhausted(binder))
         return;
     struct br_diagnostic diagnostic = {.warning = warning};
     place_of(diagnostics->text, location, &diagnostic.line, &diagnostic.column);

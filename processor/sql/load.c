@@ -351,7 +351,7 @@ static void bind_file(struct sql_binder *binder, const struct sql_statements *st
             collect_from_bodies(binder, node->create_function_stmt);
         sql_collect_paths(binder, node);
     }
-    for (uint32_t i = 0; i < statements->count; i++) {
+    for (uint32_t i = 0; i < statements->count && !sql_is_exhausted(binder); i++) {
         enter(binder, &statements->list[i]);
         note_definition(binder, &statements->list[i]);
         bind_statement(binder, &statements->list[i]);
@@ -414,6 +414,8 @@ static enum br_status load(struct sql_binder *binder, const struct br_pipeline_o
         binder->text = text;
     }
     sql_parse(binder, binder->text, 0, false, &statements);
+    if (sql_is_exhausted(binder))
+        return BR_OK;
     bind_file(binder, &statements, options);
     check_no_circle(binder);
     check_silence(binder);

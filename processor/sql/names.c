@@ -185,6 +185,8 @@ void sql_check_lock(struct sql_binder *binder) {
 bool sql_derive_message(struct sql_binder *binder, struct br_row_type *row_type, uint32_t column_count, int location) {
     struct br_error error;
     struct br_derived_numbers numbers = {0};
+    if (!sql_check_all_columns(binder, column_count, location))
+        return false;
     const char **names = br_arena_array(binder->arena, const char *, column_count + 1);
     enum br_type *types = br_arena_array(binder->arena, enum br_type, column_count + 1);
     if (binder->lock != NULL && !lock_fields(binder, row_type, names, column_count, &numbers, location))

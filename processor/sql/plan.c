@@ -27,6 +27,8 @@ static void visit(struct order *order, struct br_node *node) {
 
 static uint32_t unvisit(struct br_node *node) {
     uint32_t count = 1;
+    if (node->id == UINT32_MAX)
+        return 0;
     node->id = UINT32_MAX;
     for (uint32_t i = 0; i < node->input_count; i++)
         count += unvisit(node->inputs[i]);

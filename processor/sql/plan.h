@@ -59,6 +59,7 @@ struct br_table {
                     // their index
     struct br_row_type row_type;
     const char *subject;   // filter; default "<pipeline>.<table>"
+    const char *stream;    // NULL: the one that holds the subject. Not part of the plan hash: commits have its name
     enum br_layout layout; // SINGLE or DELIMITED
     uint32_t *primary_key; // column indexes; none: append-only
     uint32_t primary_key_count;
@@ -136,6 +137,7 @@ struct br_node {
     const struct br_view *view; // the view it was planned for: row errors are reported there. NULL for sources
     struct br_field *fields;
     uint32_t field_count;
+    uint32_t depth;     // how many nodes stand below each other, itself included
     bool append_only;   // never gives a negative weight
     uint32_t *key;      // columns that identify a row of the output; has_key false: a multiset
     uint32_t key_count; // 0 with has_key: at most one row

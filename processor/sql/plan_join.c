@@ -73,7 +73,10 @@ struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, str
         for (uint32_t i = 0; i < count; i++)
             if (used[i] && input->project.exprs[i]->kind != BR_EXPR_COLUMN)
                 return sql_node_filter(binder, input, predicate);
-        input->inputs[0] = sql_filter(binder, input->inputs[0], sql_substitute(arena, predicate, input->project.exprs));
+        struct br_expr *below = sql_substitute(arena, predicate, input->project.exprs);
+        if (!sql_expr_fits(binder, below))
+            return sql_node_filter(binder, input, predicate);
+        input->inputs[0] = sql_filter(binder, input->inputs[0], below);
     } else if (input->kind == BR_NODE_WINDOW && !used[count - 1] && !used[count - 2]) {
         input->inputs[0] = sql_filter(binder, input->inputs[0], predicate);
     } else if (input->kind == BR_NODE_JOIN) {

@@ -21,6 +21,7 @@ static struct br_node *make_node(struct sql_binder *binder, enum br_node_kind ki
     node->field_count = field_count;
     node->fields = br_arena_array(binder->arena, struct br_field, field_count + 1);
     binder->node_count++;
+    (void)sql_check_memory(binder, binder->statement);
     return node;
 }
 
@@ -381,6 +382,11 @@ void sql_node_derive(struct sql_binder *binder, struct br_node *node) {
         derive_scan(binder, node);
         break;
     }
+    node->depth = 1;
+    for (uint32_t i = 0; i < node->input_count; i++)
+        if (node->depth <= node->inputs[i]->depth)
+            node->depth = node->inputs[i]->depth + 1;
+    sql_check_depth(binder, node);
 }
 
 // --- making

@@ -16,9 +16,12 @@
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
 
+#define SQL_FILE_BYTES_MAX (1024 * 1024)
 #define SQL_STATEMENT_BYTES_MAX (256 * 1024)          // of one statement; bounds the depth of its tree
 #define SQL_TREE_DEPTH_MAX 500                        // nested expressions
 #define SQL_NODES_MAX 8000                            // plan nodes made for one file: plain views can multiply
+#define SQL_TOKENS_MAX 200000                         // of one file: a token is about 800 bytes of tree
+#define SQL_ERRORS_MAX 100                            // beyond that nothing is looked at any more
 #define SQL_HOP_WINDOWS_MAX 1000                      // windows one row may fall into
 #define SQL_WINDOW_US_MAX INT64_C(315537897600000000) // the years 1 to 9999
 #define SQL_AGGREGATE_COLUMN (UINT32_C(1) << 30)      // columns from here on stand for aggregates while binding
@@ -101,9 +104,27 @@ struct sql_binder {
     const struct br_pipeline *queried;     // ad-hoc queries: whose views are read
     const struct br_plan_changes *changes; // NULL: none
     bool history;                          // a SELECT over tables and views from their beginning to a fixed end
-    uint32_t node_count, depth;
+    uint32_t node_count, depth, column_count;
+    bool exhausted; // limits.c
     uint32_t rules; // it binds by: BR_BINDING_RULES, or those of an older build
 };
+
+// --- limits.c: what a file may make of itself. Beyond a limit the binder is exhausted: nothing more is bound, and what
+// fails then says nothing.
+static inline bool sql_is_exhausted(const struct sql_binder *binder) {
+    return binder->exhausted || binder->diagnostics->error_count >= SQL_ERRORS_MAX;
+}
+// Reports the first limit only. location: an offset in the file.
+void sql_exhaust(struct sql_binder *binder, int location, const char *hint, const char *format, ...) BR_PRINTF(4, 5);
+// False, and exhausted, when the plan has grown too large.
+bool sql_check_memory(struct sql_binder *binder, int location);
+bool sql_check_statements(struct sql_binder *binder, size_t count, int location);
+bool sql_check_columns(struct sql_binder *binder, size_t count, int location, const char *of);
+bool sql_check_all_columns(struct sql_binder *binder, uint32_t count, int location);
+// An expression with everything that functions and views have put into it; NULL when it is too large.
+struct br_expr *sql_check_expr(struct sql_binder *binder, struct br_expr *expr, int location);
+bool sql_expr_fits(const struct sql_binder *binder, const struct br_expr *expr);
+void sql_check_depth(struct sql_binder *binder, const struct br_node *node);
 
 // --- parse.c
 // Reports syntax errors and gives the statements that parse. base, fixed: as in sql_binder.

@@ -260,7 +260,7 @@ static void run(const struct br_nexmark_events *events, bool framed) {
     br_log_close(&bench.log);
     br_sim_destroy(&bench.sim);
     br_pipeline_destroy(&bench.pipeline);
-    bench_must(br_store_remove(bench.folder, &error), &error);
+    bench_must(br_store_remove(NULL, bench.folder, &error), &error);
 }
 
 int main(int argc, char **argv) {

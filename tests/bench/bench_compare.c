@@ -132,7 +132,7 @@ static void open_lineage(struct lineage *lineage, const struct br_pipeline *pipe
     struct br_store *store = NULL;
     *lineage = (struct lineage){.arena = br_arena_create()};
     snprintf(lineage->folder, sizeof lineage->folder, "%s/%s", folder, name);
-    must(br_store_remove(lineage->folder, &error));
+    must(br_store_remove(NULL, lineage->folder, &error));
     must(br_store_open_rocksdb(lineage->folder, CACHE_BYTES, &store, &error));
     must(br_state_create(store, budget, &lineage->state, &error));
     must(br_graph_create(pipeline, lineage->state, &quiet, &lineage->graph, &error));
@@ -147,7 +147,7 @@ static void close_lineage(struct lineage *lineage) {
     br_graph_destroy(&lineage->graph);
     br_state_destroy(&lineage->state);
     br_arena_destroy(&lineage->arena);
-    must(br_store_remove(lineage->folder, &error));
+    must(br_store_remove(NULL, lineage->folder, &error));
 }
 
 // --- cases

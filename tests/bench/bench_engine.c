@@ -134,7 +134,7 @@ static void close_bench(struct bench *bench) {
     free(bench->before);
     free(bench->after);
     free(bench->highest);
-    bench_must(br_store_remove(bench->folder, &error), &error);
+    bench_must(br_store_remove(NULL, bench->folder, &error), &error);
 }
 
 // --- messages

@@ -272,6 +272,6 @@ int main(int argc, char **argv) {
         close_history(&history);
     }
     br_private_server_stop(&server);
-    bench_must(br_store_remove(folder, &error), &error);
+    bench_must(br_store_remove(NULL, folder, &error), &error);
     return 0;
 }

@@ -256,7 +256,7 @@ static void bench_sum(int argc, char **argv) {
     bool keep = flag(argc, argv, "--keep");
     uint64_t base_kib = resident_kib("VmRSS");
     if (!keep)
-        require(br_store_remove(folder, &error));
+        require(br_store_remove(NULL, folder, &error));
     struct br_store *store = NULL;
     require(br_store_open_rocksdb(folder, option(argc, argv, "--cache-mib", 64) << 20, &store, &error));
     struct sum sum = {.epoch_rows = option(argc, argv, "--epoch-rows", 20000)};
@@ -291,7 +291,7 @@ static void bench_sum(int argc, char **argv) {
     require(br_state_flush(sum.state, sum.epoch + 1, &error));
     br_state_destroy(&sum.state);
     if (!keep)
-        require(br_store_remove(folder, &error));
+        require(br_store_remove(NULL, folder, &error));
 }
 
 // --- windows ---
@@ -326,7 +326,7 @@ static void bench_windows(int argc, char **argv) {
     uint64_t keys = option(argc, argv, "--keys", 2000), open = option(argc, argv, "--open", 5);
     uint64_t events = option(argc, argv, "--events", 10000000);
     const char *folder = text_option(argc, argv, "--folder", "/tmp/braid-bench-state");
-    require(br_store_remove(folder, &error));
+    require(br_store_remove(NULL, folder, &error));
     struct br_store *store = NULL;
     require(br_store_open_rocksdb(folder, option(argc, argv, "--cache-mib", 64) << 20, &store, &error));
     struct sum sum = {.epoch_rows = option(argc, argv, "--epoch-rows", 5000)};
@@ -361,7 +361,7 @@ static void bench_windows(int argc, char **argv) {
     report(&sum, "windows", done, begin, 0);
     printf("  %" PRIu64 " windows; %s\n", window, closed == done ? "every event is in" : "EVENTS ARE MISSING");
     br_state_destroy(&sum.state);
-    require(br_store_remove(folder, &error));
+    require(br_store_remove(NULL, folder, &error));
 }
 
 // --- open ---
@@ -370,7 +370,7 @@ static void bench_windows(int argc, char **argv) {
 
 static void fill_folder(const char *folder, uint64_t bytes, uint64_t budget) {
     struct br_store *store = NULL;
-    require(br_store_remove(folder, &error));
+    require(br_store_remove(NULL, folder, &error));
     require(br_store_open_rocksdb(folder, (size_t)64 << 20, &store, &error));
     struct sum sum = {0};
     require(br_state_create(store, budget, &sum.state, &error));
@@ -428,7 +428,7 @@ static void bench_open(int argc, char **argv) {
         fflush(stdout);
         br_state_destroy(&state);
     }
-    require(br_store_remove(folder, &error));
+    require(br_store_remove(NULL, folder, &error));
 }
 
 int main(int argc, char **argv) {

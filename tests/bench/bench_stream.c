@@ -72,7 +72,7 @@ static void close_worker(struct worker *worker) {
     br_task_destroy(&worker->task);
     br_log_close(&worker->log);
     br_pipeline_destroy(&worker->pipeline);
-    bench_must(br_store_remove(worker->folder, &error), &error);
+    bench_must(br_store_remove(NULL, worker->folder, &error), &error);
 }
 
 // Until `messages` have been consumed and committed. Returns the seconds.

@@ -4,7 +4,8 @@
 // with a configuration of its own; keys, certificates and JWTs are made here and live as long as the test.
 #define _GNU_SOURCE
 #include "base/logging.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/control.h"
+#include "processor/log/session.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>
@@ -19,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LOGINS 1000 // on each plane
 
 static char folder[] = "/tmp/braid-nats-login-XXXXXX";
 static struct br_error error;
@@ -148,7 +151,7 @@ static void missing_permissions_are_told_in_words(void) {
     EXPECT(start_server(with_store("authorization { users: [{user: a, password: a, permissions: { subscribe: \">\", "
                                    "publish: [\"$JS.API.INFO\"] }}] }")));
     EXPECT(try_connect("nats://a:a@", (struct br_connect_options){0}) == BR_FATAL);
-    EXPECT(strstr(error.message, "Permissions Violation") != NULL);
+    EXPECT(strstr(error.message, "doesn't permit") != NULL);
 }
 
 static void what_is_no_nats_server_is_not_talked_to(void) {
@@ -214,6 +217,175 @@ static void a_server_that_is_down_is_skipped_for_one_that_is_up(void) {
     EXPECT(try_connect("nats://127.0.0.1:1,", (struct br_connect_options){0}) == BR_OK);
 }
 
+// --- servers that say odd things
+
+// Listens on a port of its own; `serve` is run for each connection, in a process that stop_server ends.
+static bool start_odd_server(void (*serve)(int peer)) {
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0)
+        return false;
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    port = ntohs(address.sin_port);
+    server = fork();
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            int peer = accept(listener, NULL, NULL);
+            serve(peer);
+            close(peer);
+        }
+    }
+    close(listener);
+    return true;
+}
+
+static void say(int peer, const char *text) {
+    ssize_t sent = send(peer, text, strlen(text), MSG_NOSIGNAL);
+    (void)sent;
+}
+
+#define INFO(more)                                                                                                     \
+    "INFO {\"server_id\":\"X\",\"version\":\"2.15.0\",\"headers\":true,\"max_payload\":1048576" more "}\r\n"
+
+// Reads the client's CONNECT and PING.
+static void greet(int peer) {
+    char in[4096];
+    say(peer, INFO(""));
+    ssize_t got = recv(peer, in, sizeof in, 0);
+    (void)got;
+}
+
+struct session_run {
+    struct br_session_config config;
+    struct br_session session;
+};
+
+static void open_session(struct session_run *run, const char *url, const char *ca) {
+    struct br_connect_options options = {.url = url, .tls_ca_path = ca};
+    struct br_error ignored;
+    if (br_session_config_init(&run->config, &options, &ignored) != BR_OK)
+        abort();
+    br_session_init(&run->session, &run->config, 1 << 16);
+}
+
+static void close_session(struct session_run *run) {
+    br_session_close(&run->session);
+    br_session_config_free(&run->config);
+}
+
+// Drives it until the state is reached, or for this time. Messages are taken and forgotten.
+static bool drive(struct session_run *run, bool (*until)(const struct br_session *session), int64_t for_us) {
+    struct br_session_message message;
+    int64_t end_us = br_session_now() + for_us;
+    while (br_session_now() < end_us && (until == NULL || !until(&run->session))) {
+        br_session_service(&run->session, br_session_now());
+        br_session_fill(&run->session, 1 << 16, br_session_now());
+        while (br_session_next(&run->session, &message))
+            ;
+        struct pollfd poller = br_session_pollfd(&run->session);
+        poll(&poller, 1, 10);
+    }
+    return until != NULL && until(&run->session);
+}
+
+static bool is_up(const struct br_session *session) {
+    return br_session_is_up(session);
+}
+
+static bool was_up(const struct br_session *session) {
+    return session->connection_id != 0;
+}
+
+static bool is_dropped(const struct br_session *session) {
+    return session->drop_count != 0;
+}
+
+static void serve_no_ok(int peer) {
+    greet(peer);
+    say(peer, "+OKAY\r\nPONG\r\n");
+    usleep(200000);
+}
+
+static void serve_bad_payload(int peer) {
+    greet(peer);
+    say(peer, "PONG\r\nMSG a 1 2\r\nhiXXMSG a 1 2\r\nhi\r\n");
+    usleep(2000000);
+}
+
+static void what_only_looks_like_the_protocol_is_refused(void) {
+    struct session_run run;
+    char url[64];
+    EXPECT(start_odd_server(serve_no_ok));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_log *log = NULL;
+    struct br_connect_options options = {.url = url, .request_timeout_us = 500000};
+    EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_RETRY);
+    EXPECT(strstr(error.message, "not the NATS protocol") != NULL);
+    stop_server();
+    EXPECT(start_odd_server(serve_bad_payload));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    open_session(&run, url, NULL);
+    bool up = drive(&run, was_up, 5000000), dropped = drive(&run, is_dropped, 1500000);
+    error = run.session.error;
+    close_session(&run);
+    EXPECT(up && dropped && strstr(error.message, "not the NATS protocol") != NULL);
+}
+
+static int counter[2];
+
+static void serve_and_drop(int peer) {
+    char byte = 'x';
+    greet(peer);
+    say(peer, "PONG\r\n");
+    ssize_t sent = write(counter[1], &byte, 1);
+    (void)sent;
+}
+
+static void a_server_that_takes_us_and_lets_us_go_is_left_alone_for_a_while(void) {
+    struct session_run run;
+    char url[64], bytes[1000];
+    EXPECT(pipe(counter) == 0 && start_odd_server(serve_and_drop));
+    snprintf(url, sizeof url, "127.0.0.1:%d,127.0.0.1:%d", port, port);
+    open_session(&run, url, NULL);
+    drive(&run, NULL, 3000000);
+    close_session(&run);
+    stop_server();
+    close(counter[1]);
+    ssize_t times = read(counter[0], bytes, sizeof bytes);
+    close(counter[0]);
+    EXPECT(times >= 1 && times <= 16); // two a round; pauses of 0.05, 0.1, 0.2 … seconds and their jitter
+}
+
+static void serve_more_in_clear(int peer) {
+    say(peer, INFO(",\"tls_required\":true") "-ERR 'Authorization Violation'\r\n");
+    usleep(300000);
+}
+
+static void what_comes_in_clear_before_tls_is_refused(void) {
+    char url[64];
+    EXPECT(start_odd_server(serve_more_in_clear));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_log *log = NULL;
+    struct br_connect_options options = {.url = url, .request_timeout_us = 1000000};
+    EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_RETRY);
+    EXPECT(strstr(error.message, "in clear before TLS") != NULL);
+}
+
+static void what_is_sent_of_secrets_is_wiped(void) {
+    struct session_run run;
+    char url[128];
+    EXPECT(start_server(with_store("authorization { user: anna, password: \"open-sesame\" }")));
+    snprintf(url, sizeof url, "nats://anna:open-sesame@127.0.0.1:%d", port);
+    open_session(&run, url, NULL);
+    bool up = drive(&run, is_up, 5000000);
+    const struct br_buffer *out = &run.session.out;
+    bool found = out->ptr != NULL && memmem(out->ptr, out->capacity, "open-sesame", 11) != NULL;
+    close_session(&run);
+    EXPECT(up && !found);
+}
+
 // --- TLS
 
 static EVP_PKEY *make_key(const char *path) {
@@ -232,6 +404,8 @@ static void add_extension(X509 *certificate, int which, const char *value) {
     X509_EXTENSION_free(extension);
 }
 
+static long valid_until_s = 3600; // from now
+
 // Signed by itself when issuer is NULL.
 static X509 *make_certificate(const char *path, const char *name, const char *alternative, EVP_PKEY *key, X509 *issuer,
                               EVP_PKEY *issuer_key) {
@@ -239,8 +413,8 @@ static X509 *make_certificate(const char *path, const char *name, const char *al
     X509 *certificate = X509_new();
     X509_set_version(certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -7200);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), valid_until_s);
     X509_set_pubkey(certificate, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)name, -1,
                                -1, 0);
@@ -262,6 +436,11 @@ static void make_certificates(void) {
     X509_free(make_certificate(in_folder("server.pem"), "server", "IP:127.0.0.1", server_key, ca, ca_key));
     X509_free(make_certificate(in_folder("elsewhere.pem"), "server", "DNS:example.org", server_key, ca, ca_key));
     X509_free(make_certificate(in_folder("client.pem"), "client", NULL, client_key, ca, ca_key));
+    X509_free(make_certificate(in_folder("named.pem"), "server", "DNS:localhost", server_key, ca, ca_key));
+    valid_until_s = -3600;
+    X509_free(make_certificate(in_folder("expired.pem"), "server", "IP:127.0.0.1", server_key, ca, ca_key));
+    X509_free(make_certificate(in_folder("old-client.pem"), "client", NULL, client_key, ca, ca_key));
+    valid_until_s = 3600;
     X509_free(make_certificate(in_folder("other.pem"), "Other CA", NULL, other_key, NULL, NULL));
     X509_free(ca);
     EVP_PKEY_free(ca_key);
@@ -293,7 +472,58 @@ static void tls_refuses_a_certificate_of_another_host(void) {
     make_certificates();
     EXPECT(start_server(tls_config("elsewhere.pem", false)));
     EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = in_folder("ca.pem")}) == BR_FATAL);
-    EXPECT(strstr(error.message, "not trusted") != NULL);
+    EXPECT(strstr(error.message, "not trusted") != NULL && strstr(error.message, "another host") != NULL);
+    stop_server();
+    EXPECT(start_server(tls_config("expired.pem", false)));
+    EXPECT(try_connect("", (struct br_connect_options){.tls_ca_path = in_folder("ca.pem")}) == BR_FATAL);
+    EXPECT(strstr(error.message, "has expired") != NULL && strstr(error.message, "on the server") != NULL);
+}
+
+static int free_port(void) {
+    int probe = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    if (bind(probe, (struct sockaddr *)&address, sizeof address) != 0)
+        abort();
+    getsockname(probe, (struct sockaddr *)&address, &len);
+    close(probe);
+    return ntohs(address.sin_port);
+}
+
+static bool start_member(int own, int other) {
+    char config[1024];
+    snprintf(config, sizeof config,
+             "cluster { name: c, listen: \"127.0.0.1:%d\", routes: [\"nats://127.0.0.1:%d\"] }\n"
+             "tls { cert_file: \"%s\", key_file: \"%s\" }",
+             own, other, in_folder("named.pem"), in_folder("server.key"));
+    return start_server(config);
+}
+
+static bool knows_another(const struct br_session *session) {
+    return br_session_is_up(session) && session->config->server_count >= 3; // itself by its address, and the other
+}
+
+// The servers of a cluster tell of each other by addresses, and have certificates for the name that users dial.
+static void tls_goes_on_with_a_server_that_another_told_of_by_its_address(void) {
+    struct session_run run;
+    char url[64], other_port[16];
+    int first_route = free_port(), second_route = free_port();
+    make_certificates();
+    EXPECT(start_member(first_route, second_route));
+    pid_t second = server;
+    snprintf(other_port, sizeof other_port, "%d", port);
+    bool started = start_member(second_route, first_route);
+    snprintf(url, sizeof url, "tls://localhost:%d", port);
+    open_session(&run, url, in_folder("ca.pem"));
+    bool knows = started && drive(&run, knows_another, 20000000);
+    stop_server(); // the one that was dialed
+    server = second;
+    bool dropped = knows && drive(&run, is_dropped, 10000000), again = dropped && drive(&run, is_up, 20000000);
+    bool there = again && strcmp(run.config.servers[run.session.server_index].port, other_port) == 0 &&
+                 strcmp(run.config.servers[run.session.server_index].host, "127.0.0.1") == 0;
+    error = run.session.error;
+    close_session(&run);
+    EXPECT(knows && dropped && again && there);
 }
 
 static void tls_with_a_client_certificate(void) {
@@ -303,8 +533,17 @@ static void tls_with_a_client_certificate(void) {
                                          .tls_cert_path = in_folder("client.pem"),
                                          .tls_key_path = in_folder("client.key")};
     EXPECT(try_connect("", options) == BR_OK);
+    options.tls_cert_path = in_folder("old-client.pem");
+    EXPECT(try_connect("", options) == BR_FATAL);
+    EXPECT(strstr(error.message, "old-client.pem has expired") != NULL);
+    options.tls_cert_path = in_folder("other.pem");
+    options.tls_key_path = in_folder("other.key");
+    EXPECT(try_connect("", options) == BR_FATAL);
+    EXPECT(strstr(error.message, "refuses the client certificate") != NULL &&
+           strstr(error.message, "other.pem") != NULL);
     options.tls_cert_path = options.tls_key_path = NULL;
-    EXPECT(try_connect("", options) != BR_OK);
+    EXPECT(try_connect("", options) == BR_FATAL);
+    EXPECT(strstr(error.message, "wants a client certificate") != NULL && strstr(error.message, "--tlscert") != NULL);
 }
 
 static void tls_that_the_server_does_not_offer_is_not_done_without(void) {
@@ -406,9 +645,11 @@ static void write_creds(const char *path, const char *jwt, const char *seed) {
     fclose(file);
 }
 
-static void a_credentials_file_signs_the_servers_nonce(void) {
 #define LIMITS                                                                                                         \
     "\"subs\":-1,\"data\":-1,\"payload\":-1,\"imports\":-1,\"exports\":-1,\"wildcards\":true,\"conn\":-1,\"leaf\":-1"
+
+// Of a user, and of one who only bears that user's name.
+static bool start_server_of_an_operator(char stranger_seed[64]) {
     struct nkey operator= make_nkey(14 << 3), system = make_nkey(0), account = make_nkey(0), user = make_nkey(20 << 3);
     struct nkey stranger = make_nkey(20 << 3);
     static char operator_jwt[4096], system_jwt[4096], account_jwt[4096], user_jwt[4096];
@@ -431,14 +672,47 @@ static void a_credentials_file_signs_the_servers_nonce(void) {
         folder, operator_jwt, system.public, system_jwt, account.public, account_jwt);
     write_creds(in_folder("user.creds"), user_jwt, user.seed);
     write_creds(in_folder("stranger.creds"), user_jwt, stranger.seed);
-    EXPECT(start_server(config));
+    snprintf(stranger_seed, 64, "%s", stranger.seed);
+    return start_server(config);
+}
+
+static void a_credentials_file_signs_the_servers_nonce(void) {
+    char stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("user.creds")}) == BR_OK);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("stranger.creds")}) == BR_FATAL);
-    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger.seed) == NULL);
+    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger_seed) == NULL);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = "/nowhere.creds"}) == BR_FATAL);
     EXPECT(strstr(error.message, "/nowhere.creds") != NULL);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("server.conf")}) == BR_FATAL);
     EXPECT(strstr(error.message, "no credentials file") != NULL);
+}
+
+static enum br_status ignore_part(void *context, struct br_slice part, struct br_error *ignored) {
+    (void)context;
+    (void)part;
+    (void)ignored;
+    return BR_OK;
+}
+
+// A signature that a library spoils is made again: nobody hears of it.
+static void of_thousands_of_logins_by_credentials_none_is_refused(void) {
+    char url[64], stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_connect_options options = {
+        .url = url, .creds_path = in_folder("user.creds"), .request_timeout_us = 5000000};
+    for (int i = 0; i < LOGINS; i++) {
+        struct br_log *log = NULL;
+        EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_OK);
+        br_log_close(&log);
+        struct br_control *control = NULL;
+        EXPECT(br_control_open(&options, NULL, &control, &error) == BR_OK);
+        enum br_status status =
+            br_control_request(control, "nobody", br_slice_of("?"), 5000000, ignore_part, NULL, &error);
+        br_control_close(&control);
+        EXPECT(status == BR_FATAL && strstr(error.message, "no worker answers") != NULL);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -458,8 +732,14 @@ int main(int argc, char **argv) {
         T(tls_needs_a_certificate_that_is_trusted),
         T(tls_refuses_a_certificate_of_another_host),
         T(tls_with_a_client_certificate),
+        T(tls_goes_on_with_a_server_that_another_told_of_by_its_address),
+        T(what_only_looks_like_the_protocol_is_refused),
+        T(a_server_that_takes_us_and_lets_us_go_is_left_alone_for_a_while),
+        T(what_comes_in_clear_before_tls_is_refused),
+        T(what_is_sent_of_secrets_is_wiped),
         T(tls_that_the_server_does_not_offer_is_not_done_without),
         T(a_credentials_file_signs_the_servers_nonce),
+        T(of_thousands_of_logins_by_credentials_none_is_refused),
     };
     nats_Open(-1); // nats_Sign fails without
     if (getenv("BRAID_NATS_SERVER") == NULL || mkdtemp(folder) == NULL) {

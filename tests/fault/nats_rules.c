@@ -59,11 +59,81 @@ static const char *sub(const char *tail) {
 }
 
 static uint32_t ask_messages; // of the readers of this round
+static bool crowded;          // and they have one connection, with neighbours
+
+// Readers of a stream with a backlog, none of which is consumed.
+#define NEIGHBOURS 5
+#define NEIGHBOUR_MESSAGES 5000
+static struct neighbourhood {
+    struct br_log *log;
+    struct br_reader *readers[NEIGHBOURS];
+    size_t seen[NEIGHBOURS];
+} neighbourhoods[8];
+
+static enum br_status move_in(struct br_log *log) {
+    size_t at = 0;
+    while (neighbourhoods[at].log != NULL)
+        at++;
+    neighbourhoods[at] = (struct neighbourhood){.log = log};
+    enum br_status status = BR_OK;
+    for (int i = 0; i < NEIGHBOURS && status == BR_OK; i++)
+        status = br_reader_open(log, "NEIGHBOURS", "neighbours.a", 1, 0, &neighbourhoods[at].readers[i], &error);
+    return status;
+}
+
+// What the neighbours have got and nobody has looked at would end each wait.
+static void wait_in(struct br_log *log, int64_t timeout_us) {
+    const struct br_clock *clock = br_clock_system();
+    int64_t until_us = clock->mono(clock).us + timeout_us;
+    bool grown = true;
+    while (grown) {
+        int64_t left_us = until_us - clock->mono(clock).us;
+        br_log_wait(log, left_us < 0 ? 0 : left_us);
+        grown = false;
+        for (size_t i = 0; i < sizeof neighbourhoods / sizeof neighbourhoods[0]; i++) {
+            for (int n = 0; n < NEIGHBOURS && neighbourhoods[i].log == log; n++) {
+                const struct br_log_message *messages;
+                size_t count = 0, *seen = &neighbourhoods[i].seen[n];
+                EXPECT_OK(br_reader_peek(neighbourhoods[i].readers[n], &messages, &count, &error));
+                grown |= count != *seen;
+                *seen = count;
+            }
+        }
+    }
+}
+
+static void close_log(struct br_log **log) {
+    for (size_t i = 0; i < sizeof neighbourhoods / sizeof neighbourhoods[0]; i++) {
+        for (int n = 0; n < NEIGHBOURS && neighbourhoods[i].log == *log; n++)
+            br_reader_close(&neighbourhoods[i].readers[n]);
+        if (neighbourhoods[i].log == *log)
+            neighbourhoods[i].log = NULL;
+    }
+    br_log_close(log);
+}
 
 static enum br_status connect_as(const struct br_connect_options *options, struct br_log **ret) {
     struct br_connect_options own = *options;
     own.ask_messages = ask_messages;
-    return br_log_connect_jetstream(&own, ret, &error);
+    own.reader_connections = crowded ? 1 : 0;
+    enum br_status status = br_log_connect_jetstream(&own, ret, &error);
+    return status == BR_OK && crowded ? move_in(*ret) : status;
+}
+
+static void make_neighbours(void) {
+    struct br_connect_options options = {.url = br_private_server_url(server)};
+    struct br_log *log;
+    uint8_t bytes[1000] = {0};
+    struct br_log_message message = {.subject = br_slice_of("neighbours.a"), .payload = {bytes, sizeof bytes}};
+    bool made = br_log_connect_jetstream(&options, &log, &error) == BR_OK &&
+                br_log_ensure_input(log, "NEIGHBOURS", "neighbours.>", &error) == BR_OK;
+    for (int i = 0; i < NEIGHBOUR_MESSAGES && made; i++)
+        made = br_log_publish(log, &message, &error) == BR_OK;
+    if (!made || br_log_publish_flush(log, &error) != BR_OK) {
+        printf("no neighbours: %s\n", error.message);
+        exit(1);
+    }
+    br_log_close(&log);
 }
 
 static enum br_status make_output(void) {
@@ -154,7 +224,7 @@ static uint64_t read_up_to(struct br_log *log, struct br_reader *reader, uint64_
         br_reader_consume(reader, count);
         br_reader_release(reader);
         if (*next <= last)
-            br_log_wait(log, 100000);
+            wait_in(log, 100000);
     }
     return *next > last ? 0 : *next;
 }
@@ -226,7 +296,7 @@ static void a_batch_lands_whole_and_contiguous(void) {
     const struct br_log_message *messages;
     size_t count = 0;
     for (int i = 0; i < 50 && count < 40; i++) {
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     }
     EXPECT(count == 40, "%zu", count);
@@ -403,7 +473,7 @@ static void of_two_workers_with_the_same_fence_one_wins(void) {
         expected = first == BR_APPEND_DONE ? first_sequence : second_sequence;
         EXPECT(expected == (uint64_t)(round + 1) * 2);
     }
-    br_log_close(&other);
+    close_log(&other);
 }
 
 static void a_message_above_max_payload_is_refused_before_it_is_sent(void) {
@@ -500,14 +570,14 @@ static void the_next_message_from_a_sequence_on_steps_over_what_is_deleted(void)
 
 static void a_stream_is_found_by_subject_and_its_lack_is_told(void) {
     struct br_stream_info info;
-    EXPECT(br_log_find_stream(log_, sub(">"), &info, &error) == BR_FATAL);
+    EXPECT(br_log_find_stream(log_, NULL, sub(">"), &info, &error) == BR_FATAL);
     EXPECT(strstr(error.message, "nats stream add") != NULL);
     EXPECT(br_log_stream_info(log_, stream, &info, &error) == BR_FATAL);
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
     EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
-    EXPECT_OK(br_log_find_stream(log_, sub("in.*"), &info, &error));
+    EXPECT_OK(br_log_find_stream(log_, NULL, sub("in.*"), &info, &error));
     EXPECT(strcmp(info.name, stream) == 0 && info.first_sequence == 1 && info.last_sequence == 0);
-    EXPECT(br_log_find_stream(log_, "bad..subject", &info, &error) == BR_FATAL);
+    EXPECT(br_log_find_stream(log_, NULL, "bad..subject", &info, &error) == BR_FATAL);
 }
 
 static void an_output_is_widened_and_never_narrowed(void) {
@@ -617,7 +687,7 @@ static void an_idle_reader_learns_how_far_the_stream_was_looked_through(void) {
     EXPECT_OK(br_reader_open(log_, stream, sub("other"), 1, 0, &reader, &error));
     EXPECT_OK(publish_many(12, 20));
     for (int i = 0; i < 40 && br_reader_covered(reader) < 31; i++) {
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     }
     EXPECT(count == 1 && messages[0].sequence == 11);
@@ -625,7 +695,7 @@ static void an_idle_reader_learns_how_far_the_stream_was_looked_through(void) {
     EXPECT_OK(br_log_publish(log_, &other, &error));
     EXPECT_OK(br_log_publish_flush(log_, &error));
     for (int i = 0; i < 20 && count < 2; i++) {
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     }
     EXPECT(count == 2 && messages[1].sequence == 32);
@@ -641,7 +711,7 @@ static void a_reader_ends_at_its_stop_sequence(void) {
     EXPECT(read_up_to(log_, reader, &next, 20, 5000000) == 0);
     const struct br_log_message *messages;
     size_t count;
-    br_log_wait(log_, 50000);
+    wait_in(log_, 50000);
     EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     EXPECT(count == 0 && br_reader_caught_up(reader));
     br_reader_close(&reader);
@@ -666,7 +736,7 @@ static void headers_and_large_payloads_come_through_a_reader(void) {
     const struct br_log_message *messages;
     size_t count = 0;
     for (int i = 0; i < 200 && count < 20; i++) {
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     }
     EXPECT(count == 20, "%zu", count);
@@ -697,7 +767,7 @@ static void a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied(vo
     const struct br_log_message *messages;
     size_t count = 0, before = 1;
     EXPECT_OK(br_reader_open(small, stream, sub("in"), 1, 0, &reader, &error));
-    for (int i = 0; i < 60 && before != count; i++) { // until nothing more comes
+    for (int i = 0; i < 60 && (before != count || count == 0); i++) { // until nothing more comes
         before = count;
         usleep(100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
@@ -710,12 +780,12 @@ static void a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied(vo
             EXPECT(messages[j].sequence == next++);
         br_reader_consume(reader, count);
         br_reader_release(reader);
-        br_log_wait(small, 100000);
+        wait_in(small, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     }
     EXPECT(next == 12001, "%llu", (unsigned long long)next);
     br_reader_close(&reader);
-    br_log_close(&small);
+    close_log(&small);
 }
 
 static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
@@ -738,7 +808,7 @@ static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
     for (int i = 0; i < 20000 && next <= 3000; i++) {
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
         if (count == 0)
-            br_log_wait(small, 100000);
+            wait_in(small, 100000);
         most = count > most ? count : most;
         size_t taken = count < 5 ? count : 5;
         for (size_t j = 0; j < taken; j++)
@@ -747,9 +817,9 @@ static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
         br_reader_release(reader);
     }
     EXPECT(next == 3001, "%llu", (unsigned long long)next);
-    EXPECT(most > (ask_messages == 0 ? 50 : 3) && most < 200, "%zu messages were held", most);
+    EXPECT(most > (ask_messages == 0 && !crowded ? 50 : 3) && most < 200, "%zu messages were held", most);
     br_reader_close(&reader);
-    br_log_close(&small);
+    close_log(&small);
 }
 
 static void a_hole_below_the_position_is_fatal_and_named(void) {
@@ -795,13 +865,13 @@ static void a_purge_of_unread_messages_under_a_live_reader_is_noticed(void) {
         seen += count;
         br_reader_consume(reader, count);
         br_reader_release(reader);
-        br_log_wait(small, 100000);
+        wait_in(small, 100000);
         status = br_reader_peek(reader, &messages, &count, &error);
     }
     EXPECT(status == BR_FATAL, "%zu messages came, status %d", seen, status);
     EXPECT(strstr(error.message, "are gone") != NULL);
     br_reader_close(&reader);
-    br_log_close(&small);
+    close_log(&small);
 }
 
 static void a_reader_from_the_beginning_may_run_beside_the_streams_limit(void) {
@@ -850,78 +920,24 @@ static void a_stream_made_anew_has_another_creation_time_and_is_noticed(void) {
     const struct br_log_message *messages;
     size_t count;
     for (int i = 0; i < 100 && status == BR_OK; i++) {
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
         status = br_reader_peek(reader, &messages, &count, &error);
     }
     EXPECT(status == BR_FATAL && strstr(error.message, "made anew") != NULL);
     br_reader_close(&reader);
 }
 
-// --- requests
-
-struct gathered {
-    char text[256];
-    int parts;
-};
-
-static enum br_status gather(void *context, struct br_slice part, struct br_error *each_error) {
-    (void)each_error;
-    struct gathered *gathered = context;
-    strncat(gathered->text, (const char *)part.ptr, part.len);
-    gathered->parts++;
-    return BR_OK;
-}
-
-static void a_request_to_nobody_is_told_at_once(void) {
-    struct gathered gathered = {0};
-    EXPECT(br_log_request(log_, sub("query"), br_slice_of("q"), 2000000, gather, &gathered, &error) == BR_FATAL);
-    EXPECT(strstr(error.message, "no worker answers") != NULL);
-}
-
-static void a_request_is_answered_in_parts(void) {
-    char on[128];
-    int status_pipe[2];
-    snprintf(on, sizeof on, "%s", sub("query"));
-    EXPECT(pipe(status_pipe) == 0);
-    pid_t pid = fork();
-    if (pid == 0) { // the worker
-        struct br_connect_options options = {.url = br_private_server_url(server)};
-        struct br_log *worker = NULL;
-        struct br_request request;
-        size_t index;
-        bool ok = connect_as(&options, &worker) == BR_OK && br_log_serve(worker, sub("status"), &error) == BR_OK &&
-                  br_log_serve(worker, on, &error) == BR_OK;
-        br_log_wait(worker, 100000); // the subscriptions are sent
-        ok = write(status_pipe[1], ok ? "+" : "-", 1) == 1 && ok;
-        for (int i = 0; i < 3 && ok; i++) {
-            while (!br_log_next_request(worker, &request, &index))
-                br_log_wait(worker, 1000000);
-            ok = index == 1 && br_log_reply(worker, &request, br_slice_of("one,"), false, &error) == BR_OK &&
-                 br_log_reply(worker, &request, request.payload, true, &error) == BR_OK;
-        }
-        br_log_wait(worker, 50000);
-        _exit(ok ? 0 : 1);
-    }
-    char ready = '-';
-    EXPECT(read(status_pipe[0], &ready, 1) == 1 && ready == '+');
-    for (int i = 0; i < 3; i++) {
-        struct gathered gathered = {0};
-        EXPECT_OK(br_log_request(log_, on, br_slice_of("q"), 3000000, gather, &gathered, &error));
-        EXPECT(gathered.parts == 2 && strcmp(gathered.text, "one,q") == 0, "%s", gathered.text);
-    }
-    close(status_pipe[0]);
-    close(status_pipe[1]);
-}
+// --- waiting
 
 static void waiting_ends_when_woken_and_when_the_time_is_over(void) {
     const struct br_clock *clock = br_clock_system();
     int64_t start_us = clock->mono(clock).us;
-    br_log_wait(log_, 50000);
+    wait_in(log_, 50000);
     int64_t took_us = clock->mono(clock).us - start_us;
     EXPECT(took_us >= 50000, "%lld", (long long)took_us);
     br_log_wake(log_);
     start_us = clock->mono(clock).us;
-    br_log_wait(log_, 5000000);
+    wait_in(log_, 5000000);
     EXPECT(clock->mono(clock).us - start_us < 5000000);
 }
 
@@ -936,14 +952,14 @@ static void reading_goes_on_in_order_after_the_server_was_killed(void) {
     EXPECT(read_up_to(log_, reader, &next, 500, 5000000) == 0);
     br_private_server_halt(server, true);
     struct br_stream_info info;
-    br_log_wait(log_, 300000);
+    wait_in(log_, 300000);
     EXPECT(br_log_stream_info(log_, stream, &info, &error) == BR_RETRY, "an outage is a passing fault");
     EXPECT_OK(br_private_server_resume(server, &error));
     EXPECT(read_up_to(log_, reader, &next, 2000, 20000000) == 0, "at %llu", (unsigned long long)next);
     EXPECT_OK(publish_many(2001, 1000));
     EXPECT(read_up_to(log_, reader, &next, 3000, 20000000) == 0, "at %llu", (unsigned long long)next);
     for (int i = 0; i < 2000 && !br_reader_caught_up(reader); i++)
-        br_log_wait(log_, 10000); // its consumer may just have been made anew
+        wait_in(log_, 10000); // its consumer may just have been made anew
     EXPECT(br_reader_caught_up(reader));
     br_reader_close(&reader);
 }
@@ -957,7 +973,7 @@ static void a_reader_notices_a_frozen_server_and_goes_on(void) {
     EXPECT(read_up_to(log_, reader, &next, 100, 5000000) == 0);
     freeze_server();
     for (int i = 0; i < 45; i++)
-        br_log_wait(log_, 100000);
+        wait_in(log_, 100000);
     kill(br_private_server_pid(server), SIGCONT);
     EXPECT_OK(publish_many(101, 100));
     EXPECT(read_up_to(log_, reader, &next, 200, 20000000) == 0, "at %llu", (unsigned long long)next);
@@ -1009,7 +1025,7 @@ static void an_append_without_a_reply_is_unknown_after_the_time(void) {
     EXPECT(last == 2, "this one did land");
     EXPECT_OK(append_to(hasty, batch, 2, 0, &result, &sequence));
     EXPECT(result == BR_APPEND_FENCED);
-    br_log_close(&hasty);
+    close_log(&hasty);
 }
 
 static int64_t thread_cpu_us(void) {
@@ -1042,7 +1058,7 @@ static void a_wait_for_an_ack_sleeps_though_input_is_there(void) {
     EXPECT(result == BR_APPEND_UNKNOWN && used_us < 50000, "%lld us of CPU in a second", (long long)used_us);
     EXPECT(read_up_to(hasty, reader, &next, 101, 10000000) == 0, "at %llu", (unsigned long long)next);
     br_reader_close(&reader);
-    br_log_close(&hasty);
+    close_log(&hasty);
 }
 
 static volatile bool cancel;
@@ -1110,8 +1126,6 @@ static const struct test tests[] = {
     T(a_purge_of_unread_messages_under_a_live_reader_is_noticed),
     T(a_reader_from_the_beginning_may_run_beside_the_streams_limit),
     T(a_stream_made_anew_has_another_creation_time_and_is_noticed),
-    T(a_request_to_nobody_is_told_at_once),
-    T(a_request_is_answered_in_parts),
     T(waiting_ends_when_woken_and_when_the_time_is_over),
     T(reading_goes_on_in_order_after_the_server_was_killed),
     T(a_reader_notices_a_frozen_server_and_goes_on),
@@ -1139,10 +1153,13 @@ static void run(const struct test *test, size_t index) {
     }
     test->run();
     if (failures == before)
-        br_log_close(&log_); // a test that failed may have left readers open
+        close_log(&log_); // a test that failed may have left readers open
     log_ = NULL;
     delete_stream();
-    printf("%s %s%s (%lld ms)\n", failures == before ? "ok  " : "FAIL", test->name, ask_messages == 0 ? "" : ", pulled",
+    printf("%s %s%s (%lld ms)\n", failures == before ? "ok  " : "FAIL", test->name,
+           crowded             ? ", crowded"
+           : ask_messages == 0 ? ""
+                               : ", pulled",
            (long long)(clock->mono(clock).us - start_us) / 1000);
     fflush(stdout);
 }
@@ -1166,6 +1183,12 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < count; i++)
         if (strstr(tests[i].name, "read") != NULL && (argc < 2 || strstr(tests[i].name, argv[1]) != NULL))
             run(&tests[i], count + i);
+    ask_messages = 0; // and over one connection that they share
+    crowded = true;
+    make_neighbours();
+    for (size_t i = 0; i < count; i++)
+        if (strstr(tests[i].name, "read") != NULL && (argc < 2 || strstr(tests[i].name, argv[1]) != NULL))
+            run(&tests[i], 2 * count + i);
     natsConnection_Destroy(raw);
     nats_Close();
     br_private_server_stop(&server);

@@ -252,7 +252,7 @@ static void path_in_top(const char *name, char path[PATH_MAX]) {
 }
 
 static void remove_folder(const char *path) {
-    must(br_store_remove(path, &error));
+    must(br_store_remove(NULL, path, &error));
 }
 
 struct files {

@@ -6,10 +6,11 @@
 // crash a successor starts with the store as it was flushed, with an empty one (lost disk), with an older copy, or
 // beside its predecessor, which then goes on as a zombie. Worlds are odd (lib/sim.h): both tables on one stream among
 // others' messages, streams that were trimmed before, a table that begins late, clocks that jump, readers that show
-// little at a time, and input streams that lose their newest messages and are filled up again. Whoever has read what
-// was lost must be told so; then the pipeline begins anew, over what the streams hold now. Safety is checked as it
-// goes: every step either works, crashes, is fenced, or tells of a change that there was. Then faults stop, and
-// progress is required: all input must be consumed. At the end
+// little at a time, input streams that lose their newest messages and are filled up again, and in a third of them
+// strangers who publish on the commits' subject (X22). Whoever has read what was lost must be told so; then the
+// pipeline begins anew, over what the streams hold now. Safety is checked as it goes: every step either works, crashes,
+// is fenced, or tells of a change that there was. Then faults stop, and progress is required: all input must be
+// consumed. At the end
 //   - what subscribers saw folds to what a naive C fold of the input gives, for every view (X1, X2, X5, X6);
 //   - commits are consecutive, parts are whole and in order, positions cover the input exactly once (X3, X6);
 //   - a fresh task on an empty store follows the commits undisturbed: every digest agrees (X7, X11).
@@ -167,7 +168,7 @@ static void close_world(struct world *world) {
 }
 
 struct totals {
-    uint64_t crashes, fences, cut_epochs, changes_told, begun_anew;
+    uint64_t crashes, fences, cut_epochs, changes_told, begun_anew, intrusions, intrusions_beside_zombies;
 };
 
 static void run_seed(uint64_t seed, const struct br_pipeline *const *loaded, struct totals *totals) {
@@ -183,6 +184,8 @@ static void run_seed(uint64_t seed, const struct br_pipeline *const *loaded, str
     totals->cut_epochs += world->cut_epochs;
     totals->changes_told += world->changes_told;
     totals->begun_anew += world->begun_anew;
+    totals->intrusions += world->intrusions;
+    totals->intrusions_beside_zombies += world->intrusions_beside_zombies;
     close_world(world);
     free(world);
 }
@@ -202,10 +205,11 @@ int main(int argc, char **argv) {
         br_pipeline_destroy(&loaded[p]);
     printf("%" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " workers fenced, %" PRIu64
            " epochs cut between parts, %" PRIu64 " times told that a stream has changed, %" PRIu64
-           " times begun anew\n",
-           count, totals.crashes, totals.fences, totals.cut_epochs, totals.changes_told, totals.begun_anew);
+           " times begun anew, %" PRIu64 " times others published among the commits, %" PRIu64 " beside a zombie\n",
+           count, totals.crashes, totals.fences, totals.cut_epochs, totals.changes_told, totals.begun_anew,
+           totals.intrusions, totals.intrusions_beside_zombies);
     if (count >= 100 && (totals.crashes == 0 || totals.fences == 0 || totals.cut_epochs == 0 ||
-                         totals.changes_told == 0 || totals.begun_anew == 0)) {
+                         totals.changes_told == 0 || totals.begun_anew == 0 || totals.intrusions_beside_zombies == 0)) {
         printf("some of it never happened\n");
         return 1;
     }

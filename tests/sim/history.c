@@ -69,8 +69,9 @@ static enum br_status open_store(void *context, bool set_aside, struct br_store 
 }
 
 static enum br_status start(struct world *world, struct br_error *error) {
-    static char worker[32];
-    snprintf(worker, sizeof worker, "h%u", ++world->starts);
+    static char workers[8][32];
+    char *worker = workers[world->starts++ % 8];
+    snprintf(worker, sizeof workers[0], "h%u", world->starts);
     world->log = br_sim_connect(world->sim, false);
     struct br_task_options options = {.pipeline = world->pipeline,
                                       .log = world->log,
@@ -393,12 +394,125 @@ static void digest_that_differs_stops(void) {
     br_buffer_free(&bytes);
 }
 
+// --- what others publish where the commits are (X22)
+
+static void intrude(struct world *world, const char *payload) {
+    struct br_error error;
+    struct br_log_message message = {.subject = br_slice_of("braid.h.commit.0"), .payload = br_slice_of(payload)};
+    must(br_log_publish(world->feeder, &message, &error), &error);
+}
+
+static void foreign_message_is_passed_over(bool keep_state) {
+    struct world *world = open_world("foreign_message_is_passed_over", keep_state);
+    struct br_error error;
+    intrude(world, "\xff\xff not a commit");
+    intrude(world, "");
+    must(start(world, &error), &error);
+    feed(world, 5);
+    work(world);
+    expect(br_task_epoch(world->task) == 5, "goes on behind it", "");
+    intrude(world, "{}"); // under the running worker
+    feed(world, 5);
+    work(world);
+    must(br_task_settle(world->task, &error), &error);
+    expect(br_task_epoch(world->task) == 6, "the running worker goes on", "");
+    stop(world, false);
+    must(start(world, &error), &error);
+    expect(br_task_epoch(world->task) == 6 && world->set_aside == 0, "and is recovered from", "");
+    close_world(world);
+}
+
+// Far behind the last commit, with others' messages between.
+static void many_foreign_messages_are_passed_over(void) {
+    struct world *world = open_world("many_foreign_messages_are_passed_over", true);
+    struct br_error error;
+    for (int i = 0; i < 5000; i++)
+        intrude(world, "{}");
+    must(start(world, &error), &error);
+    feed(world, 5);
+    work(world);
+    expect(br_task_epoch(world->task) == 5, "goes on behind them", "");
+    close_world(world);
+}
+
+// What was passed over is removed, as the log asks the operator to.
+static void foreign_message_is_deleted_again(void) {
+    struct world *world = open_world("foreign_message_is_deleted_again", true);
+    struct br_error error;
+    struct br_stream_info info;
+    intrude(world, "{}");
+    must(start(world, &error), &error);
+    must(br_log_stream_info(world->feeder, "BRAID_h", &info, &error), &error);
+    br_sim_delete(world->sim, "BRAID_h", info.last_sequence);
+    feed(world, 5);
+    work(world);
+    must(br_task_settle(world->task, &error), &error);
+    expect(br_task_epoch(world->task) == 5, "goes on", "");
+    close_world(world);
+}
+
+// Two workers both believe to own the task, each has the same next epoch ready, and a foreign message has moved the
+// fence under both: one gets through, once.
+static void foreign_message_lets_no_zombie_through(bool zombie_first) {
+    struct world *world = open_world("foreign_message_lets_no_zombie_through", false);
+    struct br_error error;
+    bool worked;
+    must(start(world, &error), &error);
+    struct br_task *zombie = world->task;
+    struct br_log *zombie_log = world->log;
+    br_store_destroy(&world->store);
+    world->store = br_store_create_memory();
+    must(start(world, &error), &error);
+    intrude(world, "{}");
+    feed(world, 5);
+    struct br_task *first = zombie_first ? zombie : world->task, *second = zombie_first ? world->task : zombie;
+    must(br_task_step(first, &worked, &error), &error);
+    must(br_task_settle(first, &error), &error);
+    intrude(world, "{}"); // behind the commit that the second one hasn't seen
+    enum br_status status = br_task_step(second, &worked, &error);
+    if (status == BR_OK)
+        status = br_task_settle(second, &error);
+    expect(status == BR_FATAL && strstr(error.message, "fenced") != NULL, "one of them is fenced", error.message);
+    br_task_destroy(&zombie);
+    br_log_close(&zombie_log);
+    stop(world, false);
+    must(start(world, &error), &error);
+    expect(br_task_epoch(world->task) == 5, "one epoch was committed", "");
+    close_world(world);
+}
+
+// The commit before it is gone: whether another worker has committed since can't be seen any more.
+static void foreign_message_after_a_purge_proves_nothing(void) {
+    struct world *world = open_world("foreign_message_after_a_purge_proves_nothing", true);
+    struct br_error error;
+    struct br_stream_info info;
+    bool worked;
+    must(start(world, &error), &error);
+    intrude(world, "{}");
+    must(br_log_stream_info(world->feeder, "BRAID_h", &info, &error), &error);
+    br_sim_purge(world->sim, "BRAID_h", info.last_sequence);
+    feed(world, 5);
+    enum br_status status = br_task_step(world->task, &worked, &error);
+    if (status == BR_OK)
+        status = br_task_settle(world->task, &error);
+    expect(status == BR_FATAL && strstr(error.message, "can't be told") != NULL, "stops", error.message);
+    close_world(world);
+}
+
+// One that was appended under the fence is by somebody who knows how: a later build, perhaps.
 static void garbage_commit_stops(void) {
     struct world *world = open_world("garbage_commit_stops", false);
     struct br_error error;
-    struct br_log_message garbage = {.subject = br_slice_of("braid.h.commit.0"),
-                                     .payload = br_slice_of("\xff\xff not a commit")};
-    must(br_log_publish(world->feeder, &garbage, &error), &error);
+    struct br_buffer copy = {0};
+    struct br_log_message last,
+        garbage = {.subject = br_slice_of("braid.h.commit.0"), .payload = br_slice_of("\xff\xff not a commit")};
+    enum br_append_result result;
+    uint64_t sequence;
+    bool found;
+    must(br_log_last(world->feeder, "BRAID_h", "braid.h.commit.0", &copy, &last, &found, &error), &error);
+    must(br_log_append(world->feeder, "BRAID_h", &garbage, 1, last.sequence, &error), &error);
+    must(br_log_append_wait(world->feeder, &result, &sequence, &error), &error);
+    br_buffer_free(&copy);
     refuses(world, "commit", "h");
 }
 
@@ -438,6 +552,13 @@ int main(void) {
     state_ahead_of_the_log_is_set_aside();
     state_of_the_log_is_used();
     digest_that_differs_stops();
+    foreign_message_is_passed_over(true);
+    foreign_message_is_passed_over(false);
+    many_foreign_messages_are_passed_over();
+    foreign_message_is_deleted_again();
+    foreign_message_lets_no_zombie_through(true);
+    foreign_message_lets_no_zombie_through(false);
+    foreign_message_after_a_purge_proves_nothing();
     garbage_commit_stops();
     changed_pipeline_is_refused();
     data_of_another_pipeline_is_refused();

@@ -82,6 +82,15 @@ def payload(index):
     return proto.number(1, row["id"]) + proto.data(2, row["key"]) + proto.number(3, row["amount"])
 
 
+def read_commit(bytes_):
+    """None when it isn't one: others may have published there."""
+    try:
+        commit = proto.read(bytes_)
+        return commit if all(field in commit for field in (1, 2, 7, 8)) else None
+    except (IndexError, TypeError):
+        return None
+
+
 def server_program():
     if "BRAID_NATS_SERVER" not in os.environ:
         found = subprocess.run([os.path.join(ROOT, "tools", "nats-server")], stdout=subprocess.PIPE, text=True, check=True)
@@ -141,7 +150,7 @@ class Worker:
         return self.world.log(self.name)
 
     def started(self):
-        until(lambda: "running" in self.log(), "the worker's start", worker=self)
+        until(lambda: "running" in self.log() and "requests are heard" in self.log(), "the worker's start", worker=self)
         return self
 
     def waited(self, patience_s=PATIENCE_S):
@@ -307,7 +316,9 @@ class World:
         """Epochs follow each other, parts are whole, and positions cover the input without overlap (X3, X6)."""
         epoch = position = 0
         for sequence, bytes_ in self.client.messages(OUTPUT, COMMITS):
-            commit = proto.read(bytes_)
+            commit = read_commit(bytes_)
+            if commit is None:
+                continue
             number, part, parts = (commit.get(field, [0])[0] for field in (1, 7, 8))
             if part != parts:
                 continue

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What users and their servers do in a world of sim_epochs.
+// What users, their servers and strangers do in a world of sim_epochs.
 #include "world.h"
 
 #define LOST_MAX 30 // messages at a time
@@ -67,7 +67,19 @@ void feed_before(struct world *world) {
     sim_trim(&world->inputs);
 }
 
+// Several at once, so that the fence moves more often than once a second.
+static void intrude(struct world *world) {
+    if (world->seed % 3 != 1 || draw(world, world->zombie != NULL ? 3 : 15) != 0)
+        return;
+    for (uint64_t left = 1 + draw(world, 3); left > 0; left--)
+        sim_intrude(world->feeder, draw(world, 8) == 0 ? "braid.sim.commit.nobody.0" : "braid.sim.commit.0",
+                    draw(world, 100));
+    world->intrusions += world->task != NULL;
+    world->intrusions_beside_zombies += world->zombie != NULL;
+}
+
 void disturb(struct world *world) {
+    intrude(world);
     if (world->oddity.goes_back && draw(world, 100) == 0) {
         sim_go_back(&world->inputs, (uint32_t)draw(world, world->inputs.stream_count), draw(world, LOST_MAX));
         world->went_back = true;

@@ -5,6 +5,7 @@
 
 #include "braid/v1/commit.pb-c.h"
 #include "cli/relation.h"
+#include "processor/commit_reader.h"
 
 struct judge {
     struct world *world;
@@ -45,6 +46,8 @@ static enum br_status judge_line(void *context, const struct br_view *view, uint
 // epoch ended.
 static void judge_commit(struct judge *judge, const struct br_log_message *message) {
     struct world *world = judge->world;
+    if (br_commit_is_foreign(message))
+        return;
     Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message->payload.len, message->payload.ptr);
     if (commit == NULL)
         die(world, "a commit can't be read", "");

@@ -32,8 +32,9 @@ struct world {
     struct br_task *task, *zombie;
     char workers[256][16];
     unsigned starts, crashes, fences, cut_epochs;
-    unsigned changes_told, begun_anew; // streams that went back, and what was done about them
-    bool went_back;                    // since everything began
+    unsigned changes_told, begun_anew;              // streams that went back, and what was done about them
+    unsigned intrusions, intrusions_beside_zombies; // on the commits' subject, while a worker ran
+    bool went_back;                                 // since everything began
     struct order *orders;
     size_t order_count, order_target;
     int quiet_steps; // in which nothing is published yet
@@ -52,7 +53,7 @@ static inline uint64_t draw(struct world *world, uint64_t bound) {
 void feed(struct world *world, size_t count);
 // What was there before anybody read.
 void feed_before(struct world *world);
-// Servers that lose messages, clocks that jump.
+// Servers that lose messages, clocks that jump, others who publish where the commits are.
 void disturb(struct world *world);
 // workers.c
 void bury(struct br_task **task, struct br_log **log);

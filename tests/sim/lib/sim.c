@@ -59,6 +59,18 @@ struct sim_oddity sim_draw_oddity(uint64_t *random) {
     return oddity;
 }
 
+void sim_intrude(struct br_log *feeder, const char *subject, uint64_t choice) {
+    static const struct br_log_header last = {{(const uint8_t *)"Braid-Last", 10}, {(const uint8_t *)"1", 1}};
+    static const char *const payloads[] = {"", "{\"pipeline\":\"sim\",\"epoch\":7}", "\xff\xff", "\x08\x05", "+OK"};
+    struct br_log_message message = {.subject = br_slice_of(subject),
+                                     .payload = br_slice_of(payloads[choice % (sizeof payloads / sizeof *payloads)]),
+                                     .headers = &last,
+                                     .header_count = choice / 8 % 2};
+    struct br_error ignored; // there is no output stream yet
+    if (br_log_publish(feeder, &message, &ignored) != BR_OK)
+        return;
+}
+
 // --- input streams
 
 static void add_streams(struct sim_inputs *inputs) {

@@ -60,6 +60,8 @@ void sim_send(struct sim_inputs *inputs, uint32_t table, const char *json, bool 
 void sim_send_bytes(struct sim_inputs *inputs, uint32_t table, struct br_slice payload, int64_t tag);
 // On the shared stream, for nobody.
 void sim_send_other(struct sim_inputs *inputs);
+// Somebody publishes where only commits belong: answers that were sent there, other bytes, nothing at all.
+void sim_intrude(struct br_log *feeder, const char *subject, uint64_t choice);
 // Everything that was published so far is gone before anybody has read it.
 void sim_trim(struct sim_inputs *inputs);
 // The server of one stream comes back without its last `count` messages (0: with all of them).

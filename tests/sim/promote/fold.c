@@ -6,6 +6,7 @@
 
 #include "braid/v1/commit.pb-c.h"
 #include "cli/relation.h"
+#include "processor/commit_reader.h"
 
 struct line {
     char *text; // subject and payload
@@ -97,6 +98,8 @@ static void note_first_owner(struct fold *fold, Braid__V1__Commit *take_commit) 
 static void judge_commit(struct fold *fold, const struct br_log_message *message) {
     struct world *world = fold->world;
     char owner_subject[64];
+    if (br_commit_is_foreign(message))
+        return;
     Braid__V1__Commit *commit = braid__v1__commit__unpack(NULL, message->payload.len, message->payload.ptr);
     if (commit == NULL)
         die(world, "a commit can't be read", "");

@@ -27,6 +27,8 @@ static enum br_status open_empty(void *context, bool set_aside, struct br_store 
 void bury(struct process *process) {
     br_replay_destroy(&process->replay);
     br_task_destroy(&process->task);
+    br_control_close(&process->control);
+    br_requests_destroy(&process->requests);
     br_log_close(&process->log);
     br_store_destroy(&process->store);
     *process = (struct process){0};
@@ -40,7 +42,8 @@ static const char *new_worker(struct world *world) {
 
 static bool is_fenced(const struct br_error *error) {
     return strncmp(error->message, "fenced", 6) == 0 || strstr(error->message, "has taken the outputs") != NULL ||
-           strstr(error->message, "owns the outputs") != NULL;
+           strstr(error->message, "owns the outputs") != NULL ||
+           strstr(error->message, "were taken over with another plan meanwhile") != NULL; // by its own twin
 }
 
 // An old disk may come back: with a state that the log has left behind.
@@ -241,6 +244,14 @@ static void free_store(struct process *process, int lineage) {
         bury(process);
 }
 
+static void serve(struct world *world, struct process *process) {
+    if (process->control == NULL)
+        process->control = br_sim_control(world->sim, true);
+    process->requests = br_requests_create();
+    br_task_serve(process->control, "sim", process->requests);
+    br_task_serve_from_now(process->task, &(struct br_task_options){.requests = process->requests});
+}
+
 void start_owner(struct world *world) {
     struct process *process = &world->owner;
     struct br_error error;
@@ -265,7 +276,7 @@ void start_owner(struct world *world) {
     if (status == BR_OK && br_task_unfinished_takeover(process->task) != NULL)
         status = finish_takeover(world, process, &error);
     if (status == BR_OK)
-        status = br_task_serve_from_now(process->task, &(struct br_task_options){0}, &error);
+        serve(world, process);
     if (status == BR_RETRY)
         bury(process);
     else if (status != BR_OK)
@@ -321,11 +332,13 @@ void start_replay(struct world *world) {
     process->lineage = 1 - base;
     free_store(&world->owner, process->lineage);
     process->log = br_sim_connect(world->sim, true);
+    process->control = br_sim_control(world->sim, true);
     struct br_replay_options options = {.pipeline = world->pipelines[1 - base],
                                         .base_pipeline = world->pipelines[base],
                                         .lineage = lineages[1 - base],
                                         .base_lineage = lineages[base],
                                         .log = process->log,
+                                        .control = process->control,
                                         .clock = br_sim_clock(world->sim),
                                         .worker = new_worker(world),
                                         .begin = base == 0 ? world->begin : NULL,
@@ -423,9 +436,7 @@ void promote_process(struct world *world) {
     world->owner = world->replay;
     world->replay = (struct process){0};
     world->switches++;
-    struct br_error error;
-    if (br_task_serve_from_now(world->owner.task, &(struct br_task_options){0}, &error) != BR_OK)
-        note_end(world, &world->owner, &error, "the new owner can't serve");
+    serve(world, &world->owner);
 }
 
 static void replace_store(struct br_store **store, struct br_store *take_store) {
@@ -452,6 +463,8 @@ void serve_idle(void *context) {
     struct world *world = context;
     struct br_error error;
     bool worked;
+    if (world->zombie.task != NULL && world->zombie.requests != NULL && draw(world, 4) == 0)
+        step_owner(world, &world->zombie); // it hears what is asked of the owner, and answers
     if (world->owner.task != NULL && world->owner.log != NULL && draw(world, 3) != 0 &&
         br_task_step(world->owner.task, &worked, &error) != BR_OK)
         note_end(world, &world->owner, &error, "a step of the owner failed");

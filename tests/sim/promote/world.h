@@ -20,6 +20,8 @@ extern const char *const lineages[LINEAGES];
 // A process: with a connection and the task or the replay that it runs.
 struct process {
     struct br_log *log;
+    struct br_control *control;
+    struct br_requests *requests; // of an owner
     struct br_task *task;
     struct br_replay *replay;
     int lineage;
@@ -49,7 +51,8 @@ struct world {
     int switches, switches_target; // of the ownership
     int cuts;
     bool went_back; // an input stream did, since everything began
-    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, begun_anew, published_takeovers, published_finished;
+    uint64_t crashes, fences, takeovers, finished, grafts, rebuilt, begun_anew, published_takeovers, published_finished,
+        intrusions;
     struct br_sim_faults faults;
 };
 

@@ -84,16 +84,16 @@ Test(session, a_bad_url_is_refused_without_showing_its_password) {
 Test(session, servers_that_a_server_tells_of_are_added_once) {
     struct br_session_config config;
     cr_assert_eq(configure("nats://anna:pass@a:4222", &config), BR_OK);
-    br_session_config_discover(&config, "b:4222", false);
-    br_session_config_discover(&config, "a:4222", false);
-    br_session_config_discover(&config, "b:4222", false);
-    br_session_config_discover(&config, "not an address:", false);
+    br_session_config_discover(&config, 0, "b:4222");
+    br_session_config_discover(&config, 0, "a:4222");
+    br_session_config_discover(&config, 0, "b:4222");
+    br_session_config_discover(&config, 0, "not an address:");
     cr_assert_eq(config.server_count, 2);
     cr_assert_str_eq(config.servers[1].user, "anna");
     for (int i = 0; i < 200; i++) {
         char address[32];
         snprintf(address, sizeof address, "c%d:4222", i);
-        br_session_config_discover(&config, address, false);
+        br_session_config_discover(&config, 0, address);
     }
     cr_assert_leq(config.server_count, 64);
     br_session_config_free(&config);

@@ -96,7 +96,7 @@ Test(graph, upsert_rows_survive_a_restart_on_disk) {
     EXPECT(world_scan(world, view), "1|z\n2|b\n");
     world_destroy(&world);
     struct br_error error;
-    cr_assert_eq(br_store_remove(path, &error), BR_OK);
+    cr_assert_eq(br_store_remove(NULL, path, &error), BR_OK);
 }
 
 Test(graph, failing_rows_are_left_out_and_reported_once) {

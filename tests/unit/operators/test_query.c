@@ -24,6 +24,8 @@ static enum br_status append(void *context, const struct br_batch *batch, struct
     return BR_OK;
 }
 
+static struct br_query_limits limits = {.rows_max = 1000000, .memory_max = (size_t)64 << 20};
+
 // The nodes of the second world are the query's.
 static const char *ask(struct world *world, struct br_query *query) {
     struct answer answer = {0};
@@ -31,7 +33,7 @@ static const char *ask(struct world *world, struct br_query *query) {
     world->epoch.watermarks_before = world->before;
     world->epoch.watermarks_after = world->after;
     world->epoch.arena = world->epoch_arena;
-    enum br_status status = br_graph_query(world->graph, query, &world->epoch, append, &answer, &error);
+    enum br_status status = br_graph_query(world->graph, query, &limits, &world->epoch, append, &answer, &error);
     br_buffer_append_byte(&answer.text, 0);
     char *text = br_arena_strdup(world->arena, (const char *)answer.text.ptr);
     br_buffer_free(&answer.text);
@@ -158,6 +160,134 @@ Test(query, limit_over_many_rows_gives_the_first_of_them) {
     query.order_count = 0;
     query.offset = 0;
     EXPECT(ask(world, &query), "0|t0|0\n1|t1|7919\n2|t2|15838\n");
+    world_destroy(&world);
+    world_destroy(&plan);
+}
+
+// --- what a query reads and what it may take
+
+static uint32_t looks;
+
+static enum br_status count_looks(void *context, struct br_error *error) {
+    (void)context, (void)error;
+    looks++;
+    return BR_OK;
+}
+
+// Rows of 200 ids and 100 texts each; views: the table, the table through a projection and a filter, and groups of it.
+enum { PLAIN, SHAPED, GROUPED };
+
+static struct world *keyed(uint32_t views[3]) {
+    static const int key[] = {0, 1, -1};
+    struct world *world = world_create();
+    uint32_t t = world_table(world, "t", "iti", key);
+    struct br_node *source = world_source(world, t);
+    struct br_expr *exprs[] = {world_column(world, source, 2), world_column(world, source, 1),
+                               world_column(world, source, 0)};
+    struct br_node *shaped = world_project(world, source, 3, exprs);
+    views[PLAIN] = world_view(world, "plain", source);
+    views[SHAPED] = world_view(
+        world, "shaped",
+        world_filter(world, shaped, world_call(world, ">=", world_column(world, shaped, 0), world_number(world, 0))));
+    struct br_aggregate sum[] = {world_agg(source, BR_AGG_SUM, 2)};
+    views[GROUPED] = world_view(world, "grouped", world_aggregate(world, source, "0 1", sum, 1));
+    world->quiet = true;
+    world_start(world);
+    static char texts[2000][40];
+    const char *rows[2000];
+    for (int begin = 0; begin < 20000; begin += 2000) {
+        for (int i = 0; i < 2000; i++) {
+            snprintf(texts[i], sizeof texts[i], "%d|t%d|%d", (begin + i) / 100, (begin + i) % 100, begin + i);
+            rows[i] = texts[i];
+        }
+        world_push_rows(world, t, 2000, NULL, rows);
+        world_end_epoch(world);
+    }
+    return world;
+}
+
+// What stays is in the arena of the world that is asked.
+static const char *ask_where(struct world *world, uint32_t view, const char *columns, uint32_t column,
+                             const char *text) {
+    struct world *plan = world_create();
+    struct br_node *scan = scan_of(plan, view, columns);
+    struct br_expr *wanted = world_call(plan, "=", world_column(plan, scan, column), world_number(plan, 150));
+    if (text != NULL) {
+        struct br_expr **both = br_arena_array(plan->arena, struct br_expr *, 2);
+        struct br_value value = {.type = BR_TEXT, .bytes = br_slice_of(text)};
+        both[0] = world_call(plan, "=", br_expr_const(plan->arena, value, -1), world_column(plan, scan, 1));
+        both[1] = wanted;
+        wanted = br_expr_of(plan->arena, BR_EXPR_AND, BR_BOOLEAN, both, 2, -1);
+    }
+    struct br_query query = query_of(plan, world_filter(plan, scan, wanted));
+    looks = 0;
+    const char *answer = ask(world, &query);
+    world_destroy(&plan);
+    return answer;
+}
+
+Test(query, a_key_or_its_beginning_is_looked_up) {
+    uint32_t views[3];
+    struct world *world = keyed(views);
+    limits.go_on = count_looks;
+    EXPECT(ask_where(world, views[PLAIN], "iti", 0, "t7"), "150|t7|15007\n");
+    cr_assert_lt(looks, 6, "%u batches for one row", looks);
+    EXPECT(ask_where(world, views[PLAIN], "iti", 0, "t100"), "");
+    EXPECT(ask_where(world, views[SHAPED], "iti", 2, "t7"), "15007|t7|150\n");
+    cr_assert_lt(looks, 6, "%u batches for one row", looks);
+    EXPECT(ask_where(world, views[GROUPED], "itl", 0, "t7"), "150|t7|15007\n");
+    cr_assert_lt(looks, 6, "%u batches for one group", looks);
+    const char *answer = ask_where(world, views[PLAIN], "iti", 0, NULL);
+    cr_assert_eq(strncmp(answer, "150|t0|15000\n150|t1|15001\n150|t10|15010\n", 39), 0, "%s", answer);
+    cr_assert_lt(looks, 6, "%u batches for a hundred rows", looks);
+    answer = ask_where(world, views[GROUPED], "itl", 0, NULL);
+    cr_assert_eq(strlen(answer), 1390, "%s", answer);
+    cr_assert_lt(looks, 6, "%u batches for a hundred groups", looks);
+    EXPECT(ask_where(world, views[SHAPED], "iti", 0, "t50"), "150|t50|1\n"); // no column of the key comes first
+    cr_assert_gt(looks, 9, "all is read: %u batches", looks);
+    world_destroy(&world);
+}
+
+static enum br_status stop_at_five(void *context, struct br_error *error) {
+    (void)context;
+    return ++looks < 5 ? BR_OK : br_error_set(error, BR_DATA, "that is enough");
+}
+
+Test(query, ends_where_its_caller_says_so) {
+    uint32_t views[3];
+    struct world *world = keyed(views), *plan = world_create();
+    limits.go_on = stop_at_five;
+    struct br_query query = query_of(plan, scan_of(plan, views[PLAIN], "iti"));
+    looks = 0;
+    cr_assert_not_null(strstr(ask(world, &query), "that is enough"));
+    cr_assert_eq(looks, 5);
+    limits.go_on = NULL;
+    world_push(world, 0, 1, "900|t|1"); // the views go on without the query
+    world_end_epoch(world);
+    world_destroy(&world);
+    world_destroy(&plan);
+}
+
+Test(query, takes_no_more_rows_and_memory_than_it_may) {
+    uint32_t views[3];
+    struct world *world = keyed(views), *plan = world_create();
+    struct br_query query = query_of(plan, scan_of(plan, views[PLAIN], "iti"));
+    limits.rows_max = 20000;
+    cr_assert_null(strstr(ask(world, &query), "error"));
+    limits.rows_max = 19999;
+    cr_assert_not_null(strstr(ask(world, &query), "more than 19999 rows"));
+    limits.rows_max = UINT64_MAX;
+    limits.memory_max = (size_t)1 << 20;
+    cr_assert_not_null(strstr(ask(world, &query), "more than 1 MiB"));
+    limits.memory_max = (size_t)8 << 20;
+    world_destroy(&plan);
+    plan = world_create();
+    struct br_node *scan = scan_of(plan, views[PLAIN], "iti");
+    struct br_expr *exprs[] = {
+        world_call(plan, "repeat", world_column(plan, scan, 1),
+                   world_call(plan, "%", world_column(plan, scan, 2), world_number(plan, 300000)))};
+    query = query_of(plan, world_project(plan, scan, 1, exprs));
+    cr_assert_not_null(strstr(ask(world, &query), "more than 8 MiB"));
     world_destroy(&world);
     world_destroy(&plan);
 }

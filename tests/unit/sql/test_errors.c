@@ -255,3 +255,38 @@ Test(errors, plain_views_that_multiply_are_bounded) {
     unload(&l);
     br_buffer_free(&text);
 }
+Test(errors, functions_that_multiply_are_refused_where_they_are_too_large) {
+    struct br_buffer text = {0};
+    br_buffer_append_text(&text, CUSTOMERS "CREATE FUNCTION f0(x bigint) RETURNS bigint LANGUAGE SQL AS 'SELECT x';\n");
+    for (int i = 1; i <= 30; i++)
+        br_buffer_printf(&text,
+                         "CREATE FUNCTION f%d(x bigint) RETURNS bigint LANGUAGE SQL AS 'SELECT f%d(x) + f%d(x)';\n", i,
+                         i - 1, i - 1);
+    br_buffer_append_byte(&text, 0);
+    struct loaded l = load((const char *)text.ptr);
+    cr_assert_eq(l.diagnostics->error_count, 1);
+    cr_expect_not_null(strstr(l.diagnostics->list[0].message, "more than 200000 parts"));
+    cr_expect_not_null(strstr(l.diagnostics->list[0].hint, "view"));
+    unload(&l);
+    br_buffer_free(&text);
+}
+Test(errors, comments_within_comments_are_read_once) {
+    struct br_buffer text = {0};
+    for (int i = 0; i < 120000; i++)
+        br_buffer_append_text(&text, i < 60000 ? "/*" : "*/");
+    br_buffer_append_text(&text, "\n" CUSTOMERS VIEW "SELECT custmer FROM customers;");
+    br_buffer_append_byte(&text, 0);
+    struct loaded l = load((const char *)text.ptr);
+    cr_assert_eq(l.diagnostics->error_count, 1);
+    cr_expect_str_eq(l.diagnostics->list[0].message, "column \"custmer\" does not exist");
+    unload(&l);
+    br_buffer_clear(&text);
+    for (int i = 0; i < 60000; i++)
+        br_buffer_append_text(&text, "/*");
+    br_buffer_append_byte(&text, 0);
+    l = load((const char *)text.ptr);
+    cr_assert_eq(l.diagnostics->error_count, 1);
+    cr_expect_str_eq(l.diagnostics->list[0].message, "unterminated /* comment");
+    unload(&l);
+    br_buffer_free(&text);
+}

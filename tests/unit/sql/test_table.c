@@ -146,7 +146,7 @@ Test(table, errors_of_columns_have_their_places) {
 }
 Test(table, errors_of_options_have_their_places) {
     expect_error("CREATE TABLE t (a text) WITH (subjct = 'x')", 1, 31, "unknown option \"subjct\"",
-                 "did you mean \"subject\"? the options of a table are subject, message, event_time");
+                 "did you mean \"subject\"? the options of a table are subject, stream, message, event_time");
     expect_error("CREATE TABLE t (a text) WITH (layout = 'packed')", 1, 31, "invalid value for layout: 'packed'",
                  "'single', 'delimited'");
     expect_error("CREATE TABLE t (a text) WITH (subject = 'a..b')", 1, 31, "invalid subject 'a..b'", "tokens");

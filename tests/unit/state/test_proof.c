@@ -21,7 +21,7 @@ static void make_folder(void) {
 }
 
 static void remove_folder(void) {
-    OK(br_store_remove(folder, &error));
+    OK(br_store_remove(NULL, folder, &error));
 }
 
 static void put(const char *name, const char *text) {

@@ -24,7 +24,7 @@ static void make_folder(void) {
 }
 
 static void remove_folder(void) {
-    OK(br_store_remove(folder, &error));
+    OK(br_store_remove(NULL, folder, &error));
 }
 
 static struct br_store *open_store(enum kind kind) {
@@ -257,7 +257,7 @@ Test(store, damage_is_called_by_its_name, .init = make_folder, .fini = remove_fo
     store = open_store(ROCKSDB);
     cr_assert(lacks(store, "k"));
     br_store_destroy(&store);
-    OK(br_store_remove(aside, &error));
+    OK(br_store_remove(NULL, aside, &error));
 }
 
 // Of the newest SST; its end isn't touched.
@@ -458,7 +458,7 @@ Test(store, setting_aside_keeps_the_old_state_under_a_new_name, .init = make_fol
         br_store_destroy(&store);
     }
     cr_assert_str_neq(aside[0], aside[1]);
-    OK(br_store_remove(path, &error)); // gone already: fine
+    OK(br_store_remove(NULL, path, &error)); // gone already: fine
 }
 
 Test(store, a_checkpoint_is_a_store_of_its_own, .init = make_folder, .fini = remove_folder) {
@@ -478,7 +478,7 @@ Test(store, a_checkpoint_is_a_store_of_its_own, .init = make_folder, .fini = rem
     cr_assert_eq(truncate(manifest, 50), 0);
     cr_assert_eq(br_store_open_rocksdb(path, 8 << 20, &copy, &error), BR_FATAL);
     cr_assert_eq(error.native, BR_STORE_DAMAGED);
-    OK(br_store_remove(path, &error));
+    OK(br_store_remove(NULL, path, &error));
     br_store_destroy(&store);
     store = open_store(MEMORY);
     cr_assert_eq(br_store_checkpoint(store, path, &error), BR_FATAL);

@@ -22,7 +22,7 @@ static void make_folder(void) {
 }
 
 static void remove_folder(void) {
-    OK(br_store_remove(folder, &error));
+    OK(br_store_remove(NULL, folder, &error));
 }
 
 static uint64_t next_random(uint64_t *seed) {

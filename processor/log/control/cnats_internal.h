@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane by cnats: its connection and thread (connection.c), how it is dialed (dial.c), what it serves
+// (serve.c) and asks (ask.c).
+//
+// N4. One thread makes every call of cnats that concerns the connection; others leave what they want in `out` and
+//     `calls`, under `lock`, and wake it. It is never waited for but by br_control_request. It holds the lock for
+//     moments, not while it is in cnats.
+//
+// N5. cnats runs in event-loop mode, without reconnecting and without its ping timer: both work from threads of the
+//     library and free the SSL object under whoever reads. A connection that ends is made anew, with its subscriptions.
+//     Liveness: after QUIET_US without a byte something is sent to the own inbox; after DEAD_US the socket is shut.
+//
+// N6. cnats waits without end for the rest of a TLS record: it is let read when a whole record is there. Three seconds
+//     without the rest end the connection.
+//
+// N7. cnats keeps what is unsent without a bound: it is given the next part while it holds less than UNSENT_MAX.
+//
+// N8. The parts of one answer go out on one connection: when it has ended, the rest is dropped (`generation`). Each
+// says from
+//     whom it is ("Braid-From"): of two workers that answer, as when one has just been fenced, the first is heard.
+#ifndef BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
+#define BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
+
+#include "processor/log/control_ops.h"
+#include "processor/log/session.h"
+
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CONTROL_CONNECT_TIMEOUT_US (2 * BR_US_PER_SECOND)
+
+struct control_service {
+    struct control_service *next;
+    char *subject;
+    struct br_requests *requests; // NULL: "$SRV…", answered by ourselves
+    uint32_t kind;
+    natsSubscription *subscription; // of this connection
+    _Atomic uint64_t asked, refused;
+};
+
+struct control_out { // waits to be published
+    struct control_out *next;
+    uint64_t generation; // N8
+    char *subject, *reply;
+    bool last;
+    struct br_slice payload;
+    uint8_t bytes[];
+};
+
+struct control_part {
+    struct control_part *next;
+    struct br_slice payload;
+    bool last, nobody;
+    uint8_t bytes[];
+};
+
+struct control_call { // of br_control_request; on its stack
+    struct control_call *next;
+    uint64_t token, generation;
+    char from[64]; // "": nobody has answered, or a worker of a build that doesn't say
+    struct control_part *parts, **end;
+};
+
+struct control_inbox { // of a call; the thread's own
+    struct control_inbox *next;
+    uint64_t token;
+    natsSubscription *subscription; // NextMsg says "nobody" without saying to which question: each has its own
+};
+
+// What is told at most once a second, with how often it came since.
+struct control_told {
+    int64_t at_us;
+    uint64_t count, total;
+};
+
+struct cnats {
+    struct br_control base;
+    struct br_session_config config; // servers, credentials, TLS files
+    char *inbox_prefix, *inbox;      // of the replies to us: "<prefix>.<random>"
+    const volatile bool *cancel;
+    int64_t timeout_us;
+    struct { // of $SRV; name NULL: none
+        char *name, *id, *version, *description;
+        char started[32];
+    } service;
+    pthread_t thread;
+    int wake_fd;
+    // the thread's own
+    natsConnection *connection;
+    natsSubscription *alive;
+    struct control_inbox *inboxes;
+    size_t server; // index in config: dialed or connected
+    bool secure;   // the server wants TLS
+    atomic_bool want_write;
+    int64_t heard_us, asked_alive_us, half_since_us;
+    int64_t dial_at_us, pause_us, up_since_us;
+    size_t lowat;
+    uint32_t busy_left; // answers "busy" that may still be sent in this second
+    int64_t busy_until_us;
+    struct control_told foreign, crowded;
+    char told_error[300];
+    bool looks_again; // the connection is made anew to see whether what was denied is permitted now
+    // shared
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop;
+    int fd; // the connection's socket; -1: none
+    bool up, was_up;
+    uint64_t generation;
+    unsigned refused_count; // logins refused in a row
+    struct br_error why;    // it isn't up
+    char denied[300];       // by the server's permissions
+    int64_t payload_max;
+    struct control_service *services;
+    struct control_out *out, **out_end;
+    size_t out_bytes;
+    struct control_call *calls;
+    uint64_t next_token;
+};
+
+static inline struct cnats *cnats_of(struct br_control *control) {
+    return (struct cnats *)(void *)control;
+}
+
+// --- connection.c
+void cnats_wake(struct cnats *cnats);
+// Queues something to be published; the caller has the lock. reply NULL: none.
+void cnats_queue(struct cnats *cnats, const char *subject, const char *reply, struct br_slice payload, bool last);
+// Counts; true when it is to be told now, *ret_count times since it was last.
+bool cnats_tell(struct control_told *told, int64_t now_us, uint64_t *ret_count);
+
+// --- dial.c
+// Makes the connection to config.servers[server]. Up to CONTROL_CONNECT_TIMEOUT_US.
+enum br_status cnats_dial(struct cnats *cnats, struct br_error *error) BR_MUST_CHECK;
+// Event-loop callbacks that the connection is dialed with.
+natsStatus cnats_attach(void **ret_data, void *loop, natsConnection *connection, natsSock socket);
+natsStatus cnats_want_read(void *data, bool add);
+natsStatus cnats_want_write(void *data, bool add);
+natsStatus cnats_detach(void *data);
+
+// --- serve.c
+void cnats_serve(struct br_control *control, const char *subject, struct br_requests *requests, uint32_t kind);
+void cnats_serve_information(struct cnats *cnats); // $SRV
+// Subscribes to what isn't yet.
+natsStatus cnats_subscribe(struct cnats *cnats);
+natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubscription **subscription);
+// Takes what has come for the services.
+void cnats_take_requests(struct cnats *cnats, int64_t now_us);
+
+// --- ask.c
+enum br_status cnats_request(struct br_control *control, const char *subject, struct br_slice payload,
+                             int64_t timeout_us,
+                             enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                             void *context, struct br_error *error) BR_MUST_CHECK;
+// Before the question goes out.
+natsStatus cnats_open_inbox(struct cnats *cnats, const char *reply);
+void cnats_take_parts(struct cnats *cnats);
+void cnats_drop_inboxes(struct cnats *cnats); // all
+
+#endif

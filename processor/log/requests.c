@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// See requests.h.
+#include "processor/log/requests.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define COUNT_MAX 1024
+#define BYTES_MAX ((size_t)16 << 20)
+#define LANES 64
+#define LANE_COUNT_MAX 64
+#define LANE_BYTES_MAX ((size_t)2 << 20)
+
+struct waiting {
+    struct waiting *next;
+    struct br_request_way way;
+    uint32_t kind;
+    int64_t since_us;
+    bool gone; // a part of its answer couldn't be sent
+    struct br_slice payload;
+    char *reply;
+    uint8_t bytes[]; // payload, then reply
+};
+
+struct lane {
+    struct waiting *first, **end;
+    size_t count, bytes;
+};
+
+struct br_requests {
+    pthread_mutex_t lock;
+    struct lane lanes[LANES];
+    size_t count, bytes;
+    uint32_t turn; // lane that is next
+    void (*wake)(void *context);
+    void *wake_context;
+};
+
+struct br_requests *br_requests_create(void) {
+    struct br_requests *requests = br_calloc(1, sizeof *requests);
+    pthread_mutex_init(&requests->lock, NULL);
+    for (size_t i = 0; i < LANES; i++)
+        requests->lanes[i].end = &requests->lanes[i].first;
+    return requests;
+}
+
+static struct waiting *take_at(struct br_requests *requests, struct lane *lane, struct waiting **at) {
+    struct waiting *waiting = *at;
+    *at = waiting->next;
+    if (waiting->next == NULL)
+        lane->end = at;
+    lane->count--;
+    lane->bytes -= waiting->payload.len;
+    requests->count--;
+    requests->bytes -= waiting->payload.len;
+    return waiting;
+}
+
+void br_requests_destroy(struct br_requests **requests_ptr) {
+    struct br_requests *requests = *requests_ptr;
+    if (requests == NULL)
+        return;
+    for (size_t i = 0; i < LANES; i++)
+        while (requests->lanes[i].first != NULL)
+            free(take_at(requests, &requests->lanes[i], &requests->lanes[i].first));
+    pthread_mutex_destroy(&requests->lock);
+    free(requests);
+    *requests_ptr = NULL;
+}
+
+static struct lane *lane_of(struct br_requests *requests, const char *reply) {
+    const char *last = strrchr(reply, '.');
+    size_t len = last == NULL ? strlen(reply) : (size_t)(last - reply);
+    return &requests->lanes[XXH3_64bits(reply, len) % LANES];
+}
+
+static bool fits(const struct br_requests *requests, const struct lane *lane, size_t len) {
+    return requests->count < COUNT_MAX && requests->bytes + len <= BYTES_MAX && lane->count < LANE_COUNT_MAX &&
+           lane->bytes + len <= LANE_BYTES_MAX;
+}
+
+bool br_requests_offer(struct br_requests *requests, uint32_t kind, const char *reply, struct br_slice payload,
+                       const struct br_request_way *way, struct br_mono_time now) {
+    struct lane *lane = lane_of(requests, reply);
+    pthread_mutex_lock(&requests->lock);
+    bool taken = fits(requests, lane, payload.len);
+    if (taken) {
+        size_t reply_size = strlen(reply) + 1;
+        struct waiting *waiting = br_alloc(sizeof *waiting + payload.len + reply_size);
+        *waiting = (struct waiting){.way = *way, .kind = kind, .since_us = now.us};
+        waiting->payload = (struct br_slice){waiting->bytes, payload.len};
+        waiting->reply = (char *)waiting->bytes + payload.len;
+        if (payload.len != 0)
+            memcpy(waiting->bytes, payload.ptr, payload.len);
+        memcpy(waiting->reply, reply, reply_size);
+        *lane->end = waiting;
+        lane->end = &waiting->next;
+        lane->count++;
+        lane->bytes += payload.len;
+        requests->count++;
+        requests->bytes += payload.len;
+        if (requests->count == 1 && requests->wake != NULL)
+            requests->wake(requests->wake_context);
+    }
+    pthread_mutex_unlock(&requests->lock);
+    return taken;
+}
+
+void br_requests_wake(struct br_requests *requests, void (*wake)(void *context), void *context) {
+    pthread_mutex_lock(&requests->lock);
+    requests->wake = wake;
+    requests->wake_context = context;
+    pthread_mutex_unlock(&requests->lock);
+}
+
+static struct waiting **find_in(struct lane *lane, uint32_t kinds) {
+    for (struct waiting **at = &lane->first; *at != NULL; at = &(*at)->next)
+        if ((kinds >> (*at)->kind & 1) != 0)
+            return (*at)->way.has_room((*at)->way.context) ? at : NULL;
+    return NULL;
+}
+
+static struct waiting *next_of_lanes(struct br_requests *requests, uint32_t kinds) {
+    for (uint32_t i = 0; i < LANES; i++) {
+        struct lane *lane = &requests->lanes[(requests->turn + i) % LANES];
+        struct waiting **at = find_in(lane, kinds);
+        if (at == NULL)
+            continue;
+        requests->turn = (requests->turn + i + 1) % LANES;
+        return take_at(requests, lane, at);
+    }
+    return NULL;
+}
+
+static void tell_busy(struct waiting *waiting) {
+    static const char busy[] =
+        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
+        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
+        "tail)\",\"busy\":true}\n";
+    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(busy), true);
+    (void)sent; // else it is the asker's loss
+    free(waiting);
+}
+
+bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mono_time now,
+                      struct br_request *ret_request) {
+    for (;;) {
+        pthread_mutex_lock(&requests->lock);
+        struct waiting *waiting = next_of_lanes(requests, kinds);
+        pthread_mutex_unlock(&requests->lock);
+        if (waiting == NULL)
+            return false;
+        *ret_request = (struct br_request){.kind = waiting->kind, .payload = waiting->payload, .raw = waiting};
+        if (now.us - waiting->since_us <= BR_REQUEST_WAIT_US)
+            return true;
+        tell_busy(waiting);
+    }
+}
+
+bool br_requests_wait(struct br_requests *requests, uint32_t kinds) {
+    bool wait = false;
+    pthread_mutex_lock(&requests->lock);
+    for (uint32_t i = 0; i < LANES && !wait; i++)
+        wait = find_in(&requests->lanes[i], kinds) != NULL;
+    pthread_mutex_unlock(&requests->lock);
+    return wait;
+}
+
+enum br_status br_requests_answer(struct br_request *request, struct br_slice part, bool last, struct br_error *error) {
+    struct waiting *waiting = request->raw;
+    BR_CHECK(waiting != NULL);
+    waiting->gone =
+        waiting->gone || !waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, part, last);
+    enum br_status status = waiting->gone ? br_error_set(error, BR_FATAL, "the answer can't be sent") : BR_OK;
+    if (last) {
+        free(waiting);
+        request->raw = NULL;
+    }
+    return status;
+}
