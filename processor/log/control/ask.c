@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define LOGINS_MAX 3            // 3.4.1 spoils one signature in 256
+#define LOGINS_MAX 3               // 3.4.1 spoils one signature in 256
+#define NOBODY_US INT64_C(1000000) // N9
+#define NOBODY_PAUSE_US 5000
 #define LOOK_US INT64_C(100000) // how long a set cancel flag may go unnoticed
 // A server that refuses the same again says so in the same words: they are of this call when nothing else comes.
 #define DENIED_AGAIN_US (1 * BR_US_PER_SECOND)
@@ -164,7 +166,7 @@ void cnats_take_parts(struct cnats *cnats) {
 // --- the caller's end; it has the lock but while `each` runs
 
 bool cnats_cancelled(const volatile bool *cancel) {
-    return cancel != NULL && *cancel;
+    return cancel != NULL && br_flag_is_set(cancel);
 }
 
 void cnats_wait_until(struct cnats *cnats, int64_t deadline_us) {
@@ -271,24 +273,41 @@ static enum br_status take_parts(struct cnats *cnats, struct control_call *call,
     return status;
 }
 
+// The caller has the lock.
+static enum br_status ask_once(struct cnats *cnats, const char *subject, struct br_slice payload, int64_t timeout_us,
+                               enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                               void *context, struct br_error *error) {
+    struct control_call call;
+    char reply[CONTROL_REPLY_SIZE];
+    BR_TRY(cnats_await_up(cnats, cnats->cancel, error));
+    if (payload.len > (size_t)cnats->payload_max)
+        return br_error_set(error, BR_FATAL, "a question of %zu bytes on '%s': the NATS server takes %" PRId64,
+                            payload.len, subject, cnats->payload_max);
+    cnats_begin_call(cnats, &call, CONTROL_ASKS, subject, reply);
+    cnats_queue(cnats, subject, reply, payload, false);
+    cnats_wake(cnats);
+    enum br_status status = take_parts(cnats, &call, subject, timeout_us, each, context, error);
+    cnats_end_call(cnats, &call);
+    return status;
+}
+
 enum br_status cnats_request(struct br_control *control, const char *subject, struct br_slice payload,
                              int64_t timeout_us,
                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                              void *context, struct br_error *error) {
     struct cnats *cnats = cnats_of(control);
-    struct control_call call;
-    char reply[CONTROL_REPLY_SIZE];
+    enum br_status status;
+    int64_t nobody_until_us = 0;
     pthread_mutex_lock(&cnats->lock);
-    enum br_status status = cnats_await_up(cnats, cnats->cancel, error);
-    if (status == BR_OK && payload.len > (size_t)cnats->payload_max)
-        status = br_error_set(error, BR_FATAL, "a question of %zu bytes on '%s': the NATS server takes %" PRId64,
-                              payload.len, subject, cnats->payload_max);
-    if (status == BR_OK) {
-        cnats_begin_call(cnats, &call, CONTROL_ASKS, subject, reply);
-        cnats_queue(cnats, subject, reply, payload, false);
-        cnats_wake(cnats);
-        status = take_parts(cnats, &call, subject, timeout_us, each, context, error);
-        cnats_end_call(cnats, &call);
+    for (;;) {
+        status = ask_once(cnats, subject, payload, timeout_us, each, context, error);
+        int64_t now_us = br_session_now();
+        if (nobody_until_us == 0)
+            nobody_until_us = now_us + (timeout_us < NOBODY_US ? timeout_us : NOBODY_US);
+        if (status == BR_OK || error->native != BR_CONTROL_NOBODY || now_us >= nobody_until_us ||
+            cnats_cancelled(cnats->cancel))
+            break;
+        cnats_wait_until(cnats, now_us + NOBODY_PAUSE_US);
     }
     pthread_mutex_unlock(&cnats->lock);
     return status;

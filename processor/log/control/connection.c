@@ -29,6 +29,7 @@
 #define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
+#define READS_BEFORE_END_MAX 1000 // what has come is less than the socket's buffer
 #define TIMEOUT_US_DEFAULT (5 * BR_US_PER_SECOND)
 
 void cnats_wake(struct cnats *cnats) {
@@ -261,6 +262,8 @@ static int64_t wait_until(const struct cnats *cnats, int64_t now_us) {
     int64_t until = now_us + TICK_US;
     if (cnats->connection == NULL && cnats->dial_at_us < until)
         until = cnats->dial_at_us;
+    if (now_us < cnats->subscribe_at_us && cnats->subscribe_at_us < until)
+        until = cnats->subscribe_at_us;
     return until;
 }
 
@@ -306,12 +309,23 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
                     BR_STR("server", server));
 }
 
+// The library waits half a second for the answer to what it has in its buffer, which only this thread could read. It
+// doesn't for a connection whose end it has seen.
+static void close_connection(struct cnats *cnats) {
+    if (cnats->connection == NULL)
+        return;
+    if (cnats->fd >= 0)
+        shutdown(cnats->fd, SHUT_RDWR);
+    for (int reads = 0; reads < READS_BEFORE_END_MAX && !natsConnection_IsClosed(cnats->connection); reads++)
+        natsConnection_ProcessReadEvent(cnats->connection);
+    natsConnection_Destroy(cnats->connection);
+    cnats->connection = NULL;
+}
+
 // Everything is told and dropped: what waits for an answer, and the rest of answers (N8).
 static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now_us) {
     bool was_up = cnats->connection != NULL;
-    // First: a subscription that ends on an open connection has something to say, and closing waits until it is sent.
-    natsConnection_Destroy(cnats->connection);
-    cnats->connection = NULL;
+    close_connection(cnats);
     for (struct control_service *service = cnats->services; service != NULL; service = service->next) {
         natsSubscription_Destroy(service->subscription);
         service->subscription = NULL;
@@ -353,7 +367,7 @@ static void lose(struct cnats *cnats, const char *what, int64_t now_us) {
 static void connect_now(struct cnats *cnats) {
     struct br_error why;
     enum br_status status = cnats_dial(cnats, &why);
-    if (status == BR_OK && cnats_subscribe(cnats) == NATS_OK)
+    if (status == BR_OK && cnats_subscribe(cnats, br_session_now()) == NATS_OK)
         come_up(cnats, br_session_now());
     else if (status == BR_OK)
         lose(cnats, "the connection was lost", br_session_now());
@@ -381,7 +395,7 @@ static void turn(struct cnats *cnats, short events) {
         lose(cnats, cnats->denied, now_us);
         return;
     }
-    if (is_dead(cnats, now_us) || cnats_subscribe(cnats) != NATS_OK || publish_queued(cnats) != NATS_OK)
+    if (is_dead(cnats, now_us) || cnats_subscribe(cnats, now_us) != NATS_OK || publish_queued(cnats) != NATS_OK)
         lose(cnats, "the connection to the NATS server was given up", now_us);
 }
 
