@@ -176,18 +176,31 @@ static struct waiting *next_of_lanes(struct br_requests *requests, uint32_t kind
     return NULL;
 }
 
-static void tell_busy(struct waiting *waiting) {
-    static const char busy[] =
-        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
-        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
-        "tail)\",\"busy\":true}\n";
-    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(busy), true);
+static void tell(struct waiting *waiting, const char *text) {
+    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(text), true);
     (void)sent; // else it is the asker's loss
     free(waiting);
 }
 
+void br_requests_end(struct br_requests *requests) {
+    static const char stopped[] = "{\"error\":\"the worker has stopped before the request's turn came\"}\n";
+    for (;;) {
+        pthread_mutex_lock(&requests->lock);
+        struct lane *lane = requests->turn;
+        struct waiting *waiting = lane == NULL ? NULL : take_at(requests, lane, &lane->first);
+        pthread_mutex_unlock(&requests->lock);
+        if (waiting == NULL)
+            return;
+        tell(waiting, stopped);
+    }
+}
+
 bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mono_time now,
                       struct br_request *ret_request) {
+    static const char busy[] =
+        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
+        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
+        "tail)\",\"busy\":true}\n";
     for (;;) {
         pthread_mutex_lock(&requests->lock);
         struct waiting *waiting = next_of_lanes(requests, kinds);
@@ -197,7 +210,7 @@ bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mo
         *ret_request = (struct br_request){.kind = waiting->kind, .payload = waiting->payload, .raw = waiting};
         if (now.us - waiting->since_us <= BR_REQUEST_WAIT_US)
             return true;
-        tell_busy(waiting);
+        tell(waiting, busy);
     }
 }
 

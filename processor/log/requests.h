@@ -40,6 +40,8 @@ struct br_request_way {
 
 struct br_requests;
 struct br_requests *br_requests_create(void);
+// All that wait are told that the worker has stopped. Thread: any, while no other takes.
+void br_requests_end(struct br_requests *requests);
 // Nobody may offer or take any more.
 void br_requests_destroy(struct br_requests **requests);
 

@@ -125,3 +125,12 @@ Test(requests, who_has_waited_too_long_is_told) {
     cr_assert_str_eq(next_of(BR_REQUESTS_ALL, BR_REQUEST_WAIT_US + 1), "c.1");
     cr_assert_eq(busy, 2);
 }
+
+Test(requests, all_that_wait_are_told_of_the_end) {
+    cr_assert(offer("a.1") && offer("b.1") && offer("a.2"));
+    room = false;
+    br_requests_end(requests);
+    room = true;
+    cr_assert_str_eq(heard, "b.1"); // the last one
+    cr_assert_not(br_requests_wait(requests, BR_REQUESTS_ALL));
+}
