@@ -1067,7 +1067,7 @@ static void a_wait_for_an_ack_sleeps_though_input_is_there(void) {
 }
 
 static void a_single_append_without_a_reply_is_unknown_after_the_time(void) {
-    struct br_connect_options options = {.url = br_private_server_url(server), .request_timeout_us = 1000000};
+    struct br_connect_options options = {.url = br_private_server_url(server), .request_timeout_us = 3000000};
     struct br_log *hasty = NULL;
     EXPECT_OK(make_output());
     EXPECT_OK(connect_as(&options, &hasty));
