@@ -642,22 +642,24 @@ static void tls_that_is_offered_is_taken_when_asked_for(void) {
     }
 }
 
-static const char *tls_first_config(void) {
+static const char *tls_first_config(const char *how) {
     char text[1024];
-    snprintf(text, sizeof text, "tls { cert_file: \"%s\", key_file: \"%s\", handshake_first: true }",
-             in_folder("server.pem"), in_folder("server.key"));
+    snprintf(text, sizeof text, "tls { cert_file: \"%s\", key_file: \"%s\", handshake_first: %s }",
+             in_folder("server.pem"), in_folder("server.key"), how);
     return with_store(text);
 }
 
 static void tls_may_come_before_info(void) {
     struct br_error why = {0};
     make_certificates();
-    EXPECT(start_server(tls_first_config()));
+    EXPECT(start_server(tls_first_config("true")));
     struct br_connect_options options = {.tls_ca_path = in_folder("ca.pem"), .tls_first = true};
     EXPECT(try_connect("", options) == BR_OK);
     options.tls_first = false;
-    EXPECT(both(BR_RETRY, "", options));
+    EXPECT(try_connect("", options) == BR_RETRY);
     EXPECT(strstr(error.message, "--tls-first") != NULL && strstr(error.message, "handshake_first") != NULL);
+    EXPECT(try_control("", options, &why) == BR_RETRY); // the server hangs up when we do: either is said
+    EXPECT(strstr(why.message, "--tls-first") != NULL && strstr(why.message, "handshake_first") != NULL);
     options.tls_first = true;
     options.tls_ca_path = in_folder("other.pem");
     EXPECT(try_connect("", options) == BR_FATAL);
@@ -674,6 +676,15 @@ static void tls_may_come_before_info(void) {
     EXPECT(control == BR_OK);
     options.tls_ca_path = in_folder("other.pem");
     EXPECT(both(BR_FATAL, "", options));
+}
+
+static void a_server_may_leave_it_open_which_comes_first(void) {
+    make_certificates();
+    EXPECT(start_server(tls_first_config("auto")));
+    struct br_connect_options options = {.tls_ca_path = in_folder("ca.pem")};
+    EXPECT(both(BR_OK, "", options));
+    options.tls_first = true;
+    EXPECT(try_connect("", options) == BR_OK);
 }
 
 static void tls_first_is_not_for_servers_that_begin_with_info(void) {
@@ -892,6 +903,7 @@ int main(int argc, char **argv) {
         T(tls_that_the_server_does_not_offer_is_not_done_without),
         T(tls_that_is_offered_is_taken_when_asked_for),
         T(tls_may_come_before_info),
+        T(a_server_may_leave_it_open_which_comes_first),
         T(tls_first_is_not_for_servers_that_begin_with_info),
         T(a_credentials_file_signs_the_servers_nonce),
         T(an_nkeys_seed_signs_the_servers_nonce),
