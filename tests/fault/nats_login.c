@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOGINS 1000 // on each plane
+
 static char folder[] = "/tmp/braid-nats-login-XXXXXX";
 static struct br_error error;
 static int failures;
@@ -790,9 +792,11 @@ static void write_creds(const char *path, const char *jwt, const char *seed) {
     fclose(file);
 }
 
-static void a_credentials_file_signs_the_servers_nonce(void) {
 #define LIMITS                                                                                                         \
     "\"subs\":-1,\"data\":-1,\"payload\":-1,\"imports\":-1,\"exports\":-1,\"wildcards\":true,\"conn\":-1,\"leaf\":-1"
+
+// Of a user, and of one who only bears that user's name.
+static bool start_server_of_an_operator(char stranger_seed[64]) {
     struct nkey operator= make_nkey(14 << 3), system = make_nkey(0), account = make_nkey(0), user = make_nkey(20 << 3);
     struct nkey stranger = make_nkey(20 << 3);
     static char operator_jwt[4096], system_jwt[4096], account_jwt[4096], user_jwt[4096];
@@ -815,10 +819,16 @@ static void a_credentials_file_signs_the_servers_nonce(void) {
         folder, operator_jwt, system.public, system_jwt, account.public, account_jwt);
     write_creds(in_folder("user.creds"), user_jwt, user.seed);
     write_creds(in_folder("stranger.creds"), user_jwt, stranger.seed);
-    EXPECT(start_server(config));
+    snprintf(stranger_seed, 64, "%s", stranger.seed);
+    return start_server(config);
+}
+
+static void a_credentials_file_signs_the_servers_nonce(void) {
+    char stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
     EXPECT(both(BR_OK, "", (struct br_connect_options){.creds_path = in_folder("user.creds")}));
     EXPECT(both(BR_FATAL, "", (struct br_connect_options){.creds_path = in_folder("stranger.creds")}));
-    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger.seed) == NULL);
+    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger_seed) == NULL);
     EXPECT(both(BR_FATAL, "", (struct br_connect_options){.creds_path = "/nowhere.creds"}));
     EXPECT(strstr(error.message, "/nowhere.creds") != NULL);
     EXPECT(both(BR_FATAL, "", (struct br_connect_options){.creds_path = in_folder("server.conf")}));
@@ -875,6 +885,33 @@ static void a_server_that_asks_nobody_takes_who_has_keys(void) {
     EXPECT(both(BR_OK, "", (struct br_connect_options){.token = "t"}));
 }
 
+static enum br_status ignore_part(void *context, struct br_slice part, struct br_error *ignored) {
+    (void)context;
+    (void)part;
+    (void)ignored;
+    return BR_OK;
+}
+
+// A signature that a library spoils is made again: nobody hears of it.
+static void of_thousands_of_logins_by_credentials_none_is_refused(void) {
+    char url[64], stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_connect_options options = {
+        .url = url, .creds_path = in_folder("user.creds"), .request_timeout_us = 5000000};
+    for (int i = 0; i < LOGINS; i++) {
+        struct br_log *log = NULL;
+        EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_OK);
+        br_log_close(&log);
+        struct br_control *control = NULL;
+        EXPECT(br_control_open(&options, NULL, &control, &error) == BR_OK);
+        enum br_status status =
+            br_control_request(control, "nobody", br_slice_of("?"), 5000000, ignore_part, NULL, &error);
+        br_control_close(&control);
+        EXPECT(status == BR_FATAL && strstr(error.message, "no worker answers") != NULL);
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -908,6 +945,7 @@ int main(int argc, char **argv) {
         T(a_credentials_file_signs_the_servers_nonce),
         T(an_nkeys_seed_signs_the_servers_nonce),
         T(a_server_that_asks_nobody_takes_who_has_keys),
+        T(of_thousands_of_logins_by_credentials_none_is_refused),
     };
     nats_Open(-1); // nats_Sign fails without
     if (getenv("BRAID_NATS_SERVER") == NULL || mkdtemp(folder) == NULL) {

@@ -29,6 +29,7 @@
 #define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
+#define READS_BEFORE_END_MAX 1000 // what has come is less than the socket's buffer
 #define TIMEOUT_US_DEFAULT (5 * BR_US_PER_SECOND)
 
 void cnats_wake(struct cnats *cnats) {
@@ -257,9 +258,23 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
                     BR_STR("server", server));
 }
 
+// The library waits half a second for the answer to what it has in its buffer, which only this thread could read. It
+// doesn't for a connection whose end it has seen.
+static void close_connection(struct cnats *cnats) {
+    if (cnats->connection == NULL)
+        return;
+    if (cnats->fd >= 0)
+        shutdown(cnats->fd, SHUT_RDWR);
+    for (int reads = 0; reads < READS_BEFORE_END_MAX && !natsConnection_IsClosed(cnats->connection); reads++)
+        natsConnection_ProcessReadEvent(cnats->connection);
+    natsConnection_Destroy(cnats->connection);
+    cnats->connection = NULL;
+}
+
 // Everything is told and dropped: what waits for an answer, and the rest of answers (N8).
 static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now_us) {
     bool was_up = cnats->connection != NULL;
+    close_connection(cnats);
     for (struct control_service *service = cnats->services; service != NULL; service = service->next) {
         natsSubscription_Destroy(service->subscription);
         service->subscription = NULL;
@@ -267,8 +282,6 @@ static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now
     cnats_drop_inboxes(cnats);
     natsSubscription_Destroy(cnats->alive);
     cnats->alive = NULL;
-    natsConnection_Destroy(cnats->connection);
-    cnats->connection = NULL;
     atomic_store(&cnats->want_write, false);
     if (was_up && now_us - cnats->up_since_us > STEADY_US)
         cnats->pause_us = 0;
