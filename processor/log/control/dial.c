@@ -116,10 +116,9 @@ static natsStatus set_login(struct cnats *cnats, natsOptions *options) {
     return set_name(cnats, options);
 }
 
-// Whatever is agreed upon with the server: the library begins TLS by itself when that is required.
 static natsStatus set_tls(const struct cnats *cnats, const char *host, natsOptions *options) {
     const struct br_session_config *config = &cnats->config;
-    natsStatus status = natsOptions_SetSecure(options, cnats->secure);
+    natsStatus status = natsOptions_SetSecure(options, true);
     if (status == NATS_OK && config->tls_ca_path != NULL)
         status = natsOptions_LoadCATrustedCertificates(options, config->tls_ca_path);
     if (status == NATS_OK && config->tls_cert_path != NULL)
@@ -171,7 +170,7 @@ static natsStatus set_options(struct cnats *cnats, const char *url, const char *
             natsOptions_SetEventLoop(options, cnats, cnats_attach, cnats_want_read, cnats_want_write, cnats_detach);
     if (status == NATS_OK)
         status = set_login(cnats, options);
-    if (status == NATS_OK)
+    if (status == NATS_OK && cnats->secure)
         status = set_tls(cnats, host, options);
     return status;
 }
