@@ -574,6 +574,18 @@ static bool knows_another(const struct br_session *session) {
     return br_session_is_up(session) && session->config->server_count >= 3; // itself by its address, and the other
 }
 
+// It has a connection, maybe the next one after one that was lost.
+static bool hears_nobody(struct br_control *control) {
+    for (int i = 0; i < 20; i++) {
+        error = (struct br_error){0};
+        if (br_control_request(control, "braid_api.nobody.status", (struct br_slice){NULL, 0}, 20000000, no_part, NULL,
+                               &error) == BR_FATAL)
+            return error.native == BR_CONTROL_NOBODY;
+        usleep(50000);
+    }
+    return false;
+}
+
 // The servers of a cluster tell of each other by addresses, and have certificates for the name that users dial.
 static void tls_goes_on_with_a_server_that_another_told_of_by_its_address(void) {
     struct session_run run;
@@ -587,6 +599,10 @@ static void tls_goes_on_with_a_server_that_another_told_of_by_its_address(void) 
     snprintf(url, sizeof url, "tls://localhost:%d", port);
     open_session(&run, url, in_folder("ca.pem"));
     bool knows = started && drive(&run, knows_another, 20000000);
+    struct br_connect_options options = {
+        .url = url, .tls_ca_path = in_folder("ca.pem"), .request_timeout_us = 20000000};
+    struct br_control *control = NULL;
+    bool asked = br_control_open(&options, NULL, &control, &error) == BR_OK && hears_nobody(control);
     stop_server(); // the one that was dialed
     server = second;
     bool dropped = knows && drive(&run, is_dropped, 10000000), again = dropped && drive(&run, is_up, 20000000);
@@ -594,7 +610,10 @@ static void tls_goes_on_with_a_server_that_another_told_of_by_its_address(void) 
                  strcmp(run.config.servers[run.session.server_index].host, "127.0.0.1") == 0;
     error = run.session.error;
     close_session(&run);
+    bool asked_again = asked && hears_nobody(control);
+    br_control_close(&control);
     EXPECT(knows && dropped && again && there);
+    EXPECT(asked && asked_again);
 }
 
 static void tls_with_a_client_certificate(void) {
