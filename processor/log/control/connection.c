@@ -214,6 +214,8 @@ static int64_t wait_until(const struct cnats *cnats, int64_t now_us) {
     int64_t until = now_us + TICK_US;
     if (cnats->connection == NULL && cnats->dial_at_us < until)
         until = cnats->dial_at_us;
+    if (now_us < cnats->subscribe_at_us && cnats->subscribe_at_us < until)
+        until = cnats->subscribe_at_us;
     return until;
 }
 
@@ -316,7 +318,7 @@ static void lose(struct cnats *cnats, const char *what, int64_t now_us) {
 static void connect_now(struct cnats *cnats) {
     struct br_error why;
     enum br_status status = cnats_dial(cnats, &why);
-    if (status == BR_OK && cnats_subscribe(cnats) == NATS_OK)
+    if (status == BR_OK && cnats_subscribe(cnats, br_session_now()) == NATS_OK)
         come_up(cnats, br_session_now());
     else if (status == BR_OK)
         lose(cnats, "the connection was lost", br_session_now());
@@ -344,7 +346,7 @@ static void turn(struct cnats *cnats, short events) {
         lose(cnats, cnats->denied, now_us);
         return;
     }
-    if (is_dead(cnats, now_us) || cnats_subscribe(cnats) != NATS_OK || publish_queued(cnats) != NATS_OK)
+    if (is_dead(cnats, now_us) || cnats_subscribe(cnats, now_us) != NATS_OK || publish_queued(cnats) != NATS_OK)
         lose(cnats, "the connection to the NATS server was given up", now_us);
 }
 
