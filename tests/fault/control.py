@@ -193,6 +193,23 @@ def test_who_asks_too_much_is_told(world):
     worker.stopped()
 
 
+def test_who_has_asked_is_told_that_the_worker_stops(world):
+    worker = opened(world)
+    client = world.server.connect()
+    client.send(b"SUB _INBOX.many.> 99\r\n" + b"PUB braid_api.faults.query _INBOX.many.x %d\r\n%s\r\n" % (len(COUNT), COUNT) * 60)
+    client.flush()
+    deadline = time.monotonic() + 20
+    while not client.waiting:
+        client.read_one(deadline)
+    worker.process.send_signal(signal.SIGTERM)
+    check(worker.waited() == 0, worker.log())
+    def ended():
+        return sum(b'"rows":1' in m.payload or b"has stopped" in m.payload or m.headers.startswith("NATS/1.0 503") for m in client.waiting)
+    while ended() < 60:
+        client.read_one(deadline)
+    check(any(b"has stopped" in m.payload for m in client.waiting), "all were answered before it stopped")
+
+
 # --- the connection
 def test_a_server_that_is_killed_and_comes_back(world):
     worker = opened(world)

@@ -156,6 +156,8 @@ natsStatus cnats_subscribe(struct cnats *cnats, int64_t now_us);
 natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubscription **subscription);
 // Takes what has come for the services.
 void cnats_take_requests(struct cnats *cnats, int64_t now_us);
+// Nothing is asked any more; what waits is told.
+void cnats_end_services(struct cnats *cnats);
 
 // --- ask.c
 enum br_status cnats_request(struct br_control *control, const char *subject, struct br_slice payload,

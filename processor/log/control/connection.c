@@ -29,6 +29,7 @@
 #define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
+#define LAST_WORDS_US INT64_C(200000)
 #define READS_BEFORE_END_MAX 1000 // what has come is less than the socket's buffer
 #define TIMEOUT_US_DEFAULT (5 * BR_US_PER_SECOND)
 
@@ -350,6 +351,20 @@ static void turn(struct cnats *cnats, short events) {
         lose(cnats, "the connection to the NATS server was given up", now_us);
 }
 
+// What is left to be said goes out, for a moment.
+static void say_the_last(struct cnats *cnats) {
+    int64_t until_us = br_session_now() + LAST_WORDS_US;
+    cnats_end_services(cnats);
+    if (cnats->connection == NULL)
+        return;
+    struct pollfd polled = {.fd = cnats->fd, .events = POLLOUT};
+    while (br_session_now() < until_us && publish_queued(cnats) == NATS_OK &&
+           natsConnection_Buffered(cnats->connection) > 0) {
+        (void)poll(&polled, 1, LAST_WORDS_US / 1000);
+        natsConnection_ProcessWriteEvent(cnats->connection);
+    }
+}
+
 static bool is_stopping(struct cnats *cnats) {
     pthread_mutex_lock(&cnats->lock);
     bool stop = cnats->stop;
@@ -368,6 +383,7 @@ static void *run(void *context) {
         if (cnats->connection != NULL)
             turn(cnats, events);
     }
+    say_the_last(cnats);
     lose(cnats, "the control plane is closed", br_session_now());
     return NULL;
 }
@@ -422,8 +438,8 @@ static void cnats_close(struct br_control *control) {
     struct cnats *cnats = cnats_of(control);
     pthread_mutex_lock(&cnats->lock);
     cnats->stop = true;
-    if (cnats->fd >= 0)
-        shutdown(cnats->fd, SHUT_RDWR); // whatever it waits for in cnats
+    if (cnats->fd >= 0 && !cnats->up)
+        shutdown(cnats->fd, SHUT_RDWR); // it is dialing
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
     cnats_wake(cnats);

@@ -251,3 +251,12 @@ void cnats_take_requests(struct cnats *cnats, int64_t now_us) {
             natsMsg_Destroy(message);
         }
 }
+
+void cnats_end_services(struct cnats *cnats) {
+    for (struct control_service *service = NULL; (service = after(cnats, service)) != NULL;) {
+        natsSubscription_Destroy(service->subscription);
+        service->subscription = NULL;
+        if (service->requests != NULL)
+            br_requests_end(service->requests);
+    }
+}
