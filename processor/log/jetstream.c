@@ -419,6 +419,7 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     enum br_status status = br_session_config_init(&log->config, options, error);
     if (status == BR_OK)
         name_inbox(log, options->inbox_prefix);
+    log->base.api_prefix = log->config.api_prefix;
     if (status == BR_OK && log->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     if (status == BR_OK)

@@ -5,10 +5,17 @@
 
 #include <stdio.h>
 
-#define SUBJECT_SIZE 640
-
 void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size) {
     snprintf(subject, size, "%s.%s", log->api_prefix == NULL ? "$JS.API" : log->api_prefix, asked);
+}
+
+struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size) {
+    static const char bucket[] = "$KV.";
+    const size_t len = sizeof bucket - 1;
+    if (log->api_prefix == NULL || subject.len < len || memcmp(subject.ptr, bucket, len) != 0)
+        return subject;
+    snprintf(text, size, "%s.%.*s", log->api_prefix, (int)subject.len, (const char *)subject.ptr);
+    return br_slice_of(text);
 }
 
 int br_js_error_code(const json_t *reply) {
@@ -35,7 +42,7 @@ enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_
 enum br_status br_js_api(struct br_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
                          int *ret_code, struct br_error *error) {
     BR_AUTO_FREE char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-    char subject[SUBJECT_SIZE];
+    char subject[JS_API_SUBJECT_SIZE];
     struct br_slice reply;
     int status;
     br_js_api_subject(log, asked, subject, sizeof subject);
@@ -65,13 +72,17 @@ enum br_status br_js_api(struct br_log *log, const char *asked, json_t *body, co
 }
 
 enum br_status br_js_check_jetstream(struct br_log *log, const char *server, struct br_error *error) {
-    char subject[SUBJECT_SIZE];
+    char subject[JS_API_SUBJECT_SIZE];
     struct br_slice reply;
     int status;
     br_js_api_subject(log, "INFO", subject, sizeof subject);
     BR_TRY(log->ops->call(log, subject, (struct br_slice){NULL, 0}, &reply, &status, error));
     BR_JS_AUTO json_t *json = json_loadb((const char *)reply.ptr, reply.len, 0, NULL);
     if (status == JS_NO_RESPONDERS)
-        return br_error_set(error, BR_FATAL, "the NATS server %s has no JetStream: start it with -js", server);
+        return log->api_prefix != NULL
+                   ? br_error_set(error, BR_FATAL,
+                                  "no JetStream answers on %s at the NATS server %s: is it the right domain or prefix?",
+                                  subject, server)
+                   : br_error_set(error, BR_FATAL, "the NATS server %s has no JetStream: start it with -js", server);
     return br_js_error_code(json) == 0 ? BR_OK : br_js_api_error(json, "JetStream refuses", error);
 }

@@ -35,8 +35,12 @@ static inline void br_js_json_cleanup(json_t **json) {
 }
 #define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
 
+#define JS_API_SUBJECT_SIZE 640
 // The subject of a request: what is asked ("STREAM.INFO.x") below the API's prefix.
 void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size);
+// What is published to reach the subject: between domains and accounts a bucket's ("$KV.…") go below the API's prefix,
+// as servers map them. `text` holds it where it is another.
+struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size);
 // A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
 // and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
 enum br_status br_js_api(struct br_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,

@@ -28,7 +28,7 @@ struct cnats_log {
     struct br_buffer reply;
     struct {
         struct control_call call;
-        char stream[256], subject[400];
+        char stream[256], subject[JS_API_SUBJECT_SIZE];
         enum br_status status; // BR_OK: it was sent
         struct br_error error;
     } append;
@@ -126,6 +126,7 @@ static enum br_status send_append(struct cnats_log *log, const struct br_log_mes
     struct br_log_header headers[BR_LOG_HEADERS_MAX + 1];
     struct br_log_message fenced = *message;
     char reply[CONTROL_REPLY_SIZE], number[24];
+    fenced.subject = br_slice_of(log->append.subject);
     BR_CHECK(message->header_count <= BR_LOG_HEADERS_MAX);
     BR_TRY(cnats_await_up(cnats, log->cancel, error));
     BR_TRY(br_js_check_sizes(message, 1, payload_max_locked(cnats), error));
@@ -146,8 +147,9 @@ static enum br_status log_append(struct br_log *base, const char *stream, const 
     struct cnats_log *log = log_of(base);
     BR_CHECK(count == 1); // batches are the data plane's
     snprintf(log->append.stream, sizeof log->append.stream, "%s", stream);
-    snprintf(log->append.subject, sizeof log->append.subject, "%.*s", (int)messages->subject.len,
-             (const char *)messages->subject.ptr);
+    char text[JS_API_SUBJECT_SIZE];
+    struct br_slice subject = br_js_bucket_subject(base, messages->subject, text, sizeof text);
+    snprintf(log->append.subject, sizeof log->append.subject, "%.*s", (int)subject.len, (const char *)subject.ptr);
     pthread_mutex_lock(&log->cnats->lock);
     enum br_status status = send_append(log, messages, expected_sequence, error);
     pthread_mutex_unlock(&log->cnats->lock);
@@ -396,6 +398,7 @@ struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel
     };
     struct cnats_log *log = br_calloc(1, sizeof *log);
     log->base.ops = &ops;
+    log->base.api_prefix = cnats_of(control)->config.api_prefix;
     log->cnats = cnats_of(control);
     log->cancel = cancel;
     return &log->base;
