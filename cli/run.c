@@ -31,6 +31,7 @@ struct arguments {
     struct br_connect_options connect;
     const char *path, *data;
     bool dev, json_log, memory;
+    bool private_server; // --dev has started one
     enum br_level level;
     size_t budget_bytes;
     uint32_t epoch_messages;
@@ -212,27 +213,18 @@ static void append_word(struct br_buffer *line, const char *option, const char *
     br_buffer_append_text(line, plain ? "" : "'");
 }
 
-// As it was given, and not by the environment, which the command will find too.
-static void append_given(struct br_buffer *line, const char *option, const char *value, const char *variable) {
-    if (value != NULL && (variable == NULL || value != getenv(variable)))
-        append_word(line, option, value);
-}
-
 // The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
 // read of it any more.
 static void tell_rebuild(const struct arguments *arguments, bool anew) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
-    const struct br_connect_options *connect = &arguments->connect;
     append_word(&line, "", arguments->path);
-    append_given(&line, " --name ", arguments->pipeline.name, NULL);
+    if (arguments->pipeline.name != NULL)
+        append_word(&line, " --name ", arguments->pipeline.name);
     for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
         append_word(&line, " --descriptors ", arguments->pipeline.descriptors[i]);
-    append_given(&line, " --server ", connect->url, "NATS_URL");
-    append_given(&line, " --creds ", connect->creds_path, "NATS_CREDS");
-    append_given(&line, " --user ", connect->user, "NATS_USER");
-    append_given(&line, " --tlsca ", connect->tls_ca_path, "NATS_CA");
-    append_given(&line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
-    append_given(&line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
+    if (arguments->private_server)
+        append_word(&line, " --server ", arguments->connect.url);
+    br_connect_append_given(&line, append_word);
     append_word(&line, " --data ", arguments->data);
     br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
     fprintf(stderr,
@@ -397,8 +389,10 @@ static int run_worker(struct arguments *arguments, struct br_sql_file *file) {
     struct br_log *log = NULL;
     struct br_pipeline *pipeline = NULL;
     share_read_ahead(arguments, file);
-    bool private_server = arguments->dev && arguments->connect.url == NULL;
-    enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
+    arguments->private_server = arguments->dev && arguments->connect.url == NULL;
+    enum br_status status = br_control_check(&arguments->connect, &error);
+    if (status == BR_OK && arguments->private_server)
+        status = start_dev_server(arguments, &server, &error);
     if (status == BR_OK)
         status = connect_patiently(&arguments->connect, &log, &error);
     int code = BR_EXIT_OK;
