@@ -227,7 +227,9 @@ static enum br_status ask_for_last(struct br_task *task, const struct task_input
 static enum br_status check_last(const struct br_task *task, const struct task_input *input,
                                  const Braid__V1__InputPosition *position, uint64_t epoch,
                                  const struct br_log_message *message, struct br_error *error) {
-    struct br_fingerprint was = {message->sequence, position->last_time_us, position->last_hash},
+    struct br_fingerprint was = {.sequence = message->sequence,
+                                 .time_us = position->last_time_us,
+                                 .hash = position->last_hash},
                           is = br_fingerprint_of(message);
     char was_text[BR_FINGERPRINT_TEXT_SIZE], is_text[BR_FINGERPRINT_TEXT_SIZE];
     if (position->last_hash == 0 || !br_fingerprint_differs(&was, &is))

@@ -163,8 +163,9 @@ enum br_status task_input_error(const struct task_input *input, const struct br_
 
 void task_note_last(struct task_input *input, const Braid__V1__InputPosition *position) {
     if (position->last_hash != 0)
-        br_trail_add(&input->trail,
-                     &(struct br_fingerprint){position->last_sequence, position->last_time_us, position->last_hash});
+        br_trail_add(&input->trail, &(struct br_fingerprint){.sequence = position->last_sequence,
+                                                             .time_us = position->last_time_us,
+                                                             .hash = position->last_hash});
 }
 
 enum br_status task_open_reader(struct br_task *task, uint32_t i, uint64_t first_sequence, struct br_error *error) {

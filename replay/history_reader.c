@@ -188,7 +188,8 @@ static enum br_status missing(const struct history_reader *reader, const struct 
 static void prove_stream(struct history_reader *reader) {
     struct br_trail trail = br_reader_trail(&reader->base, reader->window.items + reader->window.consumed,
                                             br_window_shown(&reader->window));
-    struct br_trail own = {.read_to = trail.read_to > reader->prehistory ? trail.read_to - reader->prehistory : 0};
+    struct br_trail own = {.read_to = trail.read_to > reader->prehistory ? trail.read_to - reader->prehistory : 0,
+                           .youngest_us = trail.youngest_us};
     for (uint32_t i = 0; i < trail.count; i++) {
         struct br_fingerprint mark = trail.marks[i];
         if (mark.sequence <= reader->prehistory)

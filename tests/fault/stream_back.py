@@ -223,11 +223,11 @@ def put(world, currency, rate):
     return world.client.store(f"$KV.rates.{currency}", proto.data(1, currency) + proto.number(2, rate))["seq"]
 
 
-def bucket(world, hot):
+def bucket(world, hot, keeps=1):
     """A bucket whose keys c0 … have been written by turns; the worker has read all of it."""
     world.server = Server(world)
     world.client = world.server.connect()
-    world.client.create_stream("KV_rates", ["$KV.rates.>"], max_msgs_per_subject=1, allow_rollup_hdrs=True, allow_direct=True)
+    world.client.create_stream("KV_rates", ["$KV.rates.>"], max_msgs_per_subject=keeps, allow_rollup_hdrs=True, allow_direct=True)
     world.pipeline = world.write("rates.sql", BUCKET)
     put(world, "calm", 1)
     worker = Worker(world, flags=("--epoch-rows", "1")).started()
@@ -280,6 +280,83 @@ def test_a_bucket_that_went_back(world):
     read_all(world, worker)
     copy.comes_back(lambda: [put(world, f"c{1 + number}", 2000) for number in range(3)], worker)
     worker.failed("stream KV_rates has changed at sequence 22")
+
+
+def test_a_bucket_that_went_back_where_others_were_replaced(world):
+    """In the lost message's place stood one that was replaced in turn: nothing is there, and nothing of the lost one's key behind it."""
+    worker = bucket(world, hot=5)
+    copy = Copy(world, "KV_rates")
+    put(world, "c0", 1000)
+    read_all(world, worker)
+    copy.comes_back(lambda: [put(world, "c1", 2000 + number) for number in range(3)], worker)
+    worker.failed("stream KV_rates has changed at sequence 22: the message that was read there (stored 20", "is gone", "'$KV.rates.c0'", "sequence 17")
+    code, said = way_out(world, worker)
+    check(code == 0 and "owns the outputs" in said, said)
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check(known(world) == {"calm": 1, "c0": 15, "c1": 2002, "c2": 17, "c3": 18, "c4": 19}, known(world))
+    worker.stopped()
+
+
+def test_a_bucket_that_lost_a_new_key(world):
+    """As if its key had been purged: nothing can prove either, and that is said."""
+    worker = bucket(world, hot=5)
+    copy = Copy(world, "KV_rates")
+    worker.stopped()
+    worker = Worker(world, flags=("--epoch-rows", "1")).started()
+    put(world, "new", 1000)
+    read_all(world, worker)
+    worker.stopped()
+    copy.comes_back(lambda: [put(world, "c1", 2000 + number) for number in range(3)])
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check_words(worker.log(), "can't be proven", "read at sequence 22 is gone")
+    worker.stopped()
+
+
+def test_a_bucket_that_keeps_several_of_each_key(world):
+    worker = bucket(world, hot=2, keeps=3)
+    worker.stopped()
+    for number in range(3):
+        put(world, "c1", 1000 + number)
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check(known(world) == {"calm": 1, "c0": 18, "c1": 1002}, known(world))
+    check("can't be proven" not in worker.log(), worker.log())
+    worker.stopped()
+
+
+# --- what was read last is deleted by hand
+
+def test_a_stream_filled_up_by_others_and_a_message_deleted(world):
+    """Nothing is in the place of what was read last, and somebody else's message that came later than all of it stands before."""
+    worker, copy = read_then_lost(world)
+    worker.stopped()
+
+    def fill():
+        config = world.client.api(f"STREAM.INFO.{INPUT}")["config"]
+        world.client.api(f"STREAM.UPDATE.{INPUT}", {**config, "subjects": ["faults.in", "others"]})
+        for _ in range(200):
+            world.client.store("others", b"")
+        world.client.api(f"STREAM.MSG.DELETE.{INPUT}", {"seq": 520})
+    copy.comes_back(fill)
+    worker = Worker(world)
+    worker.failed(f"stream {INPUT} has changed at sequence 520: the message that was read there (stored 20", "is gone", "at sequence 519", "came later than all")
+
+
+def test_a_message_that_was_deleted(world):
+    world.open()
+    world.feed(500)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    worker.stopped()
+    world.client.api(f"STREAM.MSG.DELETE.{INPUT}", {"seq": 500})
+    world.feed(20)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    check_words(worker.log(), "can't be proven", "read at sequence 500 is gone")
+    world.check_outcome()
+    worker.stopped()
 
 
 # --- who may not look
