@@ -74,10 +74,10 @@ struct proof {
     const struct br_trail *trail;
     struct br_log *log;
     const char *stream, *filter;
-    struct br_buffer copy; // of the message that was asked for last
+    struct br_buffer copy;      // of the message that was asked for last
     struct br_stream_info info; // while described
     bool described;
-    bool speaks;                     // something that is there does, for all that was read or for a part of it
+    bool speaks;            // something that is there does, for all that was read or for a part of it
     char doubt[DOUBT_SIZE]; // why nothing is proven; empty: it is, if something speaks
 };
 

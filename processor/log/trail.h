@@ -19,12 +19,13 @@
 // T5. Where a stream keeps only the newest message of each subject, an older one of the mark's subject can't be there
 //     when the mark's is gone: the stream is as it was before that one came, and BR_LOG_CHANGED.
 // T6. When the newest mark's message is gone, the nearest message below that is there (whoever's) must not be younger
-//     than all that was read: it would have come after that, into another's place, and is BR_LOG_CHANGED. Younger than the
-//     mark alone, as after a clock was set back, it proves nothing.
+//     than all that was read: it would have come after that, into another's place, and is BR_LOG_CHANGED. (Of others'
+//     messages that holds while the server's clock isn't set back: their times aren't noted.) Younger than the mark
+//     alone, as after a clock was set back, it proves nothing.
 //
-// What isn't proven: that messages were lost whose places were filled, and are empty again (by a limit per subject, or by
-// hand), between the newest message that proves or speaks and the newest that was read, when they weren't the last of an
-// epoch.
+// What isn't proven: that messages were lost whose places were filled, and are empty again (by a limit per subject, or
+// by hand), between the newest message that proves or speaks and the newest that was read, when they weren't the last
+// of an epoch.
 #ifndef BR_PROCESSOR_LOG_TRAIL_H
 #define BR_PROCESSOR_LOG_TRAIL_H
 

@@ -48,8 +48,7 @@ static struct br_trail read_trail(void) {
 
 static void open_at(uint64_t first, const struct br_trail *known) {
     br_reader_close(&reader);
-    cr_assert_eq(br_reader_open_replaced(log_, stream, filter, first, 0, &reader, &error), BR_OK, "%s",
-                 error.message);
+    cr_assert_eq(br_reader_open_replaced(log_, stream, filter, first, 0, &reader, &error), BR_OK, "%s", error.message);
     br_reader_prove(reader, known);
 }
 
