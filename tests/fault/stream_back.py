@@ -100,13 +100,17 @@ def test_what_is_lost_before_it_was_read_is_nobodys(world):
     worker.stopped()
 
 
+def paste(world, line):
+    done = harness.subprocess.run(["sh", "-c", line.replace("braid", harness.BRAID, 1)], capture_output=True, text=True,
+                                  stdin=harness.subprocess.DEVNULL, cwd=world.folder, check=False, timeout=harness.PATIENCE_S)
+    return done.returncode, done.stdout + done.stderr
+
+
 def way_out(world, worker, more=""):
     """The command that the worker's refusal ends with, as it is pasted."""
     line = worker.log().splitlines()[-1]
     check(line.startswith("braid replay rebuild ") and line.endswith(" --epochs fresh"), line)
-    done = harness.subprocess.run(["sh", "-c", line.replace("braid", harness.BRAID, 1) + more], capture_output=True, text=True,
-                                  stdin=harness.subprocess.DEVNULL, cwd=world.folder, check=False, timeout=harness.PATIENCE_S)
-    return done.returncode, done.stdout + done.stderr
+    return paste(world, line + more)
 
 
 def check_rebuilt(world, ids):
@@ -148,6 +152,54 @@ def test_the_way_out(world):
     world.caught_up(worker)
     check_rebuilt(world, [*ids, *range(world.fed - 50, world.fed)])
     worker.stopped()
+
+
+def rows_of(view, report):
+    """Before, after, equal, changed, …"""
+    return next([int(word) for word in line.split()[1:]] for line in report.splitlines() if line.startswith(view + "  "))
+
+
+def test_a_dry_run_compares_with_all_that_was_published(world):
+    """Not with the first epoch: up to where the owner had read, only rows of keys that had a lost event, or have a new one, differ."""
+    world.open()
+    worker = Worker(world).started()
+    for _ in range(5):
+        world.feed(100)
+        world.caught_up(worker)
+    copy = Copy(world)
+    world.feed(3)
+    world.caught_up(worker)
+    epoch = world.status()["epoch"]
+    copy.comes_back(lambda: world.feed(6), worker)
+    worker.failed(*CHANGED)
+    keys = {harness.event(number)["key"] for number in range(500, 506)}
+    for changed, code in ((len(keys) - 1, harness.EXIT_NO), (len(keys), 0)):
+        have, said = way_out(world, worker, f" --dry-run --max-changed {changed}")
+        check(have == code, said)
+        check_words(said, f"live (epoch {epoch}) against r1", "unknown")
+        check(rows_of("totals", said)[:4] == [20, 20, 20 - len(keys), len(keys)], said)
+        check("changed function" not in said, said)
+    # and by the verbs that there are anyway
+    code, said = paste(world, f"braid replay diff faults r1 --local --data {worker.data} --server {world.server.url}")
+    check(code == harness.EXIT_NO and f"live (epoch {epoch}) against r1" in said and rows_of("totals", said)[3] == len(keys), said)
+    code, said = way_out(world, worker, f" --max-changed {len(keys)}")
+    check(code == 0 and "owns the outputs" in said, said)
+
+
+def test_fresh_epochs_compare_with_the_newest_epoch(world):
+    """Also where the owner's state has to be computed from the log."""
+    world.open()
+    worker = Worker(world).started()
+    for _ in range(3):
+        world.feed(100)
+        world.caught_up(worker)
+    epoch = world.status()["epoch"]
+    worker.stopped()
+    local = ("--local", "--data", os.path.join(world.folder, "elsewhere"), "--server", world.server.url)
+    world.braid("replay", "start", "faults", "--epochs", "fresh", *local)
+    said = world.braid("replay", "diff", "faults", "r1", *local)
+    check_words(said, f"live (epoch {epoch}) against r1")
+    check(rows_of("totals", said)[:4] == [20, 20, 20, 0], said)
 
 
 def test_the_way_out_of_a_stream_that_is_shorter(world):
