@@ -218,9 +218,8 @@ static void append_given(struct br_buffer *line, const char *option, const char 
         append_word(line, option, value);
 }
 
-// The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
-// read of it any more.
-static void tell_rebuild(const struct arguments *arguments, bool anew) {
+// The way out of a refusal: the command that goes with the one that was given. native: the refusal's.
+static void tell_rebuild(const struct arguments *arguments, int native) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
     const struct br_connect_options *connect = &arguments->connect;
     append_word(&line, "", arguments->path);
@@ -234,12 +233,13 @@ static void tell_rebuild(const struct arguments *arguments, bool anew) {
     append_given(&line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
     append_given(&line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
     append_word(&line, " --data ", arguments->data);
-    br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
+    br_buffer_append_text(&line, native == BR_TASK_OTHERWISE ? "" : " --epochs fresh");
+    br_buffer_append_text(&line, native == BR_LOG_LOST ? " --from oldest" : "");
     fprintf(stderr,
             "%sWhat it would read and change: braid replay rebuild%.*s --dry-run\n"
             "then, with the same words:\nbraid replay rebuild%.*s\n",
-            anew ? "" : "nothing was changed. ", (int)line.len, (const char *)line.ptr, (int)line.len,
-            (const char *)line.ptr);
+            native == BR_TASK_OTHERWISE ? "nothing was changed. " : "", (int)line.len, (const char *)line.ptr,
+            (int)line.len, (const char *)line.ptr);
     if (arguments->dev)
         fprintf(stderr,
                 "(the private server has ended with this worker: nats-server -js -sd %s/nats runs one like it)\n",
@@ -375,8 +375,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     br_history_destroy(&history);
     // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
-    if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
-        tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
+    if (status == BR_FATAL &&
+        (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED || error.native == BR_LOG_LOST))
+        tell_rebuild(arguments, error.native);
     else if (status == BR_FATAL)
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)

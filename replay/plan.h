@@ -14,7 +14,9 @@
 //     ever ran isn't missing. Of a table that it has read nothing of, or doesn't know, it is the oldest that is left.
 //     Else (its first commits have expired) it is sequence 1.
 // P4. What is neither in the archive nor in the stream is a hole. A plan with holes can be shown, not run
-//     (br_replay_plan_check).
+//     (br_replay_plan_check). Who says "oldest" for "the beginning" has none: each table begins behind its last hole,
+//     and a note says what isn't read. What a stream that keeps the newest messages of each subject has dropped of a
+//     table with such keys, and nothing else, is no hole for epochs of one's own.
 // P5. A view that a changed pipeline keeps isn't computed again: it takes the base lineage's state over (upgrade.h,
 // U3),
 //     unless imported events have come to a table of it since the base began. A table that only such views read isn't

@@ -96,8 +96,7 @@ enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t
         return br_error_set_native(
             error, BR_FATAL, BR_LOG_LOST,
             "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
-            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
-            "is there",
+            "begins at %llu (purged, or a limit of the stream)",
             info->name, wanted, first - 1, first);
     if (next > info->last_sequence + 1)
         return br_error_set_native(
