@@ -341,6 +341,8 @@ static enum br_status find_epochs(struct planner *planner, struct br_error *erro
     struct br_replay_plan *plan = planner->plan;
     struct br_epoch_commit first, last, earliest;
     bool found;
+    if (planner->epochs != NULL && !planner->repeats)
+        plan->base_last_epoch = br_epochs_last(planner->epochs)->epoch;
     if (!planner->repeats)
         return BR_OK;
     BR_TRY(br_epochs_find(planner->epochs, reaches_slice, planner, plan->arena, &first, &found, error));

@@ -9,7 +9,8 @@
 //     (fresh_epochs, or nothing recorded) ends at the end of the streams.
 // P2. base_first_epoch … base_last_epoch are the recorded epochs that have some of the slice. The slice may begin or
 //     end within one; what lies before the first recorded epoch (imported, or its commits have expired) goes into
-//     epochs of the replay's own.
+//     epochs of the replay's own. With fresh_epochs all does, and base_last_epoch is the newest recorded one, at which
+//     the two are compared.
 // P3. "The beginning" is where the base lineage began, when that is recorded: what was gone from the stream before it
 //     ever ran isn't missing. Of a table that it has read nothing of, or doesn't know, it is the oldest that is left.
 //     Else (its first commits have expired) it is sequence 1.

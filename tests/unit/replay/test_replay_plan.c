@@ -191,7 +191,7 @@ Test(replay_plan, what_the_base_lineage_has_not_read_is_not_in_it) {
     struct br_replay_plan_options options = options_of(NULL, NULL);
     options.fresh_epochs = true;
     struct br_replay_plan *plan = make_plan(&options);
-    cr_assert(plan->inputs[0]->last_sequence == 105 && plan->base_last_epoch == 0);
+    cr_assert(plan->inputs[0]->last_sequence == 105 && plan->base_first_epoch == 0 && plan->base_last_epoch == 10);
     br_replay_plan_free(&plan);
 }
 
