@@ -4,6 +4,7 @@
 // with a configuration of its own; keys, certificates and JWTs are made here and live as long as the test.
 #define _GNU_SOURCE
 #include "base/logging.h"
+#include "processor/log/control.h"
 #include "processor/log/session.h"
 
 #include <arpa/inet.h>
@@ -19,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LOGINS 1000 // on each plane
 
 static char folder[] = "/tmp/braid-nats-login-XXXXXX";
 static struct br_error error;
@@ -642,9 +645,11 @@ static void write_creds(const char *path, const char *jwt, const char *seed) {
     fclose(file);
 }
 
-static void a_credentials_file_signs_the_servers_nonce(void) {
 #define LIMITS                                                                                                         \
     "\"subs\":-1,\"data\":-1,\"payload\":-1,\"imports\":-1,\"exports\":-1,\"wildcards\":true,\"conn\":-1,\"leaf\":-1"
+
+// Of a user, and of one who only bears that user's name.
+static bool start_server_of_an_operator(char stranger_seed[64]) {
     struct nkey operator= make_nkey(14 << 3), system = make_nkey(0), account = make_nkey(0), user = make_nkey(20 << 3);
     struct nkey stranger = make_nkey(20 << 3);
     static char operator_jwt[4096], system_jwt[4096], account_jwt[4096], user_jwt[4096];
@@ -667,14 +672,47 @@ static void a_credentials_file_signs_the_servers_nonce(void) {
         folder, operator_jwt, system.public, system_jwt, account.public, account_jwt);
     write_creds(in_folder("user.creds"), user_jwt, user.seed);
     write_creds(in_folder("stranger.creds"), user_jwt, stranger.seed);
-    EXPECT(start_server(config));
+    snprintf(stranger_seed, 64, "%s", stranger.seed);
+    return start_server(config);
+}
+
+static void a_credentials_file_signs_the_servers_nonce(void) {
+    char stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("user.creds")}) == BR_OK);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("stranger.creds")}) == BR_FATAL);
-    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger.seed) == NULL);
+    EXPECT(strstr(error.message, "stranger.creds") != NULL && strstr(error.message, stranger_seed) == NULL);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = "/nowhere.creds"}) == BR_FATAL);
     EXPECT(strstr(error.message, "/nowhere.creds") != NULL);
     EXPECT(try_connect("", (struct br_connect_options){.creds_path = in_folder("server.conf")}) == BR_FATAL);
     EXPECT(strstr(error.message, "no credentials file") != NULL);
+}
+
+static enum br_status ignore_part(void *context, struct br_slice part, struct br_error *ignored) {
+    (void)context;
+    (void)part;
+    (void)ignored;
+    return BR_OK;
+}
+
+// A signature that a library spoils is made again: nobody hears of it.
+static void of_thousands_of_logins_by_credentials_none_is_refused(void) {
+    char url[64], stranger_seed[64];
+    EXPECT(start_server_of_an_operator(stranger_seed));
+    snprintf(url, sizeof url, "127.0.0.1:%d", port);
+    struct br_connect_options options = {
+        .url = url, .creds_path = in_folder("user.creds"), .request_timeout_us = 5000000};
+    for (int i = 0; i < LOGINS; i++) {
+        struct br_log *log = NULL;
+        EXPECT(br_log_connect_jetstream(&options, &log, &error) == BR_OK);
+        br_log_close(&log);
+        struct br_control *control = NULL;
+        EXPECT(br_control_open(&options, NULL, &control, &error) == BR_OK);
+        enum br_status status =
+            br_control_request(control, "nobody", br_slice_of("?"), 5000000, ignore_part, NULL, &error);
+        br_control_close(&control);
+        EXPECT(status == BR_FATAL && strstr(error.message, "no worker answers") != NULL);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -701,6 +739,7 @@ int main(int argc, char **argv) {
         T(what_is_sent_of_secrets_is_wiped),
         T(tls_that_the_server_does_not_offer_is_not_done_without),
         T(a_credentials_file_signs_the_servers_nonce),
+        T(of_thousands_of_logins_by_credentials_none_is_refused),
     };
     nats_Open(-1); // nats_Sign fails without
     if (getenv("BRAID_NATS_SERVER") == NULL || mkdtemp(folder) == NULL) {

@@ -107,13 +107,6 @@ def test_a_commit_deleted_from_the_middle(world):
     Worker(world).failed("hole", "epoch 2", "epoch 4", OUTPUT)
 
 
-def test_something_else_on_the_commit_subject(world):
-    world.open()
-    work_through(world).stopped()
-    world.client.store(harness.COMMITS, b"not a commit")
-    Worker(world).failed("faults", "commit")
-
-
 def test_a_changed_pipeline(world):
     world.open()
     work_through(world).stopped()
