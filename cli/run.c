@@ -213,9 +213,8 @@ static void append_word(struct br_buffer *line, const char *option, const char *
     br_buffer_append_text(line, plain ? "" : "'");
 }
 
-// The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
-// read of it any more.
-static void tell_rebuild(const struct arguments *arguments, bool anew) {
+// The way out of a refusal: the command that goes with the one that was given. native: the refusal's.
+static void tell_rebuild(const struct arguments *arguments, int native) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
     append_word(&line, "", arguments->path);
     if (arguments->pipeline.name != NULL)
@@ -226,12 +225,13 @@ static void tell_rebuild(const struct arguments *arguments, bool anew) {
         append_word(&line, " --server ", arguments->connect.url);
     br_connect_append_given(&line, append_word);
     append_word(&line, " --data ", arguments->data);
-    br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
+    br_buffer_append_text(&line, native == BR_TASK_OTHERWISE ? "" : " --epochs fresh");
+    br_buffer_append_text(&line, native == BR_LOG_LOST ? " --from oldest" : "");
     fprintf(stderr,
             "%sWhat it would read and change: braid replay rebuild%.*s --dry-run\n"
             "then, with the same words:\nbraid replay rebuild%.*s\n",
-            anew ? "" : "nothing was changed. ", (int)line.len, (const char *)line.ptr, (int)line.len,
-            (const char *)line.ptr);
+            native == BR_TASK_OTHERWISE ? "nothing was changed. " : "", (int)line.len, (const char *)line.ptr,
+            (int)line.len, (const char *)line.ptr);
     if (arguments->dev)
         fprintf(stderr,
                 "(the private server has ended with this worker: nats-server -js -sd %s/nats runs one like it)\n",
@@ -367,8 +367,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     br_history_destroy(&history);
     // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
-    if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
-        tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
+    if (status == BR_FATAL &&
+        (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED || error.native == BR_LOG_LOST))
+        tell_rebuild(arguments, error.native);
     else if (status == BR_FATAL)
         tell_upgrade(log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
