@@ -106,6 +106,7 @@ struct br_field {
     bool nullable;
     struct br_window_mark mark;
     const struct br_enum_type *labels; // text read from an enum; NULL: any text. For errors only
+    bool of_clock;                     // its values were computed with now() (clock.c). While binding only
 };
 
 enum br_aggregate_kind {
