@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import harness  # noqa: E402
@@ -58,6 +59,34 @@ def test_strange_headers(world):
     world.caught_up(worker)
     reasons = collections.Counter(report["reason"] for report in quarantined(world))
     check(reasons["version"] >= 2, f"{stored} messages, reports: {reasons}")
+    worker.stopped()
+
+
+CLOCKS = """
+SET braid.pipeline = 'faults';
+CREATE TABLE events (id bigint NOT NULL, at timestamptz) WITH (subject = 'faults.in', event_time = 'at');
+CREATE TABLE patient (id bigint NOT NULL, at timestamptz) WITH (subject = 'faults.in', event_time = 'at', max_future = '1 day');
+CREATE MATERIALIZED VIEW per_day AS SELECT window_start, count(*) AS n FROM tumble(events, at, interval '1 minute') GROUP BY window_start;
+CREATE MATERIALIZED VIEW kept AS SELECT id, at FROM patient;
+"""
+
+
+def test_an_event_of_a_clock_that_is_ahead(world):
+    """One whose clock is most of a day ahead doesn't make the others late: it is quarantined, and the status counts it."""
+    world.open()
+    path = world.write("clocks.sql", CLOCKS)
+    worker = Worker(world, pipeline=path).started()
+    now = int(time.time())
+    for index, ahead in enumerate([-5, 23 * 3600, 50 * 60, 70 * 60, 0, None]):
+        world.client.store("faults.in", proto.number(1, index) + (proto.timestamp(2, now + ahead) if ahead is not None else b""))
+    world.caught_up(worker)
+    reports = [report for report in quarantined(world, path) if report["quarantined"] == "events"]
+    check([(r["row"]["id"], "max_future" in r["detail"]) for r in reports] == [(1, True), (3, True), (5, False)], f"{reports}")
+    status = world.status()
+    check([(i["table"], i["ahead"], i["quarantined"]) for i in status["inputs"]] == [("events", 2, 3), ("patient", 0, 1)], f"{status['inputs']}")
+    check(status["late"] <= 1, f"{status['late']} events are late")  # that of now is, behind the one 50 minutes ahead
+    said = world.braid("status", "faults", "--server", world.server.url)
+    check(any(line.split()[:2] == ["table", "events"] and "ahead 2" in line for line in said.splitlines()), said)
     worker.stopped()
 
 
