@@ -182,26 +182,6 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
     return status;
 }
 
-// A worker that refuses a changed file says what the change means, when the former text can be found.
-static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline) {
-    struct br_error error;
-    struct br_pipeline *former = NULL;
-    uint64_t hash;
-    if (log == NULL || br_pipeline_text_of_owner(log, pipeline->name, &hash, &former, &error) != BR_OK ||
-        former == NULL)
-        return;
-    if (hash != pipeline->plan_hash) {
-        struct br_upgrade *upgrade = br_upgrade_compare(former, pipeline);
-        struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
-        br_upgrade_print(upgrade, false, &text);
-        fprintf(stderr, "%.*s", (int)text.len, (const char *)text.ptr);
-        fprintf(stderr, "roll it out with: braid replay start %s --pipeline %s, then braid replay promote\n",
-                pipeline->name, pipeline->path);
-        br_upgrade_destroy(&upgrade);
-    }
-    br_pipeline_destroy(&former);
-}
-
 // A word of a command line.
 static void append_word(struct br_buffer *line, const char *option, const char *word) {
     bool plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -218,21 +198,63 @@ static void append_given(struct br_buffer *line, const char *option, const char 
         append_word(line, option, value);
 }
 
+static void append_connection(struct br_buffer *line, const struct br_connect_options *connect) {
+    append_given(line, " --server ", connect->url, "NATS_URL");
+    append_given(line, " --creds ", connect->creds_path, "NATS_CREDS");
+    append_given(line, " --user ", connect->user, "NATS_USER");
+    append_given(line, " --tlsca ", connect->tls_ca_path, "NATS_CA");
+    append_given(line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
+    append_given(line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
+}
+
+// The commands that roll a changed file out; where field numbers move, first what keeps them, as the replay is refused
+// until then.
+static void tell_roll_out(const struct arguments *arguments, const struct br_upgrade *upgrade) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) connection = {0}, file = {0}, mend = {0};
+    append_connection(&connection, &arguments->connect);
+    append_word(&file, " --pipeline ", arguments->path);
+    for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
+        append_word(&file, " --descriptors ", arguments->pipeline.descriptors[i]);
+    br_upgrade_mend(upgrade, arguments->path, NULL, br_buffer_slice(&connection), &mend);
+    bool moves = upgrade->move_count != 0;
+    fprintf(stderr,
+            "%.*s%s:\nbraid replay start %s%.*s%.*s\nthen, with the name that it prints:\nbraid replay promote %s "
+            "NAME%.*s\n",
+            (int)mend.len, (const char *)mend.ptr,
+            moves ? "then roll it out with (and with --allow-incompatible as it is, where nobody has the former schema)"
+                  : "roll it out with",
+            upgrade->after->name, (int)file.len, (const char *)file.ptr, (int)connection.len,
+            (const char *)connection.ptr, upgrade->after->name, (int)connection.len, (const char *)connection.ptr);
+}
+
+// A worker that refuses a changed file says what the change means, when the former text can be found.
+static void tell_upgrade(const struct arguments *arguments, struct br_log *log, const struct br_pipeline *pipeline) {
+    struct br_error error;
+    struct br_pipeline *former = NULL;
+    uint64_t hash;
+    if (log == NULL || br_pipeline_text_of_owner(log, pipeline->name, &hash, &former, &error) != BR_OK ||
+        former == NULL)
+        return;
+    if (hash != pipeline->plan_hash) {
+        struct br_upgrade *upgrade = br_upgrade_compare(former, pipeline);
+        struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
+        br_upgrade_print(upgrade, false, &text);
+        fprintf(stderr, "%.*s", (int)text.len, (const char *)text.ptr);
+        tell_roll_out(arguments, upgrade);
+        br_upgrade_destroy(&upgrade);
+    }
+    br_pipeline_destroy(&former);
+}
+
 // The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
 // read of it any more.
 static void tell_rebuild(const struct arguments *arguments, bool anew) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
-    const struct br_connect_options *connect = &arguments->connect;
     append_word(&line, "", arguments->path);
     append_given(&line, " --name ", arguments->pipeline.name, NULL);
     for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
         append_word(&line, " --descriptors ", arguments->pipeline.descriptors[i]);
-    append_given(&line, " --server ", connect->url, "NATS_URL");
-    append_given(&line, " --creds ", connect->creds_path, "NATS_CREDS");
-    append_given(&line, " --user ", connect->user, "NATS_USER");
-    append_given(&line, " --tlsca ", connect->tls_ca_path, "NATS_CA");
-    append_given(&line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
-    append_given(&line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
+    append_connection(&line, &arguments->connect);
     append_word(&line, " --data ", arguments->data);
     br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
     fprintf(stderr,
@@ -378,7 +400,7 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
         tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
     else if (status == BR_FATAL)
-        tell_upgrade(log, pipeline);
+        tell_upgrade(arguments, log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     return code;
