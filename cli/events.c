@@ -53,6 +53,8 @@ struct br_batch *br_row_writer_begin(struct br_row_writer *writer) {
 }
 
 enum br_status br_row_writer_read_json(struct br_row_writer *writer, struct br_slice json, struct br_error *error) {
+    struct br_json strict;
+    BR_TRY(br_json_parse_strictly(json, writer->arena, &strict, error));
     return br_json_decode_row(writer->row_type, json, writer->row, 0, writer->arena, error);
 }
 
