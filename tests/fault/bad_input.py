@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import harness  # noqa: E402
 import proto  # noqa: E402
-from harness import INPUT, Server, Worker, check, until  # noqa: E402
+from harness import EXIT_FAILED, INPUT, Server, Worker, check, check_words, until  # noqa: E402
 
 MIB = 1 << 20
 
@@ -88,6 +88,40 @@ def test_an_event_of_a_clock_that_is_ahead(world):
     said = world.braid("status", "faults", "--server", world.server.url)
     check(any(line.split()[:2] == ["table", "events"] and "ahead 2" in line for line in said.splitlines()), said)
     worker.stopped()
+
+
+KEYED = """
+SET braid.pipeline = 'faults';
+CREATE TABLE stock (id integer PRIMARY KEY, n integer) WITH (subject = 'faults.in.{id}');
+CREATE MATERIALIZED VIEW copies AS SELECT id, n FROM stock;
+"""
+
+
+def test_what_is_written_wrongly_is_told_with_its_place(world):
+    """Rows as people write them: nothing is taken for what it isn't, and nothing of it is published."""
+    world.server = Server(world)
+    world.client = world.server.connect()
+    world.client.create_stream(INPUT, ["faults.in.*"])
+    path = world.write("keyed.sql", KEYED)
+    for row, words in (('{"id":1,"n":2,"id":3}', 'member "id" is there twice (byte '), ('{"id":1,"n":2,"\\ud800":3}', "in pairs (byte "),
+                       ('{"id":null,"n":2}', "it can't be NULL"), ('{"n":2}', "it can't be NULL")):
+        lines = world.write("lines.jsonl", '{"table":"stock","row":{"id":1,"n":1}}\n{"table":"stock","row":%s}\n' % row)
+        rows = world.write("rows.jsonl", '{"id":1,"n":1}\n%s\n' % row)
+        for said in (world.braid("test", path, "--in", lines, status=EXIT_FAILED),
+                     world.braid("publish", path, lines, "--server", world.server.url, status=EXIT_FAILED)):
+            check_words(said, "lines.jsonl:2: ", words)
+        check_words(world.braid("publish", path, "stock", rows, "--server", world.server.url, status=EXIT_FAILED), "rows.jsonl:2: ", words)
+    check_words(world.braid("test", path, "--in", lines, status=EXIT_FAILED), 'column "id" is of the PRIMARY KEY of "stock"', "'faults.in.{id}'")
+    check(world.client.stream(INPUT)["last_seq"] <= 12, "what is wrong was published")
+    # What somebody else has published there is captured, and is the same when it is tested.
+    world.client.store("faults.in.%N", proto.number(2, 7))
+    worker = Worker(world, pipeline=path).started()
+    world.caught_up(worker)
+    worker.stopped()
+    captured = world.write("captured.jsonl", world.braid("capture", path, "--server", world.server.url))
+    tested = [json.loads(line) for line in world.braid("test", path, "--in", captured).splitlines()]
+    live = quarantined(world, path)
+    check([line["detail"] for line in tested if "quarantined" in line] == [report["detail"] for report in live] and len(live) == 1, f"{tested}\n{live}")
 
 
 DOCUMENTS = """
