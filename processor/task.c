@@ -8,6 +8,7 @@
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
+#include "processor/gate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -283,6 +284,8 @@ static void add_totals(struct br_task *task) {
         input->messages_total += input->messages;
         input->rows_total += input->rows;
         input->quarantined_total += input->quarantined;
+        input->ahead_total += input->ahead;
+        input->ahead = 0;
         task->totals.messages += input->messages;
         task->totals.quarantined += input->quarantined;
     }
@@ -349,7 +352,9 @@ static enum br_status take_rows(void *context, const struct br_table *table, con
 // Each task has two emits; the graph's sink passes on to the one of this epoch.
 static enum br_status reject_event(void *context, const struct br_table *table, uint32_t origin, const char *reason,
                                    const char *detail, struct br_error *error) {
-    return br_emit_reject(task_emit(context), table, origin, reason, detail, error);
+    struct br_task *task = context;
+    task->inputs[table->index].ahead += br_gate_is_ahead(reason, detail);
+    return br_emit_reject(task_emit(task), table, origin, reason, detail, error);
 }
 
 static enum br_status sink_rows(void *context, const struct br_view *view, const struct br_batch *batch,

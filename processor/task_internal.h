@@ -35,8 +35,10 @@ struct task_input {
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
     // of the epoch being made
     uint64_t first_sequence, messages, rows, quarantined;
+    uint64_t ahead; // of the quarantined ones: their event time was too far ahead (max_future)
     // totals since the task started, for status
     uint64_t messages_total, rows_total, quarantined_total;
+    uint64_t ahead_total;
     struct task_trouble trouble;
 };
 

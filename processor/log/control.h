@@ -34,6 +34,9 @@ enum br_status br_control_open(const struct br_connect_options *options, const s
 // Ends within a second; beside a server that is dialed and mute, within its connect timeout (2 s). NULL-safe.
 void br_control_close(struct br_control **control);
 
+// Can it be done what the options want? BR_FATAL names what this libnats can't do, and its version.
+enum br_status br_control_check(const struct br_connect_options *options, struct br_error *error) BR_MUST_CHECK;
+
 // Offers what is asked on the subject to `requests`, as `kind`, until the control plane is closed.
 void br_control_serve(struct br_control *control, const char *subject, struct br_requests *requests, uint32_t kind);
 // Asks whoever serves the subject, and hands each part to `each` until the last, in the calling thread. BR_FATAL "no

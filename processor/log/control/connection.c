@@ -491,7 +491,9 @@ enum br_status br_control_open(const struct br_connect_options *options, const s
     name_all(cnats, options, service);
     cnats_serve_information(cnats);
     cnats->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    enum br_status status = br_session_config_init(&cnats->config, options, error);
+    enum br_status status = br_control_check(options, error);
+    if (status == BR_OK)
+        status = br_session_config_init(&cnats->config, options, error);
     if (status == BR_OK && cnats->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     sigfillset(&all);
