@@ -13,7 +13,7 @@ help:
 	@echo "make demo         real events through a pipeline, with a crash in the middle, checked at the end"
 	@echo "make demo-replay  a mistake in a running pipeline: history replayed, compared, corrected, taken back"
 	@echo "make test         build, then all tests but the long ones"
-	@echo "make check        formatting, layers, linters, unit tests and a short simulation with sanitizers"
+	@echo "make check        formatting, layers, linters; unit tests, a short simulation and the control plane with sanitizers"
 	@echo "make bench        measure speed and memory"
 	@echo "make fuzz         run every fuzz target, SECONDS=$(SECONDS) in total"
 	@echo "make build        build/$(PRESET)/braid (PRESET=release, dev, tsan or fuzz)"

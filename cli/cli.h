@@ -85,10 +85,13 @@ void br_sql_file_close(struct br_sql_file *file);
 // The whole of a file, with a NUL behind its end; "-" is standard input. Says what is wrong on stderr.
 bool br_read_file(const char *path, struct br_buffer *content);
 
-// --- a server: an argp child parser for --server, --creds, --user, --password, --tlsca, --tlscert, --tlskey, and their
-// environment variables (NATS_URL, NATS_CREDS, NATS_USER, NATS_PASSWORD, NATS_CA, NATS_CERT, NATS_KEY)
+// --- a server: an argp child parser for --server, --context, --creds, … (connect.c), and their environment variables
+// (NATS_URL, NATS_CREDS, NATS_NKEY, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CA, NATS_CERT, NATS_KEY)
 extern const struct argp br_connect_argp; // its input is a struct br_connect_options
 void br_connect_defaults(struct br_connect_options *options, const char *name);
+// What the command line says of these, for another command's: without passwords and tokens.
+void br_connect_append_given(struct br_buffer *line,
+                             void (*append)(struct br_buffer *line, const char *option, const char *word));
 // Connects; says what is wrong on stderr. NULL on failure.
 struct br_log *br_connect(const struct br_connect_options *options);
 // To ask workers; NULL, and the words are said.

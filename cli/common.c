@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // See cli.h.
-#define _GNU_SOURCE // memrchr
 #include "cli/cli.h"
 
 #include "processor/subject.h"
@@ -71,92 +70,6 @@ bool br_read_file(const char *path, struct br_buffer *content) {
 }
 
 // --- servers
-
-enum { KEY_CREDS = 256, KEY_USER, KEY_PASSWORD, KEY_CA, KEY_CERT, KEY_KEY, KEY_INBOX };
-
-static const struct argp_option connect_options[] = {
-    {"server", 's', "URL", 0, "NATS server, several separated by commas (NATS_URL; default nats://127.0.0.1:4222)", 2},
-    {"creds", KEY_CREDS, "FILE", 0, "Credentials file (NATS_CREDS)", 2},
-    {"user", KEY_USER, "NAME", 0, "User name (NATS_USER)", 2},
-    {"password", KEY_PASSWORD, "TEXT", 0, "Password (better: NATS_PASSWORD)", 2},
-    {"tlsca", KEY_CA, "FILE", 0, "Certificates of the authority that signed the server's (NATS_CA)", 2},
-    {"tlscert", KEY_CERT, "FILE", 0, "Client certificate (NATS_CERT)", 2},
-    {"tlskey", KEY_KEY, "FILE", 0, "Its private key (NATS_KEY)", 2},
-    {"inbox-prefix", KEY_INBOX, "SUBJECT", 0, "Own inboxes are below it; a worker answers there and below _INBOX", 2},
-    {0},
-};
-
-// Whoever lists processes sees their arguments: a secret is taken away from there. (It has been there until now; the
-// environment and files are better places.)
-static const char *take_password(char *argument) {
-    static char *kept;
-    free(kept);
-    kept = br_strdup(argument);
-    memset(argument, 'x', strlen(argument));
-    return kept;
-}
-
-// What stands between :// (or nothing) and @, in each of the URLs.
-static const char *take_url(char *argument) {
-    static char *kept;
-    free(kept);
-    kept = br_strdup(argument);
-    for (char *at = argument; *at != '\0';) {
-        size_t len = strcspn(at, " ,");
-        char *scheme = strstr(at, "://"), *from = scheme != NULL && scheme < at + len ? scheme + 3 : at;
-        char *end = memrchr(from, '@', (size_t)(at + len - from));
-        if (end != NULL)
-            memset(from, 'x', (size_t)(end - from));
-        at += len + strspn(at + len, " ,");
-    }
-    return kept;
-}
-
-static error_t parse_connect_option(int key, char *argument, struct argp_state *state) {
-    struct br_connect_options *options = state->input;
-    switch (key) {
-    case 's':
-        options->url = take_url(argument);
-        return 0;
-    case KEY_CREDS:
-        options->creds_path = argument;
-        return 0;
-    case KEY_USER:
-        options->user = argument;
-        return 0;
-    case KEY_PASSWORD:
-        options->password = take_password(argument);
-        return 0;
-    case KEY_CA:
-        options->tls_ca_path = argument;
-        return 0;
-    case KEY_CERT:
-        options->tls_cert_path = argument;
-        return 0;
-    case KEY_KEY:
-        options->tls_key_path = argument;
-        return 0;
-    case KEY_INBOX:
-        options->inbox_prefix = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-const struct argp br_connect_argp = {connect_options, parse_connect_option, NULL, NULL, NULL, NULL, NULL};
-
-void br_connect_defaults(struct br_connect_options *options, const char *name) {
-    *options = (struct br_connect_options){.url = getenv("NATS_URL"),
-                                           .creds_path = getenv("NATS_CREDS"),
-                                           .user = getenv("NATS_USER"),
-                                           .password = getenv("NATS_PASSWORD"),
-                                           .tls_ca_path = getenv("NATS_CA"),
-                                           .tls_cert_path = getenv("NATS_CERT"),
-                                           .tls_key_path = getenv("NATS_KEY"),
-                                           .name = name,
-                                           .cancel = &br_stop_requested};
-}
 
 struct br_log *br_connect(const struct br_connect_options *options) {
     struct br_error error;

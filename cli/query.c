@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #define REQUEST_TIMEOUT_US (30 * BR_US_PER_SECOND)
-#define NOBODY_TRIES 10
-#define NOBODY_WAIT_US 100000
 
 struct arguments {
     struct br_pipeline_arguments pipeline;
@@ -63,16 +61,7 @@ static int ask(const struct arguments *arguments, struct br_control *control, co
     char subject[300];
     struct br_error error;
     br_task_service_subject(pipeline, what, subject, sizeof subject);
-    // A worker that has just begun, or whose server has, may be about to be heard.
-    enum br_status status;
-    for (int tries = 0;; tries++) {
-        status = br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error);
-        bool nobody = status == BR_FATAL && error.native == BR_CONTROL_NOBODY;
-        if (!nobody || tries == NOBODY_TRIES || br_stop_requested)
-            break;
-        usleep(NOBODY_WAIT_US);
-    }
-    if (status == BR_OK)
+    if (br_control_request(control, subject, request, REQUEST_TIMEOUT_US, gather, answer, &error) == BR_OK)
         return BR_EXIT_OK;
     br_error_context(&error, "pipeline %s", pipeline);
     return error.native == BR_CONTROL_NOBODY ? tell_nobody(arguments, &error) : br_fail(&error);

@@ -31,6 +31,7 @@ struct arguments {
     struct br_connect_options connect;
     const char *path, *data;
     bool dev, json_log, memory;
+    bool private_server; // --dev has started one
     enum br_level level;
     size_t budget_bytes;
     uint32_t epoch_messages;
@@ -192,26 +193,17 @@ static void append_word(struct br_buffer *line, const char *option, const char *
     br_buffer_append_text(line, plain ? "" : "'");
 }
 
-// As it was given, and not by the environment, which the command will find too.
-static void append_given(struct br_buffer *line, const char *option, const char *value, const char *variable) {
-    if (value != NULL && (variable == NULL || value != getenv(variable)))
-        append_word(line, option, value);
-}
-
-static void append_connection(struct br_buffer *line, const struct br_connect_options *connect) {
-    append_given(line, " --server ", connect->url, "NATS_URL");
-    append_given(line, " --creds ", connect->creds_path, "NATS_CREDS");
-    append_given(line, " --user ", connect->user, "NATS_USER");
-    append_given(line, " --tlsca ", connect->tls_ca_path, "NATS_CA");
-    append_given(line, " --tlscert ", connect->tls_cert_path, "NATS_CERT");
-    append_given(line, " --tlskey ", connect->tls_key_path, "NATS_KEY");
+static void append_connection(struct br_buffer *line, const struct arguments *arguments) {
+    if (arguments->private_server)
+        append_word(line, " --server ", arguments->connect.url);
+    br_connect_append_given(line, append_word);
 }
 
 // The commands that roll a changed file out; where field numbers move, first what keeps them, as the replay is refused
 // until then.
 static void tell_roll_out(const struct arguments *arguments, const struct br_upgrade *upgrade) {
     struct br_buffer BR_CLEANUP(br_buffer_free) connection = {0}, file = {0}, mend = {0};
-    append_connection(&connection, &arguments->connect);
+    append_connection(&connection, arguments);
     append_word(&file, " --pipeline ", arguments->path);
     for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
         append_word(&file, " --descriptors ", arguments->pipeline.descriptors[i]);
@@ -246,22 +238,23 @@ static void tell_upgrade(const struct arguments *arguments, struct br_log *log, 
     br_pipeline_destroy(&former);
 }
 
-// The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
-// read of it any more.
-static void tell_rebuild(const struct arguments *arguments, bool anew) {
+// The way out of a refusal: the command that goes with the one that was given. native: the refusal's.
+static void tell_rebuild(const struct arguments *arguments, int native) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
     append_word(&line, "", arguments->path);
-    append_given(&line, " --name ", arguments->pipeline.name, NULL);
+    if (arguments->pipeline.name != NULL)
+        append_word(&line, " --name ", arguments->pipeline.name);
     for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
         append_word(&line, " --descriptors ", arguments->pipeline.descriptors[i]);
-    append_connection(&line, &arguments->connect);
+    append_connection(&line, arguments);
     append_word(&line, " --data ", arguments->data);
-    br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
+    br_buffer_append_text(&line, native == BR_TASK_OTHERWISE ? "" : " --epochs fresh");
+    br_buffer_append_text(&line, native == BR_LOG_LOST ? " --from oldest" : "");
     fprintf(stderr,
             "%sWhat it would read and change: braid replay rebuild%.*s --dry-run\n"
             "then, with the same words:\nbraid replay rebuild%.*s\n",
-            anew ? "" : "nothing was changed. ", (int)line.len, (const char *)line.ptr, (int)line.len,
-            (const char *)line.ptr);
+            native == BR_TASK_OTHERWISE ? "nothing was changed. " : "", (int)line.len, (const char *)line.ptr,
+            (int)line.len, (const char *)line.ptr);
     if (arguments->dev)
         fprintf(stderr,
                 "(the private server has ended with this worker: nats-server -js -sd %s/nats runs one like it)\n",
@@ -397,8 +390,9 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     br_history_destroy(&history);
     // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
-    if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
-        tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
+    if (status == BR_FATAL &&
+        (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED || error.native == BR_LOG_LOST))
+        tell_rebuild(arguments, error.native);
     else if (status == BR_FATAL)
         tell_upgrade(arguments, log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
@@ -419,8 +413,10 @@ static int run_worker(struct arguments *arguments, struct br_sql_file *file) {
     struct br_log *log = NULL;
     struct br_pipeline *pipeline = NULL;
     share_read_ahead(arguments, file);
-    bool private_server = arguments->dev && arguments->connect.url == NULL;
-    enum br_status status = private_server ? start_dev_server(arguments, &server, &error) : BR_OK;
+    arguments->private_server = arguments->dev && arguments->connect.url == NULL;
+    enum br_status status = br_control_check(&arguments->connect, &error);
+    if (status == BR_OK && arguments->private_server)
+        status = start_dev_server(arguments, &server, &error);
     if (status == BR_OK)
         status = connect_patiently(&arguments->connect, &log, &error);
     int code = BR_EXIT_OK;

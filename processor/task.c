@@ -190,6 +190,7 @@ static void pass_over(struct br_task *task, uint32_t i) {
     input->covered = position->covered_sequence;
     input->event_time_max.us = position->event_time_max_us;
     task_note_last(input, position);
+    input->trail.youngest_us = BR_TRAIL_YOUNGEST_UNKNOWN;
     if (position->watermark_us > task->watermarks_after[i].us)
         task->watermarks_after[i].us = position->watermark_us;
 }
@@ -216,8 +217,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
-    struct br_fingerprint last = br_fingerprint_of(&messages[count - 1]);
-    br_trail_add(&input->trail, &last);
+    br_trail_take(&input->trail, messages, count);
     br_reader_consume(input->reader, count);
     return BR_OK;
 }

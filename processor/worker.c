@@ -227,7 +227,7 @@ static enum br_status run_successor(struct worker *worker, struct br_successor *
 
 // Before there is a task, which does the same by itself.
 static bool waits(struct worker *worker, enum br_status status, const struct br_error *why) {
-    if (!br_log_may_pass(status, why) || *worker->options->stop)
+    if (!br_log_may_pass(status, why) || br_flag_is_set(worker->options->stop))
         return false;
     br_log_paced(&worker->waits_pace, BR_LEVEL_WARN, "can't go on; trying again",
                  BR_STR("pipeline", worker->options->pipeline->name), BR_STR("why", why->message));

@@ -106,7 +106,7 @@ static void tell(const struct br_host *host, const char *what, const struct br_e
 // Jobs can't be looked at now, for what may pass; why NULL: they can. The status has it as long as it is so.
 static void note_wait(struct br_host *host, const char *why) {
     int64_t now_us = br_clock_system()->mono(br_clock_system()).us;
-    if (host->stop)
+    if (br_flag_is_set(&host->stop))
         return;
     if (why != NULL && (host->waits_for[0] == '\0' || now_us - host->waits_told_us >= WAITS_AGAIN_US)) {
         host->waits_told_us = now_us;

@@ -6,6 +6,7 @@
 #include "state/prover.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@
 #define READ_WAIT_US 200000
 #define READ_AHEAD_BYTES (2 * MIB)
 #define LOOK_EVERY_ROWS 4096
+#define FILE_OPENING_THREADS 16            // RocksDB's default
+#define THREADS (FILE_OPENING_THREADS + 4) // of one database at most: with those for flush, compaction, timers, WAL
 
 // --- errors ---
 
@@ -223,11 +226,40 @@ static bool may_have_ranges(const struct rocksdb_store *store) {
     return count == NULL || strtoull(count + sizeof name - 1, NULL, 10) != 0;
 }
 
+static void *wait_for_lock(void *lock) {
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+// RocksDB ends the process when it can't have a thread: as many as it may start are started first.
+static enum br_status try_threads(const char *path, struct br_error *error) {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[THREADS];
+    int count = 0, code = 0;
+    pthread_mutex_lock(&lock);
+    while (code == 0 && count < THREADS) {
+        code = pthread_create(&threads[count], NULL, wait_for_lock, &lock);
+        count += code == 0;
+    }
+    pthread_mutex_unlock(&lock);
+    for (int i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&lock);
+    if (code == 0)
+        return BR_OK;
+    return br_error_set_native(error, BR_FATAL, code,
+                               "the state in %s can't be opened: of %d threads that RocksDB may need this process gets "
+                               "%d (%s): raise its limit (ulimit -u, or the container's limit of pids)",
+                               path, THREADS, count, strerror(code));
+}
+
 static enum br_status open_database(struct rocksdb_store *store, struct br_error *error) {
     const char *name = "default";
     const rocksdb_options_t *options = store->options;
     rocksdb_column_family_handle_t *family = NULL;
     char *native = NULL;
+    BR_TRY(try_threads(store->path, error));
     rocksdb_t *db = rocksdb_open_column_families(options, store->path, 1, &name, &options, &family, &native);
     if (native != NULL)
         return store_rocksdb_error(store->path, "opening", native, error);
@@ -297,6 +329,8 @@ static enum br_status open_to_read(struct rocksdb_store *store, struct br_store_
     BR_TRY(proof_read(store->path, &proof, &ret_reading->has_proof, error));
     const struct proof *proven = ret_reading->has_proof ? &proof : NULL;
     enum br_status status = proof_check_files(store->path, proven, error);
+    if (status == BR_OK)
+        status = try_threads(store->path, error);
     if (status == BR_OK)
         store->db = rocksdb_open_for_read_only_column_families(options, store->path, 1, &name, &options, &store->family,
                                                                0, &native);

@@ -9,7 +9,9 @@
 // N2. Answers go to inboxes only: the reply subject of a request is below "_INBOX" or the prefix that is configured
 //     (br_connect_options.inbox_prefix). The asker of anything else is counted and logged, once a second.
 //
-// N3. What arrives is bounded (requests.h); who doesn't fit is told {"error":"busy…"} at a bounded rate.
+// N3. What arrives is bounded (requests.h); who doesn't fit is told {"error":"busy…"} at a bounded rate. Of more than
+//     100,000 requests a second on one subject the server drops the rest, and says that nobody is there: who asks
+//     beside such a flood asks again.
 //
 // Thread: any, but for close.
 #ifndef BR_PROCESSOR_LOG_CONTROL_H
@@ -32,10 +34,14 @@ enum br_status br_control_open(const struct br_connect_options *options, const s
 // Ends within a second; beside a server that is dialed and mute, within its connect timeout (2 s). NULL-safe.
 void br_control_close(struct br_control **control);
 
+// Can it be done what the options want? BR_FATAL names what this libnats can't do, and its version.
+enum br_status br_control_check(const struct br_connect_options *options, struct br_error *error) BR_MUST_CHECK;
+
 // Offers what is asked on the subject to `requests`, as `kind`, until the control plane is closed.
 void br_control_serve(struct br_control *control, const char *subject, struct br_requests *requests, uint32_t kind);
 // Asks whoever serves the subject, and hands each part to `each` until the last, in the calling thread. BR_FATAL "no
-// worker answers" when nobody serves it or no part comes for so long; BR_RETRY: there is no connection, or cancel.
+// worker answers" when nobody serves it for a second (a worker may have just begun, or not listen beside a flood) or no
+// part comes for so long; BR_RETRY: there is no connection, or cancel.
 enum br_status br_control_request(struct br_control *control, const char *subject, struct br_slice payload,
                                   int64_t timeout_us,
                                   enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),

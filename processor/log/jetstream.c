@@ -262,6 +262,19 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
     }
 }
 
+void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size) {
+    snprintf(subject, size, "%s.%s", log->api_prefix == NULL ? "$JS.API" : log->api_prefix, asked);
+}
+
+struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size) {
+    static const char bucket[] = "$KV.";
+    const size_t len = sizeof bucket - 1;
+    if (log->api_prefix == NULL || subject.len < len || memcmp(subject.ptr, bucket, len) != 0)
+        return subject;
+    snprintf(text, size, "%s.%.*s", log->api_prefix, (int)subject.len, (const char *)subject.ptr);
+    return br_slice_of(text);
+}
+
 enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
                           int *ret_status, struct br_error *error) {
     struct js_call *call = &log->call;
@@ -308,9 +321,11 @@ enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_
                                text == NULL ? "no description" : text, code);
 }
 
-enum br_status br_js_api(struct js_log *log, const char *subject, json_t *body, const char *what, json_t **ret_reply,
+enum br_status br_js_api(struct js_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
                          int *ret_code, struct br_error *error) {
     BR_AUTO_FREE char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    char subject[JS_API_SUBJECT_SIZE];
+    br_js_api_subject(&log->base, asked, subject, sizeof subject);
     struct br_slice reply;
     int status;
     if (body != NULL && text == NULL)
@@ -361,10 +376,16 @@ static enum br_status check_server(struct js_log *log, bool allow_old, struct br
                             text, info->version);
     struct br_slice reply;
     int status;
-    BR_TRY(br_js_call(log, "$JS.API.INFO", (struct br_slice){NULL, 0}, &reply, &status, error));
+    char subject[JS_API_SUBJECT_SIZE];
+    br_js_api_subject(&log->base, "INFO", subject, sizeof subject);
+    BR_TRY(br_js_call(log, subject, (struct br_slice){NULL, 0}, &reply, &status, error));
     BR_JS_AUTO json_t *json = json_loadb((const char *)reply.ptr, reply.len, 0, NULL);
     if (status == JS_NO_RESPONDERS)
-        return br_error_set(error, BR_FATAL, "the NATS server %s has no JetStream: start it with -js", text);
+        return log->base.api_prefix != NULL
+                   ? br_error_set(error, BR_FATAL,
+                                  "no JetStream answers on %s at the NATS server %s: is it the right domain or prefix?",
+                                  subject, text)
+                   : br_error_set(error, BR_FATAL, "the NATS server %s has no JetStream: start it with -js", text);
     return br_js_error_code(json) == 0 ? BR_OK : br_js_api_error(json, "JetStream refuses", error);
 }
 
@@ -480,6 +501,7 @@ enum br_status br_log_connect_jetstream(const struct br_connect_options *options
     enum br_status status = br_session_config_init(&log->config, options, error);
     if (status == BR_OK)
         name_inbox(log, options->inbox_prefix);
+    log->base.api_prefix = log->config.api_prefix;
     if (status == BR_OK && log->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     if (status == BR_OK)

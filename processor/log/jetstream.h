@@ -19,8 +19,13 @@
 
 struct br_connect_options {
     const char *url; // "nats://127.0.0.1:4222", several separated by commas; NULL: that one
-    const char *creds_path, *user, *password;
+    // Who logs in: a credentials file, an nkey's seed in a file, a user, or a token. At most one of seed and token, and
+    // neither beside another.
+    const char *creds_path, *nkey_path, *user, *password, *token;
     const char *tls_ca_path, *tls_cert_path, *tls_key_path;
+    bool tls_first; // TLS begins before the server's INFO (handshake_first)
+    // JetStream's API is asked below this in place of "$JS.API", or below "$JS.<domain>.API"; at most one of them.
+    const char *js_api_prefix, *js_domain;
     const char *inbox_prefix;    // of our own inboxes and, beside "_INBOX", of those that are answered; NULL: "_INBOX"
     const char *name;            // shown by the server's monitoring
     int64_t request_timeout_us;  // 0: 5 s

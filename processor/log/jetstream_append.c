@@ -187,7 +187,7 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
                             size_t count, uint64_t expected_sequence, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct br_session *control = &log->control;
-    char reply[BR_INBOX_PREFIX_MAX + 64];
+    char reply[BR_INBOX_PREFIX_MAX + 64], bucket[JS_API_SUBJECT_SIZE];
     int64_t now_us = br_session_now();
     BR_TRY(br_js_await_up(log, now_us + log->timeout_us, error));
     BR_TRY(check_sizes(log, messages, count, error));
@@ -200,7 +200,8 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
         bool first = i == 0, last = i + 1 == count;
         write_batch_headers(log, messages, i, count, fenced, expected_sequence);
         snprintf(reply, sizeof reply, "%s.%c%llu", log->inbox, last ? 'l' : 'f', (unsigned long long)append->id);
-        br_session_publish(control, messages[i].subject, first || last ? reply : NULL, br_buffer_slice(&log->headers),
+        struct br_slice subject = br_js_bucket_subject(&log->base, messages[i].subject, bucket, sizeof bucket);
+        br_session_publish(control, subject, first || last ? reply : NULL, br_buffer_slice(&log->headers),
                            messages[i].payload);
         if (br_session_unsent(control) > FLUSH_SIZE)
             br_session_flush(control, br_session_now());

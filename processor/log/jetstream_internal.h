@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #define JS_SID_INBOX 1 // "<inbox>.>"
+#define JS_API_SUBJECT_SIZE 640
 #define JS_REQUEST_TIMEOUT 408
 #define JS_NO_RESPONDERS 503
 
@@ -145,9 +146,14 @@ enum br_status br_js_await_up(struct js_log *log, int64_t deadline_us, struct br
 // A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0.
 enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
                           int *ret_status, struct br_error *error) BR_MUST_CHECK;
+// The subject of a request: what is asked ("STREAM.INFO.x") below the API's prefix.
+void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size);
+// What is published to reach the subject: between domains and accounts a bucket's ("$KV.…") go below the API's prefix,
+// as servers map them. `text` holds it where it is another.
+struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size);
 // A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
 // and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
-enum br_status br_js_api(struct js_log *log, const char *subject, json_t *body, const char *what, json_t **ret_reply,
+enum br_status br_js_api(struct js_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
                          int *ret_code, struct br_error *error) BR_MUST_CHECK;
 // Turns the "error" object of a reply into an error: BR_RETRY for passing ones. `what` begins the words.
 enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) BR_MUST_CHECK;

@@ -163,7 +163,10 @@ static void subject_of(const struct js_reader *reader, char kind, char *text, si
              (unsigned long long)reader->generation);
 }
 
-static void publish_text(struct js_reader *reader, const char *subject, const char *reply, const char *text) {
+// A request to JetStream's API.
+static void ask_api(struct js_reader *reader, const char *asked, const char *reply, const char *text) {
+    char subject[JS_API_SUBJECT_SIZE];
+    br_js_api_subject(&reader->log->base, asked, subject, sizeof subject);
     br_session_publish(&reader->link->session, br_slice_of(subject), reply, (struct br_slice){NULL, 0},
                        br_slice_of(text));
 }
@@ -177,11 +180,11 @@ static void ensure_subscribed(struct js_reader *reader, int64_t now_us) {
 }
 
 static void request_info(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    char asked[300], reply[BR_INBOX_PREFIX_MAX + 128];
     ensure_subscribed(reader, now_us);
-    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
+    snprintf(asked, sizeof asked, "STREAM.INFO.%s", reader->stream);
     subject_of(reader, 'i', reply, sizeof reply);
-    publish_text(reader, subject, reply, "");
+    ask_api(reader, asked, reply, "");
     reader->check_waiting = true;
     reader->check_next = reader->next;
     reader->last_check_us = now_us;
@@ -206,20 +209,20 @@ static json_t *consumer_config(const struct js_reader *reader) {
 
 // What it still sends is not ours any more: the next one has another sid.
 static void leave_consumer(struct js_reader *reader) {
-    char subject[400];
+    char asked[400];
     bool subscribed = reader->state == READER_CREATING || reader->state == READER_STREAMING;
     if (subscribed && br_session_is_up(&reader->link->session))
         br_session_unsubscribe(&reader->link->session, br_js_link_sid(reader->slot, reader->generation));
     if (reader->consumer[0] != '\0' && br_session_is_up(&reader->link->session)) {
-        snprintf(subject, sizeof subject, "$JS.API.CONSUMER.DELETE.%s.%s", reader->stream, reader->consumer);
-        publish_text(reader, subject, NULL, "");
+        snprintf(asked, sizeof asked, "CONSUMER.DELETE.%s.%s", reader->stream, reader->consumer);
+        ask_api(reader, asked, NULL, "");
     }
     reader->consumer[0] = '\0';
     reader->generation++;
 }
 
 static void create_consumer(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    char asked[300], reply[BR_INBOX_PREFIX_MAX + 128];
     reader->connection_id = reader->link->session.connection_id;
     ensure_subscribed(reader, now_us);
     snprintf(reader->deliver, sizeof reader->deliver, "%s.d.%zu.%llu", reader->link->inbox, reader->slot,
@@ -246,9 +249,9 @@ static void create_consumer(struct js_reader *reader, int64_t now_us) {
     reader->doubted = true;
     reader->state = READER_CREATING;
     reader->deadline_us = now_us + reader->log->timeout_us;
-    snprintf(subject, sizeof subject, "$JS.API.CONSUMER.CREATE.%s", reader->stream);
+    snprintf(asked, sizeof asked, "CONSUMER.CREATE.%s", reader->stream);
     subject_of(reader, 'c', reply, sizeof reply);
-    publish_text(reader, subject, reply, text);
+    ask_api(reader, asked, reply, text);
     request_info(reader, now_us);
     br_session_flush(&reader->link->session, now_us);
 }
@@ -288,10 +291,10 @@ void br_js_reader_take_denial(struct js_reader *reader, bool publishing, struct 
 }
 
 static void ask_for_subject(struct js_reader *reader, int64_t now_us) {
-    char subject[300], reply[BR_INBOX_PREFIX_MAX + 128];
-    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", reader->stream);
+    char asked[300], reply[BR_INBOX_PREFIX_MAX + 128];
+    snprintf(asked, sizeof asked, "STREAM.INFO.%s", reader->stream);
     subject_of(reader, 'l', reply, sizeof reply);
-    publish_text(reader, subject, reply, "");
+    ask_api(reader, asked, reply, "");
     reader->look_us = now_us + LOOK_EVERY_US;
 }
 
@@ -649,16 +652,16 @@ static uint64_t ask_most(const struct js_reader *reader) {
 }
 
 static void ask(struct js_reader *reader, int64_t now_us) {
-    char subject[400], text[100];
+    char asked[400], text[100];
     if (!reader->pulled || reader->state != READER_STREAMING || br_js_reader_is_full(reader))
         return;
     uint64_t most = ask_most(reader);
     if (2 * reader->asked > most)
         return;
-    snprintf(subject, sizeof subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", reader->stream, reader->consumer);
+    snprintf(asked, sizeof asked, "CONSUMER.MSG.NEXT.%s.%s", reader->stream, reader->consumer);
     snprintf(text, sizeof text, "{\"batch\":%llu,\"expires\":%lld,\"idle_heartbeat\":%lld}",
              (unsigned long long)(most - reader->asked), (long long)ASK_NS, (long long)(HEARTBEAT_US * 1000));
-    publish_text(reader, subject, reader->deliver, text);
+    ask_api(reader, asked, reader->deliver, text);
     reader->asked = most;
     reader->deadline_us = now_us + SILENCE_US_MAX;
     br_session_flush(&reader->link->session, now_us);

@@ -157,7 +157,7 @@ static enum br_status fetch_info(struct js_log *log, const char *stream, json_t 
     char subject[SUBJECT_SIZE], what[SUBJECT_SIZE];
     int code;
     BR_TRY(br_js_check_stream_name(stream, error));
-    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
+    snprintf(subject, sizeof subject, "STREAM.INFO.%s", stream);
     snprintf(what, sizeof what, "can't look at stream %s", stream);
     json_t *reply;
     BR_TRY(br_js_api(log, subject, NULL, what, &reply, &code, error));
@@ -189,7 +189,7 @@ static enum br_status fetch_names(struct js_log *log, const char *subject, json_
     BR_JS_AUTO json_t *reply = NULL;
     if (body == NULL)
         return br_error_set(error, BR_FATAL, "the subject '%s' is not valid UTF-8", subject);
-    BR_TRY(br_js_api(log, "$JS.API.STREAM.NAMES", body, "can't list the streams", &reply, NULL, error));
+    BR_TRY(br_js_api(log, "STREAM.NAMES", body, "can't list the streams", &reply, NULL, error));
     json_t *names = json_object_get(reply, "streams");
     *ret_names = json_is_array(names) ? json_incref(names) : json_array();
     return BR_OK;
@@ -201,7 +201,7 @@ static enum br_status find_holders(struct js_log *log, const char *subject, json
     for (int page = 0; offset < total && page < LIST_PAGES_MAX; page++) {
         BR_JS_AUTO json_t *body = json_pack("{s:I}", "offset", (json_int_t)offset);
         BR_JS_AUTO json_t *reply = NULL;
-        BR_TRY(br_js_api(log, "$JS.API.STREAM.LIST", body, "can't list the streams", &reply, NULL, error));
+        BR_TRY(br_js_api(log, "STREAM.LIST", body, "can't list the streams", &reply, NULL, error));
         const json_t *streams = json_object_get(reply, "streams");
         total = (size_t)get_number(reply, "total");
         offset += json_array_size(streams);
@@ -307,7 +307,7 @@ static bool set_true(json_t *config, const char *key) {
 static enum br_status send_config(struct js_log *log, const char *verb, const char *stream, json_t *config,
                                   json_t **ret_reply, struct br_error *error) {
     char subject[SUBJECT_SIZE], what[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s", verb, stream);
+    snprintf(subject, sizeof subject, "STREAM.%s.%s", verb, stream);
     snprintf(what, sizeof what, "can't %s stream %s", strcmp(verb, "CREATE") == 0 ? "make" : "change", stream);
     return br_js_api(log, subject, config, what, ret_reply, NULL, error);
 }
@@ -417,7 +417,7 @@ enum br_status br_js_purge(struct br_log *base, const char *stream, const char *
     BR_JS_AUTO json_t *reply = NULL;
     BR_JS_AUTO json_t *body = json_pack("{s:s}", "filter", subject);
     BR_TRY(br_js_check_stream_name(stream, error));
-    snprintf(api, sizeof api, "$JS.API.STREAM.PURGE.%s", stream);
+    snprintf(api, sizeof api, "STREAM.PURGE.%s", stream);
     snprintf(what, sizeof what, "can't purge '%.200s' from stream %.200s", subject, stream);
     return br_js_api(js_log(base), api, body, what, &reply, NULL, error);
 }
@@ -485,7 +485,7 @@ enum br_status br_js_get(struct br_log *base, const char *stream, const char *su
         return br_error_set(error, BR_FATAL, "the subject '%s' is not valid UTF-8", subject);
     BR_JS_AUTO json_t *reply = NULL;
     int code;
-    snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.%s", stream);
+    snprintf(api, sizeof api, "STREAM.MSG.GET.%s", stream);
     snprintf(what, sizeof what, "can't read a message of stream %s", stream);
     BR_TRY(br_js_api(js_log(base), api, body, what, &reply, &code, error));
     if (code == JS_ERROR_NO_MESSAGE) {

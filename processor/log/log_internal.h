@@ -46,7 +46,8 @@ struct br_log_ops {
 // First member of every implementation's struct.
 struct br_log {
     const struct br_log_ops *ops;
-    bool appending; // an append waits for its reply
+    const char *api_prefix; // of JetStream's API; NULL: "$JS.API"
+    bool appending;         // an append waits for its reply
     struct br_log_pace unasked_pace, again_pace;
 };
 

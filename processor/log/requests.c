@@ -9,7 +9,7 @@
 
 #define COUNT_MAX 1024
 #define BYTES_MAX ((size_t)16 << 20)
-#define LANES 64
+#define BUCKETS 1024 // of lanes; a power of 2
 #define LANE_COUNT_MAX 64
 #define LANE_BYTES_MAX ((size_t)2 << 20)
 
@@ -24,16 +24,19 @@ struct waiting {
     uint8_t bytes[]; // payload, then reply
 };
 
-struct lane {
+struct lane { // of one asker, as long as something of it waits
+    uint64_t key;
+    struct lane *in_bucket;    // the next one
+    struct lane *next, *prior; // in the ring of turns
     struct waiting *first, **end;
     size_t count, bytes;
 };
 
 struct br_requests {
     pthread_mutex_t lock;
-    struct lane lanes[LANES];
+    struct lane *buckets[BUCKETS];
+    struct lane *turn; // whose it is next, in a ring of all; NULL: nobody's
     size_t count, bytes;
-    uint32_t turn; // lane that is next
     void (*wake)(void *context);
     void *wake_context;
 };
@@ -41,9 +44,44 @@ struct br_requests {
 struct br_requests *br_requests_create(void) {
     struct br_requests *requests = br_calloc(1, sizeof *requests);
     pthread_mutex_init(&requests->lock, NULL);
-    for (size_t i = 0; i < LANES; i++)
-        requests->lanes[i].end = &requests->lanes[i].first;
     return requests;
+}
+
+// --- lanes
+
+static uint64_t key_of(const char *reply) {
+    const char *last = strrchr(reply, '.');
+    return XXH3_64bits(reply, last == NULL ? strlen(reply) : (size_t)(last - reply));
+}
+
+static struct lane **find_lane(struct br_requests *requests, uint64_t key) {
+    struct lane **at = &requests->buckets[key & (BUCKETS - 1)];
+    while (*at != NULL && (*at)->key != key)
+        at = &(*at)->in_bucket;
+    return at;
+}
+
+// Its turn is the last.
+static struct lane *add_lane(struct br_requests *requests, struct lane **at, uint64_t key) {
+    struct lane *lane = *at = br_calloc(1, sizeof *lane), *turn = requests->turn;
+    lane->key = key;
+    lane->end = &lane->first;
+    lane->next = turn == NULL ? lane : turn;
+    lane->prior = turn == NULL ? lane : turn->prior;
+    lane->next->prior = lane->prior->next = lane;
+    if (turn == NULL)
+        requests->turn = lane;
+    return lane;
+}
+
+static void remove_lane(struct br_requests *requests, struct lane *lane) {
+    struct lane **at = find_lane(requests, lane->key);
+    *at = lane->in_bucket;
+    lane->prior->next = lane->next;
+    lane->next->prior = lane->prior;
+    if (requests->turn == lane)
+        requests->turn = lane->next == lane ? NULL : lane->next;
+    free(lane);
 }
 
 static struct waiting *take_at(struct br_requests *requests, struct lane *lane, struct waiting **at) {
@@ -55,6 +93,8 @@ static struct waiting *take_at(struct br_requests *requests, struct lane *lane, 
     lane->bytes -= waiting->payload.len;
     requests->count--;
     requests->bytes -= waiting->payload.len;
+    if (lane->count == 0)
+        remove_lane(requests, lane);
     return waiting;
 }
 
@@ -62,30 +102,29 @@ void br_requests_destroy(struct br_requests **requests_ptr) {
     struct br_requests *requests = *requests_ptr;
     if (requests == NULL)
         return;
-    for (size_t i = 0; i < LANES; i++)
-        while (requests->lanes[i].first != NULL)
-            free(take_at(requests, &requests->lanes[i], &requests->lanes[i].first));
+    while (requests->turn != NULL)
+        free(take_at(requests, requests->turn, &requests->turn->first));
     pthread_mutex_destroy(&requests->lock);
     free(requests);
     *requests_ptr = NULL;
 }
 
-static struct lane *lane_of(struct br_requests *requests, const char *reply) {
-    const char *last = strrchr(reply, '.');
-    size_t len = last == NULL ? strlen(reply) : (size_t)(last - reply);
-    return &requests->lanes[XXH3_64bits(reply, len) % LANES];
-}
+// --- offering
 
+// lane NULL: nothing of its asker waits.
 static bool fits(const struct br_requests *requests, const struct lane *lane, size_t len) {
-    return requests->count < COUNT_MAX && requests->bytes + len <= BYTES_MAX && lane->count < LANE_COUNT_MAX &&
-           lane->bytes + len <= LANE_BYTES_MAX;
+    return requests->count < COUNT_MAX && requests->bytes + len <= BYTES_MAX &&
+           (lane == NULL ? len <= LANE_BYTES_MAX : lane->count < LANE_COUNT_MAX && lane->bytes + len <= LANE_BYTES_MAX);
 }
 
 bool br_requests_offer(struct br_requests *requests, uint32_t kind, const char *reply, struct br_slice payload,
                        const struct br_request_way *way, struct br_mono_time now) {
-    struct lane *lane = lane_of(requests, reply);
+    uint64_t key = key_of(reply);
     pthread_mutex_lock(&requests->lock);
+    struct lane **at = find_lane(requests, key), *lane = *at;
     bool taken = fits(requests, lane, payload.len);
+    if (taken && lane == NULL)
+        lane = add_lane(requests, at, key);
     if (taken) {
         size_t reply_size = strlen(reply) + 1;
         struct waiting *waiting = br_alloc(sizeof *waiting + payload.len + reply_size);
@@ -123,29 +162,45 @@ static struct waiting **find_in(struct lane *lane, uint32_t kinds) {
 }
 
 static struct waiting *next_of_lanes(struct br_requests *requests, uint32_t kinds) {
-    for (uint32_t i = 0; i < LANES; i++) {
-        struct lane *lane = &requests->lanes[(requests->turn + i) % LANES];
+    struct lane *lane = requests->turn;
+    if (lane == NULL)
+        return NULL;
+    do {
         struct waiting **at = find_in(lane, kinds);
-        if (at == NULL)
-            continue;
-        requests->turn = (requests->turn + i + 1) % LANES;
-        return take_at(requests, lane, at);
-    }
+        if (at != NULL) {
+            requests->turn = lane->next;
+            return take_at(requests, lane, at);
+        }
+        lane = lane->next;
+    } while (lane != requests->turn);
     return NULL;
 }
 
-static void tell_busy(struct waiting *waiting) {
-    static const char busy[] =
-        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
-        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
-        "tail)\",\"busy\":true}\n";
-    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(busy), true);
+static void tell(struct waiting *waiting, const char *text) {
+    bool sent = waiting->way.send(waiting->way.context, waiting->way.tag, waiting->reply, br_slice_of(text), true);
     (void)sent; // else it is the asker's loss
     free(waiting);
 }
 
+void br_requests_end(struct br_requests *requests) {
+    static const char stopped[] = "{\"error\":\"the worker has stopped before the request's turn came\"}\n";
+    for (;;) {
+        pthread_mutex_lock(&requests->lock);
+        struct lane *lane = requests->turn;
+        struct waiting *waiting = lane == NULL ? NULL : take_at(requests, lane, &lane->first);
+        pthread_mutex_unlock(&requests->lock);
+        if (waiting == NULL)
+            return;
+        tell(waiting, stopped);
+    }
+}
+
 bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mono_time now,
                       struct br_request *ret_request) {
+    static const char busy[] =
+        "{\"error\":\"busy: the request's turn didn't come within 20 s; requests get a tenth of the worker's time "
+        "together. Ask again in a while, look rows up by the view's key, or read the view's output stream (braid "
+        "tail)\",\"busy\":true}\n";
     for (;;) {
         pthread_mutex_lock(&requests->lock);
         struct waiting *waiting = next_of_lanes(requests, kinds);
@@ -155,15 +210,17 @@ bool br_requests_take(struct br_requests *requests, uint32_t kinds, struct br_mo
         *ret_request = (struct br_request){.kind = waiting->kind, .payload = waiting->payload, .raw = waiting};
         if (now.us - waiting->since_us <= BR_REQUEST_WAIT_US)
             return true;
-        tell_busy(waiting);
+        tell(waiting, busy);
     }
 }
 
 bool br_requests_wait(struct br_requests *requests, uint32_t kinds) {
     bool wait = false;
     pthread_mutex_lock(&requests->lock);
-    for (uint32_t i = 0; i < LANES && !wait; i++)
-        wait = find_in(&requests->lanes[i], kinds) != NULL;
+    struct lane *lane = requests->turn;
+    do
+        wait = lane != NULL && find_in(lane, kinds) != NULL;
+    while (!wait && lane != NULL && (lane = lane->next) != requests->turn);
     pthread_mutex_unlock(&requests->lock);
     return wait;
 }

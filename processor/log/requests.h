@@ -4,7 +4,8 @@
 //
 // Q1. Bounded: requests by count and bytes. What doesn't fit is refused, and its asker is told "busy".
 //
-// Q2. Fair: requests of one asker (its reply subject without the last token) wait in one of some lanes, and lanes take
+// Q2. Fair: requests of one asker (its reply subject without the last token) wait in a lane of their own, and lanes
+// take
 //     turns. Who floods fills its own lane: others still fit in theirs.
 //
 // Q3. What has waited long is told "busy", before its asker gives up.
@@ -39,6 +40,8 @@ struct br_request_way {
 
 struct br_requests;
 struct br_requests *br_requests_create(void);
+// All that wait are told that the worker has stopped. Thread: any, while no other takes.
+void br_requests_end(struct br_requests *requests);
 // Nobody may offer or take any more.
 void br_requests_destroy(struct br_requests **requests);
 

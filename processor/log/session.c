@@ -206,10 +206,13 @@ void br_session_drop_connection(struct br_session *session, int64_t now_us) {
 static void fail_errno(struct br_session *session, const char *what, int64_t now_us) {
     char text[300];
     int code = errno;
+    bool mute = session->state == BR_SESSION_INFO && session->tls == NULL &&
+                (session->block == NULL || session->block->len == 0);
     br_error_set_native(&session->error, BR_RETRY, code, "%s %s: %s%s", what,
                         br_session_server_text(session, text, sizeof text),
                         code == 0 ? "it closed the connection" : strerror(code),
-                        code == EMFILE   ? "; raise the limit of this process (ulimit -n)"
+                        mute ? "; a server that begins with TLS (handshake_first) is dialed with --tls-first"
+                        : code == EMFILE ? "; raise the limit of this process (ulimit -n)"
                         : code == ENFILE ? "; raise the limit of this machine (sysctl fs.file-max)"
                                          : "");
     lose(session, now_us);
@@ -398,14 +401,9 @@ static void take_error_line(struct br_session *session, struct br_slice line) {
     session->refused = contains(line, "uthorization") || contains(line, "uthentication");
     if (session->refused)
         br_error_set(&session->error, BR_FATAL,
-                     "%s refuses the credentials (%s): give others by --creds, --user and NATS_PASSWORD, or a client "
-                     "certificate",
-                     text,
-                     session->config->creds_path != NULL ? session->config->creds_path
-                     : session->config->user != NULL     ? session->config->user
-                     : session->config->servers[session->server_index].user != NULL
-                         ? session->config->servers[session->server_index].user
-                         : "none or a token are given");
+                     "%s refuses the credentials (%s): give others by --creds, --nkey, --user and NATS_PASSWORD, "
+                     "NATS_TOKEN, or a client certificate",
+                     text, br_session_login_text(session->config, &session->config->servers[session->server_index]));
     else
         br_error_set(&session->error, BR_RETRY, "%s says: %.*s", text, len, (const char *)line.ptr);
 }
@@ -585,15 +583,17 @@ static void start_session(struct br_session *session, int64_t now_us) {
     session->deadline_us = now_us + DIAL_TIMEOUT_US;
 }
 
-static void start_tls(struct br_session *session, int64_t now_us) {
+static bool is_offered(struct br_session *session) {
     char text[300];
-    enum br_status status = BR_OK;
-    if (!session->info.tls_required && !session->info.tls_available)
-        status = br_error_set(&session->error, BR_FATAL, "%s offers no TLS, which is asked for",
-                              br_session_server_text(session, text, sizeof text));
-    if (status == BR_OK)
-        status = br_session_tls_start(session, &session->error);
-    if (status != BR_OK) {
+    if (session->info.tls_required || session->info.tls_available)
+        return true;
+    br_error_set(&session->error, BR_FATAL, "%s offers no TLS, which is asked for",
+                 br_session_server_text(session, text, sizeof text));
+    return false;
+}
+
+static void start_tls(struct br_session *session, int64_t now_us) {
+    if (br_session_tls_start(session, &session->error) != BR_OK) {
         session->refused = true;
         lose(session, now_us);
         return;
@@ -631,15 +631,21 @@ static void step_info(struct br_session *session, int64_t now_us) {
         return;
     }
     session->at += size;
-    bool tls = session->info.tls_required || session->config->tls;
+    bool tls = session->tls == NULL && (session->info.tls_required || session->config->tls);
     if (tls && session->block->len != session->at) { // it isn't from whom the certificate will be of
         fail_clear(session, now_us);
         return;
     }
-    if (tls)
+    if (tls && !is_offered(session)) {
+        session->refused = true;
+        lose(session, now_us);
+    } else if (session->asks_info) {
+        session->told_info = true;
+    } else if (tls) {
         start_tls(session, now_us);
-    else
+    } else {
         start_session(session, now_us);
+    }
     take_early(session);
 }
 
@@ -647,7 +653,10 @@ static void step_tls(struct br_session *session, int64_t now_us) {
     short events;
     struct br_error error;
     int done = br_session_tls_handshake(session, &events, &error);
-    if (done > 0) {
+    if (done > 0 && session->config->tls_first) {
+        session->state = BR_SESSION_INFO;
+        session->deadline_us = now_us + DIAL_TIMEOUT_US;
+    } else if (done > 0) {
         start_session(session, now_us);
     } else if (done < 0) {
         session->refused = error.status == BR_FATAL;
@@ -670,6 +679,8 @@ static void step_connecting(struct br_session *session, int64_t now_us) {
     }
     session->state = BR_SESSION_INFO;
     session->deadline_us = now_us + DIAL_TIMEOUT_US;
+    if (session->config->tls_first)
+        start_tls(session, now_us);
 }
 
 static void step_pong(struct br_session *session, int64_t now_us) {
@@ -699,6 +710,8 @@ static void step(struct br_session *session, int64_t now_us) {
         step_info(session, now_us);
     if (session->state == BR_SESSION_TLS)
         step_tls(session, now_us);
+    if (session->state == BR_SESSION_INFO && session->tls != NULL)
+        step_info(session, now_us); // it may have come with the end of the handshake: the socket is silent then
     if (session->state >= BR_SESSION_PONG && br_session_unsent(session) != 0)
         br_session_flush(session, now_us);
     if (session->state == BR_SESSION_PONG)
@@ -710,10 +723,13 @@ void br_session_service(struct br_session *session, int64_t now_us) {
         watch_silence(session, now_us);
     session->stepped_us = now_us;
     step(session, now_us);
-    if (session->state != BR_SESSION_DOWN && session->state != BR_SESSION_UP && now_us >= session->deadline_us) {
-        errno = ETIMEDOUT;
-        fail_errno(session, "no answer from", now_us);
-    }
+    if (session->state != BR_SESSION_DOWN && session->state != BR_SESSION_UP && now_us >= session->deadline_us)
+        br_session_time_out(session, now_us);
+}
+
+void br_session_time_out(struct br_session *session, int64_t now_us) {
+    errno = ETIMEDOUT;
+    fail_errno(session, "no answer from", now_us);
 }
 
 struct pollfd br_session_pollfd(const struct br_session *session) {

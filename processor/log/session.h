@@ -23,6 +23,7 @@
 //   DOWN       --(pause is over)-->  CONNECTING
 //   CONNECTING --(TCP is there)-->   INFO       --(server's INFO; TLS wanted)--> TLS --> PONG
 //                                    INFO       --(server's INFO)--> CONNECT and PING are queued: PONG
+//   CONNECTING --(TCP is there; TLS comes first)--> TLS --> INFO --> PONG
 //   PONG       --(PONG)-->           UP
 //   any        --(error, time out)-> DOWN, or CONNECTING with the next address
 #ifndef BR_PROCESSOR_LOG_SESSION_H
@@ -48,9 +49,11 @@ struct br_session_server {
 struct br_session_config {
     struct br_session_server *servers; // those given, then those that servers told of
     size_t server_count;
-    char *user, *password, *creds_path, *name;
+    char *user, *password, *token, *creds_path, *nkey_path, *name;
     char *tls_ca_path, *tls_cert_path, *tls_key_path;
+    char *api_prefix;  // JetStream's API is asked below it; NULL: "$JS.API"
     bool tls;          // some TLS option is set
+    bool tls_first;    // it begins before INFO
     void *tls_context; // SSL_CTX, made when it is first needed
     struct br_log_pace lost_pace, back_pace;
     size_t away_count; // connections that were lost and aren't there again
@@ -100,7 +103,9 @@ struct br_session {
     struct br_error error; // why the last attempt failed or the connection was lost
     bool refused;          // a server refused our credentials, or we its certificate: waiting is no help
     bool told_error;       // the server said -ERR on this connection
-    bool away;             // it was lost, and isn't there again
+    bool asks_info;        // the connection is made for the server's INFO alone: it goes no further (told_info)
+    bool told_info;
+    bool away; // it was lost, and isn't there again
     // Called when the server refuses a publish or a subscription for want of permission; the connection stays.
     void (*denied)(void *context, bool publishing, struct br_slice subject);
     void *denied_context;
@@ -130,6 +135,7 @@ struct br_session {
 
 // --- configuration (session_config.c)
 #define BR_INBOX_PREFIX_MAX 100
+#define BR_API_PREFIX_MAX 100
 enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
                                       struct br_error *error) BR_MUST_CHECK;
 void br_session_config_free(struct br_session_config *config);
@@ -144,9 +150,31 @@ enum br_status br_session_write_connect(struct br_session *session, struct br_bu
 // "nats://host:port", without userinfo, of the server that is dialed or connected.
 const char *br_session_server_text(const struct br_session *session, char *text, size_t size);
 
+// --- logging in by a key (session_login.c, session_nkey.c)
 #define BR_SESSION_SIGNATURE_SIZE 64
-// Signs with an nkey's seed; false when it is none (session_nkey.c).
+#define BR_SESSION_NKEY_SIZE 57 // its text with a NUL
+// A string to be freed with br_session_forget: the JWT of the credentials file.
+enum br_status br_session_read_jwt(const struct br_session_config *config, char **ret_jwt, struct br_error *error)
+    BR_MUST_CHECK;
+// The public key of the nkey's seed.
+enum br_status br_session_read_nkey(const struct br_session_config *config, char ret_key[BR_SESSION_NKEY_SIZE],
+                                    struct br_error *error) BR_MUST_CHECK;
+// Signs the server's nonce with the seed of either file.
+enum br_status br_session_sign_nonce(const struct br_session_config *config, const char *nonce,
+                                     uint8_t ret_signature[BR_SESSION_SIGNATURE_SIZE], struct br_error *error)
+    BR_MUST_CHECK;
+void br_session_forget(char **secret); // wipes and frees
+// Who logs in by name: what is configured goes before what the server's URL says.
+struct br_session_name {
+    const char *user, *password, *token; // NULL: none
+};
+struct br_session_name br_session_name_of(const struct br_session_config *config,
+                                          const struct br_session_server *server);
+// Who is refused, for messages: a path, a name, never a secret.
+const char *br_session_login_text(const struct br_session_config *config, const struct br_session_server *server);
+// With an nkey's seed; false when it is none.
 bool br_session_sign(const char *seed, struct br_slice text, uint8_t signature[BR_SESSION_SIGNATURE_SIZE]);
+bool br_session_public_nkey(const char *seed, char ret_key[BR_SESSION_NKEY_SIZE]);
 
 // --- TLS (session_tls.c); same results as recv and send: > 0 bytes, 0 end, -1 with errno (EAGAIN: later)
 enum br_status br_session_tls_start(struct br_session *session, struct br_error *error) BR_MUST_CHECK;
@@ -171,6 +199,8 @@ size_t br_session_fill(struct br_session *session, size_t limit, int64_t now_us)
 bool br_session_next(struct br_session *session, struct br_session_message *ret_message);
 // Gives the connection up and dials again (a peer that doesn't follow the protocol, missed heartbeats).
 void br_session_drop_connection(struct br_session *session, int64_t now_us);
+// The step that is under way has taken too long: its error is what a time-out is.
+void br_session_time_out(struct br_session *session, int64_t now_us);
 // Sends as much of what is queued as goes now.
 void br_session_flush(struct br_session *session, int64_t now_us);
 static inline size_t br_session_unsent(const struct br_session *session) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where to connect and as whom: URLs, credentials, the server's INFO and our CONNECT. See session.h; S4 holds here
-// first of all: whatever is put into an error comes from br_session_server_text or is a path.
+// Where to connect and as whom: URLs, credentials, and the server's INFO. See session.h; S4 holds here first of all:
+// whatever is put into an error comes from br_session_server_text or is a path.
 #define _GNU_SOURCE // memmem, memrchr
 #include "processor/log/log_internal.h"
 #include "processor/log/session.h"
@@ -10,8 +10,8 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 
-#define SERVERS_MAX 64             // given and discovered
-#define CREDS_SIZE_MAX (64 * 1024) // of a credentials file
+#define SERVERS_MAX 64 // given and discovered
+#define DOMAIN_MAX 80
 #define DEFAULT_URL "nats://127.0.0.1:4222"
 #define DEFAULT_PORT "4222"
 
@@ -40,7 +40,7 @@ static void decode_percent(char *text) {
     *to = '\0';
 }
 
-static void forget(char **secret) {
+void br_session_forget(char **secret) {
     if (*secret != NULL)
         OPENSSL_cleanse(*secret, strlen(*secret));
     free(*secret);
@@ -69,9 +69,9 @@ static void free_server(struct br_session_server *server) {
     free(server->host);
     free(server->port);
     free(server->name);
-    forget(&server->user);
-    forget(&server->password);
-    forget(&server->token);
+    br_session_forget(&server->user);
+    br_session_forget(&server->password);
+    br_session_forget(&server->token);
 }
 
 // One URL: [scheme://][user[:password]@]host[:port][/…].
@@ -113,12 +113,56 @@ static enum br_status add_url(struct br_session_config *config, const char *from
     return BR_OK;
 }
 
+// One login: which of them the server is to look at isn't ours to guess. (A user beside a credentials file has always
+// been sent with it.)
+static enum br_status check_login(const struct br_session_config *config, struct br_error *error) {
+    static const char *const names[] = {"an nkey's seed (--nkey)", "a token (--token)", "a credentials file (--creds)",
+                                        "a user (--user)"};
+    const char *given[] = {config->nkey_path, config->token, config->creds_path, config->user};
+    for (int i = 0; i < 2; i++)
+        for (int other = i + 1; other < 4; other++)
+            if (given[i] != NULL && given[other] != NULL)
+                return br_error_set(error, BR_FATAL, "%s and %s are given to log in with: leave one out", names[i],
+                                    names[other]);
+    return BR_OK;
+}
+
+static enum br_status set_api(struct br_session_config *config, const struct br_connect_options *options,
+                              struct br_error *error) {
+    char *prefix = copy_or_null(options->js_api_prefix), text[BR_API_PREFIX_MAX + 8];
+    const char *domain = options->js_domain != NULL && options->js_domain[0] != '\0' ? options->js_domain : NULL;
+    size_t len = prefix == NULL ? 0 : strlen(prefix);
+    if (len > 0 && prefix[len - 1] == '.') // as some write it
+        prefix[len - 1] = '\0';
+    config->api_prefix = prefix;
+    if (prefix != NULL && domain != NULL)
+        return br_error_set(error, BR_FATAL,
+                            "a domain of JetStream (--js-domain) and a prefix of its API (--js-api-prefix) are given: "
+                            "leave one out");
+    if (prefix != NULL && (strlen(prefix) > BR_API_PREFIX_MAX || !br_subject_valid(br_slice_of(prefix), false)))
+        return br_error_set(error, BR_FATAL,
+                            "\"%.120s\" can't be the prefix of JetStream's API: it is a subject without wildcards, at "
+                            "most %d characters",
+                            prefix, BR_API_PREFIX_MAX);
+    if (domain == NULL)
+        return BR_OK;
+    if (strlen(domain) > DOMAIN_MAX || strchr(domain, '.') != NULL || !br_subject_valid(br_slice_of(domain), false))
+        return br_error_set(error, BR_FATAL,
+                            "\"%.120s\" can't be a domain of JetStream: it is one word, at most %d characters", domain,
+                            DOMAIN_MAX);
+    snprintf(text, sizeof text, "$JS.%s.API", domain);
+    config->api_prefix = br_strdup(text);
+    return BR_OK;
+}
+
 enum br_status br_session_config_init(struct br_session_config *config, const struct br_connect_options *options,
                                       struct br_error *error) {
     *config = (struct br_session_config){
         .user = copy_or_null(options->user),
         .password = copy_or_null(options->password),
+        .token = copy_or_null(options->token),
         .creds_path = copy_or_null(options->creds_path),
+        .nkey_path = copy_or_null(options->nkey_path),
         .name = copy_or_null(options->name),
         .tls_ca_path = copy_or_null(options->tls_ca_path),
         .tls_cert_path = copy_or_null(options->tls_cert_path),
@@ -130,7 +174,10 @@ enum br_status br_session_config_init(struct br_session_config *config, const st
                             "\"%.120s\" can't be the prefix of inboxes: it is a subject without wildcards, at most %d "
                             "characters",
                             prefix, BR_INBOX_PREFIX_MAX);
-    config->tls = config->tls_ca_path != NULL || config->tls_cert_path != NULL;
+    config->tls_first = options->tls_first;
+    config->tls = config->tls_ca_path != NULL || config->tls_cert_path != NULL || config->tls_first;
+    BR_TRY(check_login(config, error));
+    BR_TRY(set_api(config, options, error));
     const char *at = options->url == NULL || options->url[0] == '\0' ? DEFAULT_URL : options->url;
     for (;;) {
         at += strspn(at, " ,");
@@ -153,9 +200,12 @@ void br_session_config_free(struct br_session_config *config) {
     for (size_t i = 0; i < config->server_count; i++)
         free_server(&config->servers[i]);
     free(config->servers);
-    forget(&config->user);
-    forget(&config->password);
+    br_session_forget(&config->user);
+    br_session_forget(&config->password);
+    br_session_forget(&config->token);
     free(config->creds_path);
+    free(config->nkey_path);
+    free(config->api_prefix);
     free(config->name);
     free(config->tls_ca_path);
     free(config->tls_cert_path);
@@ -225,105 +275,4 @@ enum br_status br_session_read_info(struct br_session *session, struct br_slice 
                                        json_string_value(json_array_get(urls, i)));
     json_decref(info);
     return BR_OK;
-}
-
-// --- CONNECT
-
-// The text between "-----BEGIN … <what>-----" and the next line of dashes, blanks cut; NULL when there is none.
-static char *creds_section(const char *text, const char *what) {
-    char begin[64];
-    snprintf(begin, sizeof begin, "BEGIN %s-----", what);
-    const char *from = strstr(text, begin);
-    if (from == NULL)
-        return NULL;
-    from += strlen(begin);
-    from += strspn(from, "-\r\n\t ");
-    return copy_range(from, from + strcspn(from, "\r\n\t "));
-}
-
-// Signs the server's nonce with the seed; the signature goes out in base64url without padding.
-static enum br_status sign_nonce(const struct br_session *session, const char *seed, json_t *connect,
-                                 struct br_error *error) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint8_t signature[BR_SESSION_SIGNATURE_SIZE];
-    if (!br_session_sign(seed, br_slice_of(session->info.nonce), signature))
-        return br_error_set(error, BR_FATAL, "the seed in %s can't sign: it is no nkey seed",
-                            session->config->creds_path);
-    char text[128];
-    size_t out = 0;
-    const int len = BR_SESSION_SIGNATURE_SIZE;
-    for (int i = 0; i < len; i += 3) {
-        uint32_t bits = (uint32_t)signature[i] << 16 | (i + 1 < len ? (uint32_t)signature[i + 1] << 8 : 0) |
-                        (i + 2 < len ? (uint32_t)signature[i + 2] : 0);
-        for (int digit = 0; digit < 4 && i + digit <= len; digit++)
-            text[out++] = digits[bits >> (18 - 6 * digit) & 63];
-    }
-    json_object_set_new(connect, "sig", json_stringn(text, out));
-    return BR_OK;
-}
-
-static enum br_status add_creds(const struct br_session *session, json_t *connect, struct br_error *error) {
-    const char *path = session->config->creds_path;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return br_error_set(error, BR_FATAL, "can't read the credentials file %s: %m", path);
-    char *text = br_calloc(1, CREDS_SIZE_MAX + 1);
-    size_t size = fread(text, 1, CREDS_SIZE_MAX, file);
-    fclose(file);
-    text[size] = '\0';
-    char *jwt = creds_section(text, "NATS USER JWT"), *seed = creds_section(text, "USER NKEY SEED");
-    enum br_status status = BR_OK;
-    if (jwt == NULL || seed == NULL)
-        status = br_error_set(error, BR_FATAL, "%s is no credentials file: it needs a user JWT and an nkey seed", path);
-    else
-        json_object_set_new(connect, "jwt", json_string(jwt));
-    if (status == BR_OK && session->info.nonce[0] != '\0')
-        status = sign_nonce(session, seed, connect, error);
-    forget(&jwt);
-    forget(&seed);
-    OPENSSL_cleanse(text, size);
-    free(text);
-    return status;
-}
-
-// The object is ours alone, so its texts may be written to.
-static void wipe_texts(json_t *object) {
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value) if (json_is_string(value))
-        OPENSSL_cleanse((char *)json_string_value(value), json_string_length(value));
-}
-
-enum br_status br_session_write_connect(struct br_session *session, struct br_buffer *out, struct br_error *error) {
-    const struct br_session_config *config = session->config;
-    const struct br_session_server *server = &config->servers[session->server_index];
-    json_t *connect = json_pack("{s:b, s:b, s:b, s:b, s:b, s:i, s:s, s:s, s:b}", "verbose", 0, "pedantic", 0, "headers",
-                                1, "no_responders", 1, "echo", 1, "protocol", 1, "lang", "c", "version", "braid",
-                                "tls_required", session->tls != NULL);
-    BR_CHECK(connect != NULL);
-    const char *user = config->user != NULL ? config->user : server->user;
-    const char *password = config->user != NULL ? config->password : server->password;
-    enum br_status status = BR_OK;
-    if (config->name != NULL)
-        json_object_set_new(connect, "name", json_string(config->name));
-    if (config->creds_path != NULL)
-        status = add_creds(session, connect, error);
-    if (user != NULL)
-        json_object_set_new(connect, "user", json_string(user));
-    if (user != NULL && password != NULL)
-        json_object_set_new(connect, "pass", json_string(password));
-    if (user == NULL && server->token != NULL)
-        json_object_set_new(connect, "auth_token", json_string(server->token));
-    char *text = status == BR_OK ? json_dumps(connect, JSON_COMPACT) : NULL;
-    if (status == BR_OK && text == NULL)
-        status = br_error_set(error, BR_FATAL, "the user name, password or connection name is not valid UTF-8");
-    if (text != NULL) {
-        br_buffer_reserve(out,
-                          strlen(text) + 64); // it isn't moved, and what is left behind not wiped, for what follows
-        br_buffer_printf(out, "CONNECT %s\r\n", text);
-    }
-    forget(&text);
-    wipe_texts(connect);
-    json_decref(connect);
-    return status;
 }

@@ -198,8 +198,11 @@ int br_session_tls_handshake(struct br_session *session, short *ret_events, stru
         tell_distrust(session, verify, error);
     else if (!tell_refusal(session, error)) {
         char text[300];
-        br_error_set(error, BR_RETRY, "the TLS handshake with %s failed: %s",
-                     br_session_server_text(session, text, sizeof text), tls_reason());
+        bool clear = session->config->tls_first && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER;
+        br_error_set(error, clear ? BR_FATAL : BR_RETRY, "the TLS handshake with %s failed: %s%s",
+                     br_session_server_text(session, text, sizeof text), tls_reason(),
+                     clear ? "; a server that doesn't begin with TLS (handshake_first) is dialed without --tls-first"
+                           : "");
     }
     return -1;
 }

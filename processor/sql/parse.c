@@ -220,7 +220,7 @@ static void parse_on_thread(struct parse_job *job) {
             pthread_cond_wait(&parser.changed, &parser.lock);
         pthread_mutex_unlock(&parser.lock);
     } else {
-        job->message = "no thread for the parser: address space is limited (ulimit -v)";
+        job->message = "no thread for the parser: address space or threads are limited (ulimit -v, ulimit -u)";
     }
     pthread_mutex_unlock(&parser.turn);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What replays do to the live pipeline of the same worker: `braid run` and a nats-server, on one machine.
-// bench_beside [latency] [latency-archive] [promote] [--seconds=N] [--rounds=N] [--promotions=N] [--scale=N]
+// What replays, and others' requests, do to the live pipeline of the same worker: `braid run` and a nats-server, on one
+// machine.
+// bench_beside [latency] [latency-archive] [promote] [flood] [--seconds=N] [--rounds=N] [--promotions=N] [--scale=N]
 //
 //   latency   from a publish's ack to the delivery of the row (packed), 20,000 events a second, without a replay,
 //   during
@@ -8,11 +9,14 @@
 //   promote   promotions of a changed pipeline and rollbacks, in turn, under a light load: from the stream's time of
 //   the
 //             former owner's last commit to that of the takeover, and to the new owner's first commit after it
+//   flood     as latency, while somebody sends 600,000 requests a second: to a subject that nobody reads, for the
+//   worker's
+//             status, and queries; ratios of the p99 to that beside the first; lines that the worker has logged
 //
 // Beside live alone, a process that only takes processor time, at the priority that the replay's thread has, shows what
 // the scheduler by itself does to live. The replays of `latency` repeat epochs of the stream, as it was filled before,
 // one job after the other without a pause; those of `latency-archive` read the archive of it.
-#define _GNU_SOURCE // SCHED_IDLE
+#define _GNU_SOURCE // SCHED_IDLE, memmem
 #include "flow.h"
 #include "jobs.h"
 #include "measure.h"
@@ -20,12 +24,16 @@
 #include "replay/commits.h"
 #include "state/store.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <netdb.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +50,10 @@
 #define JOBS_AHEAD 2
 #define LOOK_US 20000
 #define ROUNDS_MAX 100
+#define FLOOD_RATE UINT64_C(600000)
+#define FLOOD_PART 600 // requests that are sent at once
+#define GOAL_FLOOD 1.5
+#define GOAL_FLOOD_LINES 100
 #define AWAIT_US (180 * BR_US_PER_SECOND)
 
 static size_t scale = 1;
@@ -51,7 +63,7 @@ static char folder[64];
 // A pipeline that `braid run` runs.
 struct live {
     const char *name, *url;
-    char sql_path[128], data[128], subject[64];
+    char sql_path[128], data[128], subject[64], log_path[128];
     uint64_t history; // events that were there before
     pid_t worker;
     struct br_log *log;
@@ -82,8 +94,10 @@ static pid_t start_worker(const struct live *live) {
         return worker;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
         _exit(127);
+    if (live->log_path[0] != '\0' && freopen(live->log_path, "w", stderr) == NULL)
+        _exit(127);
     execl(BRAID_BINARY, "braid", "run", live->sql_path, "--name", live->name, "--server", live->url, "--data",
-          live->data, "--log-level", "error", (char *)NULL);
+          live->data, "--log-level", live->log_path[0] != '\0' ? "warn" : "error", (char *)NULL);
     _exit(127);
 }
 
@@ -120,7 +134,8 @@ static void archive_history(struct live *live) {
     br_pipeline_destroy(&pipeline);
 }
 
-static void open_live(struct live *live, const char *url, const char *name, uint64_t history, bool archive,
+// logs: what the worker warns of is kept.
+static void open_live(struct live *live, const char *url, const char *name, uint64_t history, bool archive, bool logs,
                       const char *view) {
     struct br_error error;
     char sql[1024];
@@ -128,6 +143,8 @@ static void open_live(struct live *live, const char *url, const char *name, uint
     snprintf(live->subject, sizeof live->subject, "in.%s", name);
     snprintf(live->sql_path, sizeof live->sql_path, "%s/%s.sql", folder, name);
     snprintf(live->data, sizeof live->data, "%s/data", folder);
+    if (logs)
+        snprintf(live->log_path, sizeof live->log_path, "%s/%s.log", folder, name);
     int len = archive ? snprintf(sql, sizeof sql, "SET braid.archive = 'file://%s/archive';\n", folder) : 0;
     snprintf(sql + len, sizeof sql - (size_t)len,
              "CREATE TABLE event (id bigint NOT NULL) WITH (subject = '%s');\n%s;\n", live->subject, view);
@@ -154,9 +171,27 @@ static void close_live(struct live *live) {
 
 // --- latency
 
-enum beside { NOTHING, SPINNER_NICE, UNTHROTTLED, SPINNER_IDLE, BEHIND_LIVE, BESIDES };
-static const char *const beside_names[] = {"no replay", "spinner, nice 10", "replay, unthrottled",
-                                           "spinner, SCHED_IDLE", "replay, behind live"};
+enum beside {
+    NOTHING,
+    SPINNER_NICE,
+    UNTHROTTLED,
+    SPINNER_IDLE,
+    BEHIND_LIVE,
+    BESIDES,
+    FLOOD_ELSEWHERE = BESIDES,
+    FLOOD_STATUS,
+    FLOOD_QUERIES,
+    FLOODS_END
+};
+static const char *const beside_names[] = {"nothing",
+                                           "spinner, nice 10",
+                                           "replay, unthrottled",
+                                           "spinner, SCHED_IDLE",
+                                           "replay, behind live",
+                                           "flood, nobody reads",
+                                           "flood, status",
+                                           "flood, queries"};
+static uint64_t *flooded; // shared with the process that floods
 
 static bool is_replay(enum beside beside) {
     return beside == UNTHROTTLED || beside == BEHIND_LIVE;
@@ -176,6 +211,65 @@ static pid_t start_spinner(enum beside beside) {
         _exit(127);
     for (volatile uint64_t turns = 0;; turns++)
         continue;
+}
+
+static int dial_flood(const char *url) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET}, *found;
+    const char *colon = strrchr(url, ':');
+    static const char hello[] = "CONNECT {\"verbose\":false}\r\n";
+    if (getaddrinfo("127.0.0.1", colon + 1, &hints, &found) != 0)
+        return -1;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool up = connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+              send(fd, hello, sizeof hello - 1, MSG_NOSIGNAL) == (ssize_t)sizeof hello - 1;
+    freeaddrinfo(found);
+    return up ? fd : -1;
+}
+
+static void flood_for_ever(int fd, const struct br_buffer *part) {
+    char in[65536];
+    int64_t began = bench_now_us();
+    for (;; *flooded += FLOOD_PART) {
+        for (size_t sent = 0; sent < part->len;) {
+            ssize_t more = send(fd, part->ptr + sent, part->len - sent, MSG_NOSIGNAL);
+            if (more <= 0)
+                _exit(127);
+            sent += (size_t)more;
+        }
+        ssize_t got = recv(fd, in, sizeof in, MSG_DONTWAIT);
+        if (got > 0 && memmem(in, (size_t)got, "PING", 4) != NULL && send(fd, "PONG\r\n", 6, MSG_NOSIGNAL) != 6)
+            _exit(127);
+        int64_t ahead = (int64_t)(*flooded * BR_US_PER_SECOND / FLOOD_RATE) - (bench_now_us() - began);
+        if (ahead > 0)
+            usleep((useconds_t)ahead);
+    }
+}
+
+static pid_t start_flood(const struct live *live, enum beside beside) {
+    static const char query[] = "SELECT count(*) FROM seen";
+    pid_t parent = getpid(), flood = fork();
+    BR_CHECK(flood >= 0);
+    if (flood != 0)
+        return flood;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(127);
+    struct br_buffer part = {0};
+    const char *payload = beside == FLOOD_QUERIES ? query : "";
+    for (int i = 0; i < FLOOD_PART; i++)
+        br_buffer_printf(&part, "PUB %s.%s.%s _INBOX.flood.%03d %zu\r\n%s\r\n",
+                         beside == FLOOD_ELSEWHERE ? "nobody_is" : "braid_api", live->name,
+                         beside == FLOOD_QUERIES ? "query" : "status", i, strlen(payload), payload);
+    int fd = dial_flood(live->url);
+    if (fd >= 0)
+        flood_for_ever(fd, &part);
+    _exit(127);
+}
+
+static pid_t start_beside(const struct live *live, enum beside beside) {
+    if (beside == SPINNER_NICE || beside == SPINNER_IDLE)
+        return start_spinner(beside);
+    *flooded = 0;
+    return beside >= FLOOD_ELSEWHERE ? start_flood(live, beside) : 0;
 }
 
 static bool ended(const Braid__V1__ReplayJob *record) {
@@ -240,7 +334,7 @@ struct measured {
 static struct measured measure(struct live *live, struct bench_latency *latency, enum beside beside, uint64_t first,
                                uint64_t count) {
     struct br_error error;
-    pid_t spinner = beside == SPINNER_NICE || beside == SPINNER_IDLE ? start_spinner(beside) : 0;
+    pid_t other = start_beside(live, beside);
     if (is_replay(beside)) {
         keep_jobs(live, JOBS_AHEAD, beside == BEHIND_LIVE);
         for (bool running = false; !running; br_log_wait(live->log, LOOK_US)) { // the worker looks once a second
@@ -263,17 +357,18 @@ static struct measured measure(struct live *live, struct bench_latency *latency,
         }
     }
     bench_latency_join(latency);
-    if (spinner != 0) {
-        kill(spinner, SIGKILL);
-        waitpid(spinner, NULL, 0);
+    if (other != 0) {
+        BR_CHECK(waitpid(other, NULL, WNOHANG) == 0); // it was there all the time
+        kill(other, SIGKILL);
+        waitpid(other, NULL, 0);
     }
     double took = (double)(bench_now_us() - began) / 1e6;
-    uint64_t replayed = !is_replay(beside) ? 0 : end_jobs(live), skip = count / 10, n = count - skip;
+    uint64_t events = is_replay(beside) ? end_jobs(live) : *flooded, skip = count / 10, n = count - skip;
     int64_t *all = bench_latency_sorted(latency, first + skip, n);
     struct measured measured = {(double)all[n / 2] / 1e3, (double)all[n * 99 / 100] / 1e3};
-    printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   replayed %6.3f M events/s\n", live->name,
-           beside_names[beside], measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3,
-           (double)replayed / took / 1e6);
+    printf("%-10s %-20s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   %s %6.3f M/s\n", live->name, beside_names[beside],
+           measured.p50_ms, measured.p99_ms, (double)all[n - 1] / 1e3,
+           beside >= FLOOD_ELSEWHERE ? "flooded" : "replayed", (double)events / took / 1e6);
     fflush(stdout);
     free(all);
     return measured;
@@ -284,7 +379,7 @@ static void latency(const char *url, bool archive) {
     char output[320];
     uint64_t count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted, first = 0;
     open_live(&live, url, archive ? "archived" : "streamed", LATENCY_HISTORY * (archive ? ARCHIVE_TIMES : 1) / scale,
-              archive, "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
+              archive, false, "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
     br_task_owner_subject(live.name, output, sizeof output);
     struct bench_latency_options options = {.url = url,
                                             .subject = live.subject,
@@ -301,6 +396,52 @@ static void latency(const char *url, bool archive) {
     for (enum beside beside = NOTHING + 1; beside < BESIDES; beside++)
         printf("%-10s %-20s median p99 %.2f times that without (goal %.1f)\n", live.name, beside_names[beside],
                bench_median(ratios[beside], (size_t)rounds), beside <= UNTHROTTLED ? GOAL_UNTHROTTLED : GOAL_BEHIND);
+    bench_latency_close(&meter);
+    close_live(&live);
+}
+
+// --- flood
+
+static int count_lines(const char *path) {
+    FILE *file = fopen(path, "r");
+    int lines = 0;
+    for (int byte; file != NULL && (byte = fgetc(file)) != EOF;)
+        lines += byte == '\n';
+    if (file != NULL)
+        fclose(file);
+    return lines;
+}
+
+static void flood(const char *url) {
+    struct live live;
+    char output[320];
+    uint64_t count = (uint64_t)LATENCY_RATE * (uint64_t)seconds_wanted, first = 0;
+    open_live(&live, url, "flooded", LATENCY_RATE, false, true,
+              "CREATE MATERIALIZED VIEW seen WITH (layout = 'packed') AS SELECT id FROM event");
+    br_task_owner_subject(live.name, output, sizeof output);
+    struct bench_latency_options options = {.url = url,
+                                            .subject = live.subject,
+                                            .output = output,
+                                            .packed = true,
+                                            .count = count * (uint64_t)rounds * (FLOODS_END - FLOOD_ELSEWHERE + 1)};
+    struct bench_latency *meter = bench_latency_open(&options);
+    double ratios[FLOODS_END][ROUNDS_MAX], p99s[FLOODS_END];
+    int lines[FLOODS_END] = {0};
+    for (int round = 0; round < rounds; round++) {
+        measure(&live, meter, NOTHING, first, count);
+        first += count;
+        for (enum beside beside = FLOOD_ELSEWHERE; beside < FLOODS_END; beside++, first += count) {
+            int before = count_lines(live.log_path);
+            p99s[beside] = measure(&live, meter, beside, first, count).p99_ms;
+            ratios[beside][round] = p99s[beside] / p99s[FLOOD_ELSEWHERE];
+            lines[beside] += count_lines(live.log_path) - before;
+        }
+    }
+    for (enum beside beside = FLOOD_STATUS; beside < FLOODS_END; beside++)
+        printf("%-10s %-20s median p99 %.2f times that beside a flood that nobody reads (goal %.1f), %d lines logged a "
+               "round (goal %d)\n",
+               live.name, beside_names[beside], bench_median(ratios[beside], (size_t)rounds), GOAL_FLOOD,
+               lines[beside] / rounds, GOAL_FLOOD_LINES);
     bench_latency_close(&meter);
     close_live(&live);
 }
@@ -359,7 +500,7 @@ static void promote(const char *url) {
     struct live live;
     char output[320], changed[160], sql[512];
     struct gaps gaps = {0};
-    open_live(&live, url, "promoted", PROMOTE_HISTORY, false,
+    open_live(&live, url, "promoted", PROMOTE_HISTORY, false, false,
               "CREATE MATERIALIZED VIEW counts AS SELECT id % 500 AS key, count(*) AS n FROM event GROUP BY id % 500");
     snprintf(changed, sizeof changed, "%s/changed.sql", folder);
     snprintf(sql, sizeof sql,
@@ -406,6 +547,8 @@ int main(int argc, char **argv) {
     }
     BR_CHECK(scale > 0 && rounds > 0 && rounds <= ROUNDS_MAX && promotions > 0 && promotions <= ROUNDS_MAX);
     promotions += promotions % 2;
+    flooded = mmap(NULL, sizeof *flooded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    BR_CHECK(flooded != MAP_FAILED);
     snprintf(folder, sizeof folder, "/tmp/braid-bench-beside-%ld", (long)getpid());
     snprintf(store, sizeof store, "%s/nats", folder);
     BR_CHECK(mkdir(folder, 0777) == 0);
@@ -414,6 +557,8 @@ int main(int argc, char **argv) {
         latency(br_private_server_url(server), false);
     if (bench_wanted(argc, argv, "latency-archive"))
         latency(br_private_server_url(server), true);
+    if (bench_wanted(argc, argv, "flood"))
+        flood(br_private_server_url(server));
     if (bench_wanted(argc, argv, "promote"))
         promote(br_private_server_url(server));
     br_private_server_stop(&server);

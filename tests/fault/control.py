@@ -149,6 +149,17 @@ class Flood(threading.Thread):
         self.join()
 
 
+def asked(world):
+    """Beside a flood the worker doesn't listen all the time: who asks then hears that nobody is there, and asks again."""
+    for _ in range(2000):
+        try:
+            return world.client.request(QUERY, COUNT, timeout_s=30).payload
+        except nats.NatsError as error:
+            check("nobody answers" in str(error), str(error))
+            time.sleep(0.005)
+    return b"nobody"
+
+
 def test_honest_askers_get_answers_beside_a_flood(world):
     worker = opened(world)
     for subject, reply in ((STATUS, "_INBOX.flood.1"), (QUERY, "_INBOX.flood.2"), (QUERY, None), ("braid_api.faults.hold", "braid.faults.commit.0")):
@@ -157,10 +168,13 @@ def test_honest_askers_get_answers_beside_a_flood(world):
         until(lambda f=flood: f.sent > 20000, "it floods")
         before = world.fed
         for _ in range(5):
-            answer = world.client.request(QUERY, COUNT, timeout_s=30).payload
+            answer = asked(world)
             check(b'"rows":1' in answer or b"busy" in answer, answer)
+            out = world.braid("status", "faults", "--json", "--server", world.server.url)
+            check(json.loads(out)["control"]["connected"], out)
         world.feed(20)
         world.caught_up(worker)
+        until(lambda: "more requests come than are listened to" in worker.log(), "it doesn't listen to all of it", worker=worker)
         flood.end()
         check(flood.sent > 20000 and world.fed == before + 20, f"{flood.sent} sent")
     check(sum(f"level={level}" in line for line in worker.log().splitlines() for level in ("warn", "error")) < 100, worker.log()[-3000:])
@@ -177,6 +191,23 @@ def test_who_asks_too_much_is_told(world):
     check_words(worker.log(), "requests are refused: too many are waiting")
     until(lambda: b'"rows":1' in world.client.request(QUERY, COUNT).payload, "others are answered")
     worker.stopped()
+
+
+def test_who_has_asked_is_told_that_the_worker_stops(world):
+    worker = opened(world)
+    client = world.server.connect()
+    client.send(b"SUB _INBOX.many.> 99\r\n" + b"PUB braid_api.faults.query _INBOX.many.x %d\r\n%s\r\n" % (len(COUNT), COUNT) * 60)
+    client.flush()
+    deadline = time.monotonic() + 20
+    while not client.waiting:
+        client.read_one(deadline)
+    worker.process.send_signal(signal.SIGTERM)
+    check(worker.waited() == 0, worker.log())
+    def ended():
+        return sum(b'"rows":1' in m.payload or b"has stopped" in m.payload or m.headers.startswith("NATS/1.0 503") for m in client.waiting)
+    while ended() < 60:
+        client.read_one(deadline)
+    check(any(b"has stopped" in m.payload for m in client.waiting), "all were answered before it stopped")
 
 
 # --- the connection

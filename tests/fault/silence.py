@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps a worker from working is said, in the log and in the status, with the subject or the limit; and the worker goes on by itself
 when it is mended. The server's configuration is changed while it runs (SIGHUP)."""
+import glob
 import json
 import os
 import resource
@@ -202,6 +203,50 @@ def test_file_descriptors_that_are_used_up(world):
     world.feed(500)
     resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (most, most))
     goes_on(world, worker)
+
+
+def threads_of_the_user():
+    """As its limit counts them."""
+    if os.getuid() == 0:
+        return 0
+    count = 0
+    for path in glob.glob("/proc/[0-9]*/task"):
+        try:
+            count += len(os.listdir(path)) if os.stat(path).st_uid == os.getuid() else 0
+        except OSError:
+            pass
+    return count
+
+
+def test_threads_that_are_used_up(world):
+    opened(world)
+    world.feed(500)
+    os.chmod(world.folder, 0o755)
+    alone = 64123  # root has no limit: a user of whom nothing else runs has one
+
+    def bounded(most):
+        def enter():
+            if os.getuid() == 0:
+                os.setgid(alone)
+                os.setuid(alone)
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        return enter
+    said_so = ran = 0
+    for more in [*range(1, 30, 3), 60]:
+        data = f"state{more}"
+        os.mkdir(os.path.join(world.folder, data), 0o700)
+        if os.getuid() == 0:
+            os.chown(os.path.join(world.folder, data), alone, alone)
+        worker = Worker(world, data=data, preexec_fn=bounded(threads_of_the_user() + more))
+        until(lambda w=worker: w.process.poll() is not None or "running" in w.log(), "its end or its start")
+        if worker.process.poll() is None:
+            ran += 1
+            worker.stopped()
+        else:
+            status = worker.waited()
+            check(status in (1, 3) and "thread" in worker.log(), f"exit status {status} with {more} threads: {worker.log()[-2000:]}")
+            said_so += "raise its limit" in worker.log()
+    check(said_so > 0 and ran > 0, f"refused for threads {said_so} times, ran {ran} times")
 
 
 def test_a_stream_that_loses_a_tables_subject(world):

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define LOGINS_MAX 3            // 3.4.1 spoils one signature in 256
+#define LOGINS_MAX 3               // 3.4.1 spoils one signature in 256
+#define NOBODY_US INT64_C(1000000) // N9
+#define NOBODY_PAUSE_US 5000
 #define LOOK_US INT64_C(100000) // how long a set cancel flag may go unnoticed
 
 // --- the thread's end
@@ -100,7 +102,7 @@ void cnats_take_parts(struct cnats *cnats) {
 // --- the caller's end; it has the lock but while `each` runs
 
 static bool is_cancelled(const struct cnats *cnats) {
-    return cnats->cancel != NULL && *cnats->cancel;
+    return cnats->cancel != NULL && br_flag_is_set(cnats->cancel);
 }
 
 static void wait_until(struct cnats *cnats, int64_t deadline_us) {
@@ -183,29 +185,45 @@ static void end_call(struct cnats *cnats, struct control_call *call) {
     }
 }
 
+// The caller has the lock.
+static enum br_status ask_once(struct cnats *cnats, const char *subject, struct br_slice payload, int64_t timeout_us,
+                               enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
+                               void *context, struct br_error *error) {
+    struct control_call call = {0};
+    char reply[220];
+    BR_TRY(await_up(cnats, error));
+    if (payload.len > (size_t)cnats->payload_max)
+        return br_error_set(error, BR_FATAL, "a question of %zu bytes on '%s': the NATS server takes %" PRId64,
+                            payload.len, subject, cnats->payload_max);
+    call.token = ++cnats->next_token;
+    call.generation = cnats->generation;
+    call.end = &call.parts;
+    call.next = cnats->calls;
+    cnats->calls = &call;
+    snprintf(reply, sizeof reply, "%s.%" PRIu64, cnats->inbox, call.token);
+    cnats_queue(cnats, subject, reply, payload, false);
+    cnats_wake(cnats);
+    enum br_status status = take_parts(cnats, &call, subject, timeout_us, each, context, error);
+    end_call(cnats, &call);
+    return status;
+}
+
 enum br_status cnats_request(struct br_control *control, const char *subject, struct br_slice payload,
                              int64_t timeout_us,
                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                              void *context, struct br_error *error) {
     struct cnats *cnats = cnats_of(control);
-    struct control_call call = {0};
-    char reply[220];
+    enum br_status status;
+    int64_t nobody_until_us = 0;
     pthread_mutex_lock(&cnats->lock);
-    enum br_status status = await_up(cnats, error);
-    if (status == BR_OK && payload.len > (size_t)cnats->payload_max)
-        status = br_error_set(error, BR_FATAL, "a question of %zu bytes on '%s': the NATS server takes %" PRId64,
-                              payload.len, subject, cnats->payload_max);
-    if (status == BR_OK) {
-        call.token = ++cnats->next_token;
-        call.generation = cnats->generation;
-        call.end = &call.parts;
-        call.next = cnats->calls;
-        cnats->calls = &call;
-        snprintf(reply, sizeof reply, "%s.%" PRIu64, cnats->inbox, call.token);
-        cnats_queue(cnats, subject, reply, payload, false);
-        cnats_wake(cnats);
-        status = take_parts(cnats, &call, subject, timeout_us, each, context, error);
-        end_call(cnats, &call);
+    for (;;) {
+        status = ask_once(cnats, subject, payload, timeout_us, each, context, error);
+        int64_t now_us = br_session_now();
+        if (nobody_until_us == 0)
+            nobody_until_us = now_us + (timeout_us < NOBODY_US ? timeout_us : NOBODY_US);
+        if (status == BR_OK || error->native != BR_CONTROL_NOBODY || now_us >= nobody_until_us || is_cancelled(cnats))
+            break;
+        wait_until(cnats, now_us + NOBODY_PAUSE_US);
     }
     pthread_mutex_unlock(&cnats->lock);
     return status;

@@ -18,6 +18,12 @@
 // N8. The parts of one answer go out on one connection: when it has ended, the rest is dropped (`generation`). Each
 // says from
 //     whom it is ("Braid-From"): of two workers that answer, as when one has just been fenced, the first is heard.
+//
+// N9. A subscription to requests ends by itself after so many (the server counts: nothing that it has sent is lost),
+// and
+//     is made anew, at most ten times a second. What comes meanwhile the server drops, and tells who asks that nobody
+//     is there: reading more would cost data its time. br_control_request asks again for a second before it believes
+//     that.
 #ifndef BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
 #define BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
 
@@ -36,6 +42,8 @@ struct control_service {
     struct br_requests *requests; // NULL: "$SRV…", answered by ourselves
     uint32_t kind;
     natsSubscription *subscription; // of this connection
+    int64_t since_us;               // when it was made
+    uint32_t taken;                 // by it (N9)
     _Atomic uint64_t asked, refused;
 };
 
@@ -98,7 +106,8 @@ struct cnats {
     size_t lowat;
     uint32_t busy_left; // answers "busy" that may still be sent in this second
     int64_t busy_until_us;
-    struct control_told foreign, crowded;
+    int64_t subscribe_at_us; // N9: some service waits for then
+    struct control_told foreign, crowded, shut;
     char told_error[300];
     bool looks_again; // the connection is made anew to see whether what was denied is permitted now
     // shared
@@ -142,11 +151,13 @@ natsStatus cnats_detach(void *data);
 // --- serve.c
 void cnats_serve(struct br_control *control, const char *subject, struct br_requests *requests, uint32_t kind);
 void cnats_serve_information(struct cnats *cnats); // $SRV
-// Subscribes to what isn't yet.
-natsStatus cnats_subscribe(struct cnats *cnats);
+// Subscribes to what isn't yet and may be (N9).
+natsStatus cnats_subscribe(struct cnats *cnats, int64_t now_us);
 natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubscription **subscription);
 // Takes what has come for the services.
 void cnats_take_requests(struct cnats *cnats, int64_t now_us);
+// Nothing is asked any more; what waits is told.
+void cnats_end_services(struct cnats *cnats);
 
 // --- ask.c
 enum br_status cnats_request(struct br_control *control, const char *subject, struct br_slice payload,

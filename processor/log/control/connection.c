@@ -29,6 +29,8 @@
 #define LOOK_AGAIN_US (5 * BR_US_PER_SECOND) // at what the server hasn't permitted
 #define TICK_US (1 * BR_US_PER_SECOND)
 #define TLS_HEAD 5
+#define LAST_WORDS_US INT64_C(200000)
+#define READS_BEFORE_END_MAX 1000 // what has come is less than the socket's buffer
 #define TIMEOUT_US_DEFAULT (5 * BR_US_PER_SECOND)
 
 void cnats_wake(struct cnats *cnats) {
@@ -213,6 +215,8 @@ static int64_t wait_until(const struct cnats *cnats, int64_t now_us) {
     int64_t until = now_us + TICK_US;
     if (cnats->connection == NULL && cnats->dial_at_us < until)
         until = cnats->dial_at_us;
+    if (now_us < cnats->subscribe_at_us && cnats->subscribe_at_us < until)
+        until = cnats->subscribe_at_us;
     return until;
 }
 
@@ -257,9 +261,23 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
                     BR_STR("server", server));
 }
 
+// The library waits half a second for the answer to what it has in its buffer, which only this thread could read. It
+// doesn't for a connection whose end it has seen.
+static void close_connection(struct cnats *cnats) {
+    if (cnats->connection == NULL)
+        return;
+    if (cnats->fd >= 0)
+        shutdown(cnats->fd, SHUT_RDWR);
+    for (int reads = 0; reads < READS_BEFORE_END_MAX && !natsConnection_IsClosed(cnats->connection); reads++)
+        natsConnection_ProcessReadEvent(cnats->connection);
+    natsConnection_Destroy(cnats->connection);
+    cnats->connection = NULL;
+}
+
 // Everything is told and dropped: what waits for an answer, and the rest of answers (N8).
 static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now_us) {
     bool was_up = cnats->connection != NULL;
+    close_connection(cnats);
     for (struct control_service *service = cnats->services; service != NULL; service = service->next) {
         natsSubscription_Destroy(service->subscription);
         service->subscription = NULL;
@@ -267,8 +285,6 @@ static void go_down(struct cnats *cnats, const struct br_error *why, int64_t now
     cnats_drop_inboxes(cnats);
     natsSubscription_Destroy(cnats->alive);
     cnats->alive = NULL;
-    natsConnection_Destroy(cnats->connection);
-    cnats->connection = NULL;
     atomic_store(&cnats->want_write, false);
     if (was_up && now_us - cnats->up_since_us > STEADY_US)
         cnats->pause_us = 0;
@@ -303,7 +319,7 @@ static void lose(struct cnats *cnats, const char *what, int64_t now_us) {
 static void connect_now(struct cnats *cnats) {
     struct br_error why;
     enum br_status status = cnats_dial(cnats, &why);
-    if (status == BR_OK && cnats_subscribe(cnats) == NATS_OK)
+    if (status == BR_OK && cnats_subscribe(cnats, br_session_now()) == NATS_OK)
         come_up(cnats, br_session_now());
     else if (status == BR_OK)
         lose(cnats, "the connection was lost", br_session_now());
@@ -331,8 +347,22 @@ static void turn(struct cnats *cnats, short events) {
         lose(cnats, cnats->denied, now_us);
         return;
     }
-    if (is_dead(cnats, now_us) || cnats_subscribe(cnats) != NATS_OK || publish_queued(cnats) != NATS_OK)
+    if (is_dead(cnats, now_us) || cnats_subscribe(cnats, now_us) != NATS_OK || publish_queued(cnats) != NATS_OK)
         lose(cnats, "the connection to the NATS server was given up", now_us);
+}
+
+// What is left to be said goes out, for a moment.
+static void say_the_last(struct cnats *cnats) {
+    int64_t until_us = br_session_now() + LAST_WORDS_US;
+    cnats_end_services(cnats);
+    if (cnats->connection == NULL)
+        return;
+    struct pollfd polled = {.fd = cnats->fd, .events = POLLOUT};
+    while (br_session_now() < until_us && publish_queued(cnats) == NATS_OK &&
+           natsConnection_Buffered(cnats->connection) > 0) {
+        (void)poll(&polled, 1, LAST_WORDS_US / 1000);
+        natsConnection_ProcessWriteEvent(cnats->connection);
+    }
 }
 
 static bool is_stopping(struct cnats *cnats) {
@@ -353,6 +383,7 @@ static void *run(void *context) {
         if (cnats->connection != NULL)
             turn(cnats, events);
     }
+    say_the_last(cnats);
     lose(cnats, "the control plane is closed", br_session_now());
     return NULL;
 }
@@ -407,8 +438,8 @@ static void cnats_close(struct br_control *control) {
     struct cnats *cnats = cnats_of(control);
     pthread_mutex_lock(&cnats->lock);
     cnats->stop = true;
-    if (cnats->fd >= 0)
-        shutdown(cnats->fd, SHUT_RDWR); // whatever it waits for in cnats
+    if (cnats->fd >= 0 && !cnats->up)
+        shutdown(cnats->fd, SHUT_RDWR); // it is dialing
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
     cnats_wake(cnats);
@@ -460,7 +491,9 @@ enum br_status br_control_open(const struct br_connect_options *options, const s
     name_all(cnats, options, service);
     cnats_serve_information(cnats);
     cnats->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    enum br_status status = br_session_config_init(&cnats->config, options, error);
+    enum br_status status = br_control_check(options, error);
+    if (status == BR_OK)
+        status = br_session_config_init(&cnats->config, options, error);
     if (status == BR_OK && cnats->wake_fd < 0)
         status = br_error_set_native(error, BR_RETRY, errno, "can't make an eventfd: %s", strerror(errno));
     sigfillset(&all);

@@ -12,6 +12,8 @@
 #include <time.h>
 
 #define BUSY_PER_SECOND 100
+#define TAKEN_MAX 10000 // N9
+#define SUBSCRIBE_EVERY_US INT64_C(100000)
 #define OUT_ROOM ((size_t)16 << 20)      // Q4 of requests.h: no further answer is begun beyond it
 #define OUT_BYTES_MAX ((size_t)64 << 20) // … and this one ends
 
@@ -199,7 +201,19 @@ natsStatus cnats_subscribe_to(struct cnats *cnats, const char *subject, natsSubs
     return status == NATS_OK ? natsSubscription_SetPendingLimits(*subscription, -1, -1) : status;
 }
 
-natsStatus cnats_subscribe(struct cnats *cnats) {
+static natsStatus subscribe_service(struct cnats *cnats, struct control_service *service, int64_t now_us) {
+    int64_t at_us = service->since_us + SUBSCRIBE_EVERY_US;
+    if (service->taken == TAKEN_MAX && now_us < at_us) {
+        cnats->subscribe_at_us = at_us;
+        return NATS_OK;
+    }
+    service->since_us = now_us;
+    service->taken = 0;
+    natsStatus status = cnats_subscribe_to(cnats, service->subject, &service->subscription);
+    return status == NATS_OK ? natsSubscription_AutoUnsubscribe(service->subscription, TAKEN_MAX) : status;
+}
+
+natsStatus cnats_subscribe(struct cnats *cnats, int64_t now_us) {
     natsStatus status = NATS_OK;
     char subject[220];
     if (cnats->alive == NULL) {
@@ -208,8 +222,19 @@ natsStatus cnats_subscribe(struct cnats *cnats) {
     }
     for (struct control_service *service = NULL; status == NATS_OK && (service = after(cnats, service)) != NULL;)
         if (service->subscription == NULL)
-            status = cnats_subscribe_to(cnats, service->subject, &service->subscription);
+            status = subscribe_service(cnats, service, now_us);
     return status;
+}
+
+// N9
+static void end_subscription(struct cnats *cnats, struct control_service *service, int64_t now_us) {
+    uint64_t count;
+    natsSubscription_Destroy(service->subscription);
+    service->subscription = NULL;
+    if (now_us - service->since_us < SUBSCRIBE_EVERY_US && cnats_tell(&cnats->shut, now_us, &count))
+        br_log_line(BR_LEVEL_WARN,
+                    "more requests come than are listened to: for moments who asks is told that nobody is there",
+                    BR_STR("subject", service->subject), BR_INT("times", count));
 }
 
 void cnats_take_requests(struct cnats *cnats, int64_t now_us) {
@@ -217,10 +242,21 @@ void cnats_take_requests(struct cnats *cnats, int64_t now_us) {
     for (struct control_service *service = NULL; (service = after(cnats, service)) != NULL;)
         while (service->subscription != NULL &&
                natsSubscription_NextMsg(&message, service->subscription, 0) == NATS_OK) {
+            if (++service->taken == TAKEN_MAX)
+                end_subscription(cnats, service, now_us);
             if (service->requests == NULL)
                 tell_service(cnats, service, message);
             else
                 take_request(cnats, service, message, now_us);
             natsMsg_Destroy(message);
         }
+}
+
+void cnats_end_services(struct cnats *cnats) {
+    for (struct control_service *service = NULL; (service = after(cnats, service)) != NULL;) {
+        natsSubscription_Destroy(service->subscription);
+        service->subscription = NULL;
+        if (service->requests != NULL)
+            br_requests_end(service->requests);
+    }
 }
