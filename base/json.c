@@ -295,6 +295,90 @@ struct br_slice br_json_string(const struct br_json *value, struct br_arena *are
     return (struct br_slice){out, len};
 }
 
+// --- strictly
+
+struct member {
+    struct br_slice name;
+    const uint8_t *at; // its value
+};
+struct strict {
+    const uint8_t *start;
+    struct br_arena *arena;
+    struct br_error *error;
+};
+
+static enum br_status refuse(const struct strict *strict, const char *what, struct br_slice name, const uint8_t *at) {
+    return br_error_set(strict->error, BR_DATA, "%s%.*s%s (byte %zu)", what, (int)(name.len > 60 ? 60 : name.len),
+                        name.len == 0 ? "" : (const char *)name.ptr, name.ptr == NULL ? "" : "\" is there twice",
+                        (size_t)(at - strict->start) + 1);
+}
+
+static enum br_status check_text(const struct strict *strict, struct br_slice text) {
+    const uint8_t *end = text.ptr + text.len;
+    for (const uint8_t *at = text.ptr; (at = memchr(at, '\\', (size_t)(end - at))) != NULL;) {
+        if (at[1] != 'u') {
+            at += 2;
+            continue;
+        }
+        uint32_t c;
+        size_t len = read_escape(at, end, &c);
+        if (c == 0xfffd && (at[2] | 0x20) == 'd')
+            return refuse(strict, "\\ud800 to \\udfff stand for nothing but in pairs", (struct br_slice){0}, at);
+        at += len;
+    }
+    return BR_OK;
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct member *x = a, *y = b;
+    size_t len = x->name.len < y->name.len ? x->name.len : y->name.len;
+    int order = len == 0 ? 0 : memcmp(x->name.ptr, y->name.ptr, len);
+    if (order == 0)
+        order = (x->name.len > y->name.len) - (x->name.len < y->name.len);
+    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+static enum br_status check_strictly(const struct strict *strict, const struct br_json *value) {
+    if (value->kind == BR_JSON_STRING)
+        return check_text(strict, value->text);
+    if (value->kind != BR_JSON_OBJECT && value->kind != BR_JSON_ARRAY)
+        return BR_OK;
+    struct br_json_walk walk = br_json_begin(value);
+    struct br_json inner;
+    struct member member, *members = NULL;
+    size_t count = 0, capacity = 0;
+    for (const uint8_t *before = walk.rest.ptr; br_json_next(&walk, strict->arena, &member.name, &inner);
+         before = walk.rest.ptr) {
+        member.at = inner.text.ptr;
+        BR_TRY(check_text(strict, (struct br_slice){before, (size_t)(member.at - before)}));
+        BR_TRY(check_strictly(strict, &inner));
+        if (!walk.object)
+            continue;
+        if (count == capacity) {
+            capacity = capacity == 0 ? 16 : 2 * capacity;
+            struct member *more = br_arena_array(strict->arena, struct member, capacity);
+            if (count != 0)
+                memcpy(more, members, count * sizeof *members);
+            members = more;
+        }
+        members[count++] = member;
+    }
+    if (count < 2)
+        return BR_OK;
+    qsort(members, count, sizeof *members, by_name);
+    for (size_t i = 1; i < count; i++)
+        if (br_slice_equal(members[i].name, members[i - 1].name))
+            return refuse(strict, "member \"", members[i].name, members[i].at);
+    return BR_OK;
+}
+
+enum br_status br_json_parse_strictly(struct br_slice text, struct br_arena *arena, struct br_json *ret_value,
+                                      struct br_error *error) {
+    const struct strict strict = {text.ptr, arena, error};
+    BR_TRY(br_json_parse(text, ret_value, error));
+    return check_strictly(&strict, ret_value);
+}
+
 // --- base64
 
 static int base64_digit(uint8_t c) {

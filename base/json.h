@@ -27,6 +27,11 @@ struct br_json {
 // One whole document: a value with nothing but white space around it. BR_DATA names the byte and what is wrong there.
 enum br_status br_json_parse(struct br_slice text, struct br_json *ret_value, struct br_error *error) BR_MUST_CHECK;
 
+// The same of what people write, where a slip would be taken for what was meant: BR_DATA too where an object has two
+// members of one name, or a string half of a surrogate pair.
+enum br_status br_json_parse_strictly(struct br_slice text, struct br_arena *arena, struct br_json *ret_value,
+                                      struct br_error *error) BR_MUST_CHECK;
+
 // Walks an object's members or an array's elements (names are empty slices then). The value must come from
 // br_json_parse or this.
 struct br_json_walk {

@@ -205,7 +205,7 @@ static enum br_status put_event(struct br_capture_lines *lines, const struct cap
         br_base64_encode(event->payload, out);
         br_buffer_append_byte(out, '"');
     }
-    if (by_subject)
+    if (by_subject || (!same && strchr(event->table->subject, '{') != NULL)) // which may be of no key
         put_text(out, ",\"subject\":", clean(lines->arena, event->message->subject));
     if (event->framed)
         br_buffer_append_text(out, ",\"framed\":true");

@@ -174,7 +174,7 @@ static int check_against(const struct arguments *arguments, const struct br_pipe
         for (uint32_t i = 0; i < upgrade->move_count; i++)
             print_move(arguments, &upgrade->moves[i]);
         code = upgrade->move_count == 0 ? BR_EXIT_OK : BR_EXIT_NO;
-        br_upgrade_mend(upgrade, arguments->path, arguments->former, &mend);
+        br_upgrade_mend(upgrade, arguments->path, arguments->former, (struct br_slice){0}, &mend);
         fflush(stdout);
         fprintf(stderr, "%.*s", (int)mend.len, (const char *)mend.ptr);
         br_upgrade_destroy(&upgrade);

@@ -53,6 +53,8 @@ struct br_batch *br_row_writer_begin(struct br_row_writer *writer) {
 }
 
 enum br_status br_row_writer_read_json(struct br_row_writer *writer, struct br_slice json, struct br_error *error) {
+    struct br_json strict;
+    BR_TRY(br_json_parse_strictly(json, writer->arena, &strict, error));
     return br_json_decode_row(writer->row_type, json, writer->row, 0, writer->arena, error);
 }
 
@@ -169,8 +171,8 @@ static void fill_message(struct br_event_writer *writer, const struct br_table *
                                              .header_count = count};
 }
 
-enum br_status br_event_writer_row(struct br_event_writer *writer, const struct br_table *table, uint32_t version,
-                                   bool deletes, struct br_event_message *ret_event, struct br_error *error) {
+static enum br_status write_row(struct br_event_writer *writer, const struct br_table *table, uint32_t version,
+                                bool deletes, struct br_event_message *ret_event, struct br_error *error) {
     struct br_row_writer *rows;
     BR_TRY(br_event_writer_rows(writer, table, version, &rows, error));
     br_buffer_clear(&writer->payload);
@@ -186,6 +188,31 @@ enum br_status br_event_writer_row(struct br_event_writer *writer, const struct 
         type = br_slice_of(table->versions[version].message_name);
     fill_message(writer, table, type, version != 0, deletes, ret_event);
     return BR_OK;
+}
+
+// A key that stands in the subject is never NULL: nothing that is published there says it.
+static enum br_status check_keys(const struct br_row_writer *rows, const struct br_table *table,
+                                 struct br_error *error) {
+    for (uint32_t k = 0; k < table->primary_key_count; k++) {
+        uint32_t c = table->primary_key[k];
+        const char *name = table->row_type.columns[c].name;
+        if (br_subject_has_column(table->subject, name) && br_column_is_null(&rows->row->columns[c], 0))
+            return br_error_set(
+                error, BR_DATA,
+                "column \"%s\" is of the PRIMARY KEY of \"%s\" and stands in its subject '%s': it can't "
+                "be NULL",
+                name, table->name, table->subject);
+    }
+    return BR_OK;
+}
+
+enum br_status br_event_writer_row(struct br_event_writer *writer, const struct br_table *table, uint32_t version,
+                                   bool deletes, struct br_event_message *ret_event, struct br_error *error) {
+    struct br_row_writer *rows;
+    BR_TRY(br_event_writer_rows(writer, table, version, &rows, error));
+    if (version == 0)
+        BR_TRY(check_keys(rows, table, error));
+    return write_row(writer, table, version, deletes, ret_event, error);
 }
 
 static enum br_status raw_event(struct br_event_writer *writer, const struct br_table *table,
@@ -234,7 +261,9 @@ static enum br_status write_line(struct br_event_writer *writer, const struct br
     BR_TRY(br_event_writer_rows(writer, table, (uint32_t)version, &rows, error));
     br_row_writer_begin(rows);
     BR_TRY(br_row_writer_read_json(rows, line->row.text, error));
-    return br_event_writer_row(writer, table, (uint32_t)version, deletes, ret_event, error);
+    if (version == 0 && line->subject.len == 0)
+        BR_TRY(check_keys(rows, table, error));
+    return write_row(writer, table, (uint32_t)version, deletes, ret_event, error);
 }
 
 enum br_status br_event_writer_line(struct br_event_writer *writer, const struct br_event_line *line,

@@ -126,7 +126,7 @@ static enum br_status parse_lines(const struct br_lines *lines, const char *what
                                   struct br_json **ret_values, struct br_error *error) {
     *ret_values = br_arena_array(arena, struct br_json, lines->count);
     for (size_t i = 0; i < lines->count; i++) {
-        enum br_status status = br_json_parse(lines->list[i], &(*ret_values)[i], error);
+        enum br_status status = br_json_parse_strictly(lines->list[i], arena, &(*ret_values)[i], error);
         if (status == BR_OK && (*ret_values)[i].kind != BR_JSON_OBJECT)
             status = br_error_set(error, BR_DATA, "not an object");
         if (status != BR_OK)

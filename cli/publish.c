@@ -138,7 +138,7 @@ static enum br_status read_event_line(struct publish *publish, struct br_slice l
     struct br_json object, value;
     struct br_slice name;
     struct br_event_line event = {0};
-    BR_TRY(br_json_parse(line, &object, error));
+    BR_TRY(br_json_parse_strictly(line, publish->arena, &object, error));
     if (object.kind != BR_JSON_OBJECT)
         return br_error_set(error, BR_DATA, "not an object");
     struct br_json_walk walk = br_json_begin(&object);

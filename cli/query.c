@@ -137,8 +137,8 @@ static void print_status(struct br_slice answer) {
             printf("%-20s %.*s of %.*s bytes hot, %.*s on disk\n", "state", (int)hot.len, (const char *)hot.ptr,
                    (int)budget.len, (const char *)budget.ptr, (int)disk.len, (const char *)disk.ptr);
         }
-        print_list(&status, "inputs", (const char *const[]){"table", "rows", "lag", "quarantined", "watermark"}, 5,
-                   arena);
+        print_list(&status, "inputs",
+                   (const char *const[]){"table", "rows", "lag", "quarantined", "ahead", "watermark"}, 6, arena);
         print_list(&status, "views", (const char *const[]){"view", "rows", "late", "failed"}, 4, arena);
         print_list(&status, "archives", (const char *const[]){"table", "to"}, 2, arena);
         print_warnings(&status, "troubles", arena);

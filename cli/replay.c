@@ -80,7 +80,7 @@ static const struct verb {
     [REPLAY_REBUILD] = {"rebuild",
                         OPTION(OPTION_JSON) | OPTION(OPTION_PIPELINE) | OPTION(OPTION_REASON) | OPTION(OPTION_RATE) |
                             OPTION(OPTION_DATA) | OPTION(OPTION_DRY_RUN) | OPTION(OPTION_MAX_CHANGED) |
-                            OPTION(OPTION_EPOCHS) | COMPARE_OPTIONS,
+                            OPTION(OPTION_EPOCHS) | OPTION(OPTION_FROM) | COMPARE_OPTIONS,
                         false, BRAID__V1__REPLAY_WISH__REPLAY_WISH_REBUILD},
 };
 
@@ -88,7 +88,9 @@ static const struct verb {
 
 static const struct argp_option options[] = {
     {"from", KEY_FIRST + OPTION_FROM, "WHERE", 0,
-     "beginning (the default), a time, how long ago ('2 hours'), epoch:N, or a stream's sequence (seq:N)", 0},
+     "beginning (the default), oldest (what is left of it), a time, how long ago ('2 hours'), epoch:N, or a stream's "
+     "sequence (seq:N)",
+     0},
     {"to", KEY_FIRST + OPTION_TO, "WHERE", 0, "The same; now (the default): the last recorded epoch", 0},
     {"pipeline", KEY_FIRST + OPTION_PIPELINE, "FILE.sql", 0, "The changed pipeline to replay with", 0},
     {"only", KEY_FIRST + OPTION_ONLY, "VIEW,…", 0, "These views only", 0},
@@ -289,6 +291,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "which PIPELINE?");
         if (verb->needs_job && arguments->id == NULL)
             argp_error(state, "which replay? (braid replay list shows them)");
+        if (arguments->verb == REPLAY_REBUILD && arguments->from != NULL &&
+            (strcmp(arguments->from, "oldest") != 0 || !arguments->fresh_epochs))
+            argp_error(state, "rebuild computes all that is left: --epochs fresh --from oldest");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

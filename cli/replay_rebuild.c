@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // braid replay rebuild: for a pipeline whose owner this build computes otherwise than the one that wrote its log, and,
-// with --epochs fresh, for one of whose input streams isn't what was read of it any more. A
-// replay in this process, run and promoted in one go; what differs is found from what was published. Cut at any point,
-// it is gone on with by the same command. The worker of the former build may run meanwhile: its results are repeated up
-// to the takeover.
+// with --epochs fresh, for one of whose input streams isn't what was read of it any more (--from oldest: isn't all
+// there). A replay in this process, run and promoted in one go; what differs is found from what was published. Cut at
+// any point, it is gone on with by the same command. The worker of the former build may run meanwhile: its results are
+// repeated up to the takeover.
 #include "cli/replay.h"
 #include "processor/semantics.h"
 #include "processor/task.h"
@@ -61,8 +61,8 @@ static bool is_needed(const struct replay_draft *draft, struct br_log *log, stru
 // One that was begun before, for the same thing, by a build that computes alike.
 static bool is_the_same(const Braid__V1__ReplayJob *record, const Braid__V1__ReplayJob *wanted) {
     return record->rebuild && record->fresh_epochs == wanted->fresh_epochs && record->phase <= PHASE(PROMOTING) &&
-           record->semantics == br_semantics() && record->plan_hash == wanted->plan_hash &&
-           strcmp(record->base_lineage, wanted->base_lineage) == 0;
+           strcmp(record->from, wanted->from) == 0 && record->semantics == br_semantics() &&
+           record->plan_hash == wanted->plan_hash && strcmp(record->base_lineage, wanted->base_lineage) == 0;
 }
 
 static enum br_status find_begun(struct br_jobs *jobs, const Braid__V1__ReplayJob *wanted, char id[BR_JOB_ID_SIZE],

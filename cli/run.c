@@ -183,8 +183,44 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
     return status;
 }
 
+// A word of a command line.
+static void append_word(struct br_buffer *line, const char *option, const char *word) {
+    bool plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                                      "_-+=:,./@%")] == '\0';
+    br_buffer_printf(line, "%s%s%s", option, option[0] == '\0' ? " " : "", plain ? "" : "'");
+    for (; *word != '\0'; word++)
+        br_buffer_append_text(line, *word == '\'' && !plain ? "'\\''" : (const char[]){*word, '\0'});
+    br_buffer_append_text(line, plain ? "" : "'");
+}
+
+static void append_connection(struct br_buffer *line, const struct arguments *arguments) {
+    if (arguments->private_server)
+        append_word(line, " --server ", arguments->connect.url);
+    br_connect_append_given(line, append_word);
+}
+
+// The commands that roll a changed file out; where field numbers move, first what keeps them, as the replay is refused
+// until then.
+static void tell_roll_out(const struct arguments *arguments, const struct br_upgrade *upgrade) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) connection = {0}, file = {0}, mend = {0};
+    append_connection(&connection, arguments);
+    append_word(&file, " --pipeline ", arguments->path);
+    for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
+        append_word(&file, " --descriptors ", arguments->pipeline.descriptors[i]);
+    br_upgrade_mend(upgrade, arguments->path, NULL, br_buffer_slice(&connection), &mend);
+    bool moves = upgrade->move_count != 0;
+    fprintf(stderr,
+            "%.*s%s:\nbraid replay start %s%.*s%.*s\nthen, with the name that it prints:\nbraid replay promote %s "
+            "NAME%.*s\n",
+            (int)mend.len, (const char *)mend.ptr,
+            moves ? "then roll it out with (and with --allow-incompatible as it is, where nobody has the former schema)"
+                  : "roll it out with",
+            upgrade->after->name, (int)file.len, (const char *)file.ptr, (int)connection.len,
+            (const char *)connection.ptr, upgrade->after->name, (int)connection.len, (const char *)connection.ptr);
+}
+
 // A worker that refuses a changed file says what the change means, when the former text can be found.
-static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline) {
+static void tell_upgrade(const struct arguments *arguments, struct br_log *log, const struct br_pipeline *pipeline) {
     struct br_error error;
     struct br_pipeline *former = NULL;
     uint64_t hash;
@@ -196,42 +232,29 @@ static void tell_upgrade(struct br_log *log, const struct br_pipeline *pipeline)
         struct br_buffer BR_CLEANUP(br_buffer_free) text = {0};
         br_upgrade_print(upgrade, false, &text);
         fprintf(stderr, "%.*s", (int)text.len, (const char *)text.ptr);
-        fprintf(stderr, "roll it out with: braid replay start %s --pipeline %s, then braid replay promote\n",
-                pipeline->name, pipeline->path);
+        tell_roll_out(arguments, upgrade);
         br_upgrade_destroy(&upgrade);
     }
     br_pipeline_destroy(&former);
 }
 
-// A word of a command line.
-static void append_word(struct br_buffer *line, const char *option, const char *word) {
-    bool plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                                      "_-+=:,./@%")] == '\0';
-    br_buffer_printf(line, "%s%s%s", option, option[0] == '\0' ? " " : "", plain ? "" : "'");
-    for (; *word != '\0'; word++)
-        br_buffer_append_text(line, *word == '\'' && !plain ? "'\\''" : (const char[]){*word, '\0'});
-    br_buffer_append_text(line, plain ? "" : "'");
-}
-
-// The way out of a refusal: the command that goes with the one that was given. anew: an input stream isn't what was
-// read of it any more.
-static void tell_rebuild(const struct arguments *arguments, bool anew) {
+// The way out of a refusal: the command that goes with the one that was given. native: the refusal's.
+static void tell_rebuild(const struct arguments *arguments, int native) {
     struct br_buffer BR_CLEANUP(br_buffer_free) line = {0};
     append_word(&line, "", arguments->path);
     if (arguments->pipeline.name != NULL)
         append_word(&line, " --name ", arguments->pipeline.name);
     for (size_t i = 0; i < arguments->pipeline.descriptor_count; i++)
         append_word(&line, " --descriptors ", arguments->pipeline.descriptors[i]);
-    if (arguments->private_server)
-        append_word(&line, " --server ", arguments->connect.url);
-    br_connect_append_given(&line, append_word);
+    append_connection(&line, arguments);
     append_word(&line, " --data ", arguments->data);
-    br_buffer_append_text(&line, anew ? " --epochs fresh" : "");
+    br_buffer_append_text(&line, native == BR_TASK_OTHERWISE ? "" : " --epochs fresh");
+    br_buffer_append_text(&line, native == BR_LOG_LOST ? " --from oldest" : "");
     fprintf(stderr,
             "%sWhat it would read and change: braid replay rebuild%.*s --dry-run\n"
             "then, with the same words:\nbraid replay rebuild%.*s\n",
-            anew ? "" : "nothing was changed. ", (int)line.len, (const char *)line.ptr, (int)line.len,
-            (const char *)line.ptr);
+            native == BR_TASK_OTHERWISE ? "nothing was changed. " : "", (int)line.len, (const char *)line.ptr,
+            (int)line.len, (const char *)line.ptr);
     if (arguments->dev)
         fprintf(stderr,
                 "(the private server has ended with this worker: nats-server -js -sd %s/nats runs one like it)\n",
@@ -376,10 +399,11 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
     br_history_destroy(&history);
     // The last words are those that somebody has to act on: nobody else writes lines any more.
     int code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
-    if (status == BR_FATAL && (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED))
-        tell_rebuild(arguments, error.native == BR_LOG_CHANGED);
+    if (status == BR_FATAL &&
+        (error.native == BR_TASK_OTHERWISE || error.native == BR_LOG_CHANGED || error.native == BR_LOG_LOST))
+        tell_rebuild(arguments, error.native);
     else if (status == BR_FATAL)
-        tell_upgrade(log, pipeline);
+        tell_upgrade(arguments, log, pipeline);
     if (status == BR_RETRY && br_stop_requested)
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     return code;

@@ -28,8 +28,8 @@ static const struct argp_option options[] = {
     {"against", KEY_AGAINST, "OLD.sql", 0, "Columns that OLD.sql has too keep the numbers that they have there", 0},
     {"running", KEY_RUNNING, "NAME", 0, "The same with the plan of the pipeline that runs as NAME", 0},
     {"renumber", KEY_RENUMBER, "NAME.COLUMN", 0,
-     "This column of a table, view or type gets a new number, as for a type that can't follow the former one; may be "
-     "repeated",
+     "This column of a table, view or type gets a new number: for a type that can't follow the former one, or where "
+     "lines are lost and the column is new; may be repeated",
      0},
     {0},
 };
@@ -194,8 +194,8 @@ static int lock_pipeline(struct arguments *arguments, const struct br_pipeline *
     struct br_field_lock *former = NULL, *lock = NULL;
     int code = find_numbers(arguments, path, arena, &former_text, &former);
     if (code == BR_EXIT_OK) {
-        enum br_status status = br_field_lock_update(former, pipeline, arguments->renumber, arguments->renumber_count,
-                                                     arena, &lock, &told, &error);
+        enum br_status status = br_field_lock_update(former, path, pipeline, arguments->renumber,
+                                                     arguments->renumber_count, arena, &lock, &told, &error);
         code = status == BR_OK ? BR_EXIT_OK : fail(status, &error);
     }
     if (code == BR_EXIT_OK)

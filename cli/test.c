@@ -218,7 +218,7 @@ static enum br_status run_line(struct run *run, struct br_slice line, struct br_
     int64_t clock_us = INT64_MIN;
     bool epoch = false;
     br_arena_reset(run->arena);
-    BR_TRY(br_json_parse(line, &object, error));
+    BR_TRY(br_json_parse_strictly(line, run->arena, &object, error));
     if (object.kind != BR_JSON_OBJECT)
         return br_error_set(error, BR_DATA, "not an object");
     struct br_json_walk walk = br_json_begin(&object);

@@ -68,6 +68,7 @@ static void fill_trails(const struct br_task *task, Braid__V1__Commit *commit, s
     for (uint32_t i = 0; i < task->input_count; i++) {
         const struct br_trail *trail = &task->inputs[i].trail;
         Braid__V1__InputPosition *position = commit->inputs[i];
+        position->youngest_us = trail->youngest_us == BR_TRAIL_YOUNGEST_UNKNOWN ? 0 : trail->youngest_us;
         position->n_trail = trail->count;
         position->trail = br_arena_array(arena, Braid__V1__Fingerprint *, trail->count);
         for (uint32_t m = 0; m < trail->count; m++) {
@@ -76,6 +77,7 @@ static void fill_trails(const struct br_task *task, Braid__V1__Commit *commit, s
             position->trail[m]->sequence = trail->marks[m].sequence;
             position->trail[m]->time_us = trail->marks[m].time_us;
             position->trail[m]->hash = trail->marks[m].hash;
+            position->trail[m]->subject = (char *)trail->marks[m].subject;
         }
     }
 }

@@ -178,16 +178,61 @@ enum br_status task_choose(struct br_task *task, struct br_error *error) {
     return BR_OK;
 }
 
-static enum br_status missing(const struct task_input *input, const Braid__V1__InputPosition *position, uint64_t epoch,
-                              uint64_t found, struct br_error *error) {
-    return br_error_set(
-        error, BR_FATAL,
-        "history has a hole: epoch %" PRIu64 " consumed %" PRIu64 " messages of table %s (stream %s, sequences %" PRIu64
-        " to %" PRIu64 "), but the stream now gives %s%" PRIu64
-        " there; messages were deleted, purged or have expired. Restore the stream, or start a new lineage",
-        epoch, position->messages, input->table->name, input->stream.name, position->first_sequence,
-        position->last_sequence, found == 0 ? "nothing up to sequence " : "sequence ",
-        found == 0 ? position->last_sequence : found);
+static enum br_status changed(const struct br_task *task, const struct task_input *input, uint64_t sequence,
+                              uint64_t epoch, const struct br_fingerprint *was, const struct br_fingerprint *is,
+                              struct br_error *error) {
+    char was_text[BR_FINGERPRINT_TEXT_SIZE], is_text[BR_FINGERPRINT_TEXT_SIZE];
+    br_fingerprint_print(was, was_text);
+    br_fingerprint_print(is, is_text);
+    if (sequence <= input->prehistory)
+        return br_error_set(error, BR_FATAL,
+                            "table %s: imported event %" PRIu64 ", which epoch %" PRIu64
+                            " read (%s), is another one now (%s); restore the archive",
+                            input->table->name, sequence, epoch, was_text, is_text);
+    br_error_set_native(error, BR_FATAL, BR_LOG_CHANGED,
+                        "stream %s has changed at sequence %" PRIu64 ": the message that epoch %" PRIu64
+                        " read there (%s) is another one now (%s)",
+                        input->stream.name, sequence - input->prehistory, epoch, was_text, is_text);
+    return task_input_error(input, task, error);
+}
+
+// Is the message the one that a recorded epoch read last? Sequence numbers alone don't tell: a stream that went back
+// may have others there.
+static enum br_status check_last(const struct br_task *task, const struct task_input *input,
+                                 const Braid__V1__InputPosition *position, uint64_t epoch, uint64_t sequence,
+                                 const struct br_log_message *message, struct br_error *error) {
+    struct br_fingerprint is = br_fingerprint_of(message);
+    struct br_fingerprint was = {
+        .sequence = is.sequence, .time_us = position->last_time_us, .hash = position->last_hash};
+    if (position->last_hash == 0 || !br_fingerprint_differs(&was, &is))
+        return BR_OK;
+    return changed(task, input, sequence, epoch, &was, &is, error);
+}
+
+// Not all that a recorded epoch consumed is there. Whether messages are gone, or the stream went back and others stand
+// in their places (whoever's), the epoch's last one tells.
+static enum br_status missing(struct br_task *task, const struct task_input *input,
+                              const Braid__V1__InputPosition *position, uint64_t epoch, uint64_t found,
+                              struct br_error *error) {
+    struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
+    struct br_log_message last;
+    bool there = false;
+    uint64_t own = position->last_sequence > position->prehistory ? position->last_sequence - position->prehistory : 0;
+    enum br_status status;
+    do
+        status = br_log_get(task->log, input->stream.name, own, &copy, &last, &there, error);
+    while (task_try_again(task, status, error));
+    if (status == BR_OK && there)
+        BR_TRY(check_last(task, input, position, epoch, own + input->prehistory, &last, error));
+    br_error_set_native(error, BR_FATAL, BR_LOG_LOST,
+                        "history has a hole: epoch %" PRIu64 " consumed %" PRIu64
+                        " messages of table %s (stream %s, sequences %" PRIu64 " to %" PRIu64
+                        "), but the stream now gives %s%" PRIu64
+                        " there; messages were deleted, purged, replaced or have expired",
+                        epoch, position->messages, input->table->name, input->stream.name, position->first_sequence,
+                        position->last_sequence, found == 0 ? "nothing up to sequence " : "sequence ",
+                        found == 0 ? position->last_sequence : found);
+    return task_input_error(input, task, error);
 }
 
 // A reader that knows of nothing more may be behind: a message that has just been stored is on its way to it. So
@@ -222,30 +267,6 @@ static enum br_status ask_for_last(struct br_task *task, const struct task_input
     return BR_OK;
 }
 
-// Is the message the one that a recorded epoch read last? Sequence numbers alone don't tell: a stream that went back
-// may have others there.
-static enum br_status check_last(const struct br_task *task, const struct task_input *input,
-                                 const Braid__V1__InputPosition *position, uint64_t epoch,
-                                 const struct br_log_message *message, struct br_error *error) {
-    struct br_fingerprint was = {message->sequence, position->last_time_us, position->last_hash},
-                          is = br_fingerprint_of(message);
-    char was_text[BR_FINGERPRINT_TEXT_SIZE], is_text[BR_FINGERPRINT_TEXT_SIZE];
-    if (position->last_hash == 0 || !br_fingerprint_differs(&was, &is))
-        return BR_OK;
-    br_fingerprint_print(&was, was_text);
-    br_fingerprint_print(&is, is_text);
-    if (message->sequence <= input->prehistory)
-        return br_error_set(error, BR_FATAL,
-                            "table %s: imported event %" PRIu64 ", which epoch %" PRIu64
-                            " read (%s), is another one now (%s); restore the archive",
-                            input->table->name, message->sequence, epoch, was_text, is_text);
-    br_error_set_native(error, BR_FATAL, BR_LOG_CHANGED,
-                        "stream %s has changed at sequence %" PRIu64 ": the message that epoch %" PRIu64
-                        " read there (%s) is another one now (%s)",
-                        input->stream.name, message->sequence - input->prehistory, epoch, was_text, is_text);
-    return task_input_error(input, task, error);
-}
-
 // Everything up to the recorded last sequence must be there: as many messages as were consumed, from the same first to
 // the same last.
 static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid__V1__InputPosition *position,
@@ -262,16 +283,16 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     for (int unshown = 0;;) {
         BR_TRY(peek(task, i, &count, error));
         if (count != 0 && plan->first[i][0].sequence != position->first_sequence)
-            return missing(input, position, epoch, plan->first[i][0].sequence, error);
+            return missing(task, input, position, epoch, plan->first[i][0].sequence, error);
         if (count >= position->messages)
             break;
         if (count != 0 && plan->first[i][count - 1].sequence >= position->last_sequence)
-            return missing(input, position, epoch, plan->first[i][count - 1].sequence, error);
+            return missing(task, input, position, epoch, plan->first[i][count - 1].sequence, error);
         if (br_reader_caught_up(input->reader)) {
             bool gone;
             BR_TRY(ask_for_last(task, input, position, epoch, &gone, error));
             if (gone || ++unshown > UNSHOWN_TRIES_MAX)
-                return missing(input, position, epoch, 0, error);
+                return missing(task, input, position, epoch, 0, error);
         }
         if (task_stopping(task))
             return br_error_set(error, BR_RETRY, "stopped while recovering epoch %" PRIu64, epoch);
@@ -280,9 +301,10 @@ static enum br_status fetch_input(struct br_task *task, uint32_t i, const Braid_
     }
     plan->take[i] = (size_t)position->messages;
     if (plan->first[i][plan->take[i] - 1].sequence != position->last_sequence)
-        return missing(input, position, epoch, plan->first[i][plan->take[i] - 1].sequence, error);
+        return missing(task, input, position, epoch, plan->first[i][plan->take[i] - 1].sequence, error);
     plan->messages += position->messages;
-    return check_last(task, input, position, epoch, &plan->first[i][plan->take[i] - 1], error);
+    const struct br_log_message *last = &plan->first[i][plan->take[i] - 1];
+    return check_last(task, input, position, epoch, last->sequence, last, error);
 }
 
 // Everything up to `target`, which the stream holds: all of it has to be shown first.
@@ -309,7 +331,7 @@ static enum br_status fetch_up_to(struct br_task *task, uint32_t i, uint64_t tar
 }
 
 // When this lineage was where that one was before its epoch, as many messages must be there as it found.
-static enum br_status check_same_count(const struct br_task *task, uint32_t i, const Braid__V1__Commit *base,
+static enum br_status check_same_count(struct br_task *task, uint32_t i, const Braid__V1__Commit *base,
                                        const Braid__V1__InputPosition *position, struct br_error *error) {
     const struct task_input *input = &task->inputs[i];
     const struct br_log_message *messages = task->plan.first[i];
@@ -326,7 +348,7 @@ static enum br_status check_same_count(const struct br_task *task, uint32_t i, c
         found++;
     if (found == position->messages)
         return BR_OK;
-    return missing(input, position, base->epoch, found == 0 ? 0 : messages[count - found].sequence, error);
+    return missing(task, input, position, base->epoch, found == 0 ? 0 : messages[count - found].sequence, error);
 }
 
 static enum br_status check_same_last(const struct br_task *task, uint32_t i, const Braid__V1__Commit *base,
@@ -335,7 +357,7 @@ static enum br_status check_same_last(const struct br_task *task, uint32_t i, co
     size_t count = task->plan.take[i];
     if (count == 0 || task->plan.first[i][count - 1].sequence != target)
         return BR_OK;
-    return check_last(task, &task->inputs[i], position, base->epoch, &task->plan.first[i][count - 1], error);
+    return check_last(task, &task->inputs[i], position, base->epoch, target, &task->plan.first[i][count - 1], error);
 }
 
 const Braid__V1__InputPosition *task_base_position(const struct br_task *task, uint32_t i,

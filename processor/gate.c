@@ -5,6 +5,9 @@
 #include "processor/expr/datetime.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define AHEAD " (max_future)" // ends what is said of an event time that is too far ahead
 
 struct br_gate {
     const struct br_table *table;
@@ -101,8 +104,8 @@ static enum br_status check_event_time(const struct br_gate *gate, struct br_gat
             char event[64], stored[64], detail[256];
             event[br_timestamptz_print(times[r], true, event)] = '\0';
             stored[br_timestamptz_print(stored_us, true, stored)] = '\0';
-            snprintf(detail, sizeof detail,
-                     "the event time %s is too far ahead of %s, when the stream stored it (max_future)", event, stored);
+            snprintf(detail, sizeof detail, "the event time %s is too far ahead of %s, when the stream stored it" AHEAD,
+                     event, stored);
             BR_TRY(reject_or_let_in(gate, run, batch, r, passing, "time", detail, error));
         }
     }
@@ -200,4 +203,9 @@ enum br_status br_gate_apply(const struct br_gate *gate, struct br_gate_run *run
         *batch = br_batch_select(*batch, keep, kept, run->arena);
     }
     return BR_OK;
+}
+
+bool br_gate_is_ahead(const char *reason, const char *detail) {
+    size_t len = detail == NULL ? 0 : strlen(detail), end = strlen(AHEAD);
+    return strcmp(reason, "time") == 0 && len > end && strcmp(detail + len - end, AHEAD) == 0;
 }

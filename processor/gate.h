@@ -16,6 +16,9 @@
 
 struct br_gate;
 
+// Was an event rejected for this since its event time was too far ahead?
+bool br_gate_is_ahead(const char *reason, const char *detail);
+
 struct br_gate_run {
     struct br_arena *arena; // of the batch
     struct br_wall_time now;

@@ -70,3 +70,8 @@ enum br_limits br_limits_describe(const struct br_table *table, const struct br_
     *br_buffer_reserve(text, 1) = '\0';
     return limits;
 }
+
+bool br_limits_only_replace(const struct br_table *table, const struct br_stream_info *stream) {
+    return br_input_replaces(table) && stream->max_per_subject != 0 && stream->max_age_us == 0 &&
+           stream->max_messages == 0 && stream->max_bytes == 0 && stream->retention == BR_RETENTION_LIMITS;
+}

@@ -15,5 +15,7 @@ enum br_limits {
 // Appends the words to `text`, with a 0 at the end.
 enum br_limits br_limits_describe(const struct br_table *table, const struct br_stream_info *stream,
                                   struct br_buffer *text);
+// Is all that is gone from the stream replaced, for the table, by what is there?
+bool br_limits_only_replace(const struct br_table *table, const struct br_stream_info *stream);
 
 #endif

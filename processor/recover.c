@@ -131,10 +131,16 @@ static void note_follows(struct br_task *task, const Braid__V1__Commit *commit) 
 
 static void adopt_trail(struct task_input *input, const Braid__V1__InputPosition *position) {
     for (size_t m = 0; m < position->n_trail; m++) {
-        const Braid__V1__Fingerprint *mark = position->trail[m];
-        br_trail_add(&input->trail, &(struct br_fingerprint){mark->sequence, mark->time_us, mark->hash});
+        const Braid__V1__Fingerprint *from = position->trail[m];
+        struct br_fingerprint mark = {.sequence = from->sequence, .time_us = from->time_us, .hash = from->hash};
+        if (strlen(from->subject) < sizeof mark.subject)
+            strcpy(mark.subject, from->subject);
+        br_trail_add(&input->trail, &mark);
     }
     task_note_last(input, position);
+    input->trail.youngest_us = position->youngest_us;
+    if (position->youngest_us == 0 && position->last_sequence != 0)
+        input->trail.youngest_us = BR_TRAIL_YOUNGEST_UNKNOWN;
 }
 
 static enum br_status adopt(struct br_task *task, const Braid__V1__Commit *commit, struct br_error *error) {

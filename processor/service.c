@@ -257,8 +257,9 @@ static void put_input(struct br_task *task, uint32_t i, struct br_buffer *out) {
     put_member(out, "stream", input->stream.name);
     br_buffer_printf(out, ",\"sequence\":%" PRIu64, input->last_sequence);
     put_lag(out, lag_of(input));
-    br_buffer_printf(out, ",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"quarantined\":%" PRIu64,
-                     input->messages_total, input->rows_total, input->quarantined_total);
+    br_buffer_printf(out,
+                     ",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"ahead\":%" PRIu64,
+                     input->messages_total, input->rows_total, input->quarantined_total, input->ahead_total);
     put_time(out, "watermark", task->watermarks_after[i].us);
     br_buffer_append_byte(out, '}');
 }

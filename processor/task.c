@@ -8,12 +8,16 @@
 #include "processor/task_internal.h"
 
 #include "base/logging.h"
+#include "processor/gate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define EPOCH_MESSAGES_MAX 65536
-#define STEPS_AHEAD_MAX 16 // epochs in a row computed while a commit was outstanding; then requests get their turn
+#define BEYOND_TRIED 4          // times as many messages, while that makes an epoch no dearer
+#define BEYOND_GROWTH_MAX 1.5   // which it does when its cost grows by more than this factor
+#define BEYOND_MESSAGES_MAX 256 // of an epoch that is beyond a bound
+#define STEPS_AHEAD_MAX 16      // epochs in a row computed while a commit was outstanding; then requests get their turn
 #define BACK_OFF_FIRST_US 1000
 #define BACK_OFF_MAX_US 1000000
 #define SLOW_TRY_US BR_US_PER_SECOND // a try that took longer is told of at once
@@ -186,6 +190,7 @@ static void pass_over(struct br_task *task, uint32_t i) {
     input->covered = position->covered_sequence;
     input->event_time_max.us = position->event_time_max_us;
     task_note_last(input, position);
+    input->trail.youngest_us = BR_TRAIL_YOUNGEST_UNKNOWN;
     if (position->watermark_us > task->watermarks_after[i].us)
         task->watermarks_after[i].us = position->watermark_us;
 }
@@ -212,8 +217,7 @@ static enum br_status run_input(struct br_task *task, uint32_t i, struct br_erro
     BR_TRY(br_input_run(input->input, messages, count, task->plan.clock, &task->events, &intake, &input->event_time_max,
                         &input->rows, error));
     input->last_sequence = messages[count - 1].sequence;
-    struct br_fingerprint last = br_fingerprint_of(&messages[count - 1]);
-    br_trail_add(&input->trail, &last);
+    br_trail_take(&input->trail, messages, count);
     br_reader_consume(input->reader, count);
     return BR_OK;
 }
@@ -283,6 +287,8 @@ static void add_totals(struct br_task *task) {
         input->messages_total += input->messages;
         input->rows_total += input->rows;
         input->quarantined_total += input->quarantined;
+        input->ahead_total += input->ahead;
+        input->ahead = 0;
         task->totals.messages += input->messages;
         task->totals.quarantined += input->quarantined;
     }
@@ -349,7 +355,9 @@ static enum br_status take_rows(void *context, const struct br_table *table, con
 // Each task has two emits; the graph's sink passes on to the one of this epoch.
 static enum br_status reject_event(void *context, const struct br_table *table, uint32_t origin, const char *reason,
                                    const char *detail, struct br_error *error) {
-    return br_emit_reject(task_emit(context), table, origin, reason, detail, error);
+    struct br_task *task = context;
+    task->inputs[table->index].ahead += br_gate_is_ahead(reason, detail);
+    return br_emit_reject(task_emit(task), table, origin, reason, detail, error);
 }
 
 static enum br_status sink_rows(void *context, const struct br_view *view, const struct br_batch *batch,
@@ -423,6 +431,29 @@ static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_er
     return BR_OK;
 }
 
+// An epoch was beyond a bound. Fewer messages make the next one smaller, unless it is one message that costs so much (a
+// row that many are joined with has changed): then it costs as much however few go with it, and what waits (further
+// changes of that row, mostly) is better taken with it. So more are tried, and it is gone back when that costs more in
+// turn.
+static uint64_t limit_beyond(struct br_task *task, double cost, uint64_t fitting) {
+    uint64_t messages = task->plan.messages, before = task->beyond.messages;
+    bool larger = before != 0 && messages >= 2 * before, dear = larger && cost > BEYOND_GROWTH_MAX * task->beyond.cost;
+    task->beyond.messages = 0;
+    task->beyond.wait -= task->beyond.wait != 0;
+    if (dear) {
+        task->beyond.pause = task->beyond.pause == 0 ? 1 : task->beyond.pause < 64 ? 2 * task->beyond.pause : 64;
+        task->beyond.wait = task->beyond.pause;
+        return before;
+    }
+    if (!larger && (messages > 1 || task->beyond.wait != 0))
+        return fitting;
+    if (larger)
+        task->beyond.pause = 0;
+    task->beyond.messages = messages;
+    task->beyond.cost = cost;
+    return BEYOND_TRIED * messages < BEYOND_MESSAGES_MAX ? BEYOND_TRIED * messages : BEYOND_MESSAGES_MAX;
+}
+
 // Epochs as large as fit one atomic batch and the time bound, as far as the last one tells.
 static void adapt(struct br_task *task, struct br_mono_time began) {
     int64_t took_us = task->options.clock->mono(task->options.clock).us - began.us;
@@ -431,12 +462,17 @@ static void adapt(struct br_task *task, struct br_mono_time began) {
     if (task->options.epoch_messages != 0)
         return;
     uint64_t limit = task->epoch_limit;
-    if (outputs > TASK_BATCH_OUTPUTS_MAX)
-        limit = task->plan.messages * (TASK_BATCH_OUTPUTS_MAX * 9 / 10) / outputs;
-    else if (took_us > task->options.epoch_time_us)
-        limit = task->plan.messages / 2;
+    double size = (double)outputs / TASK_BATCH_OUTPUTS_MAX,
+           time = (double)took_us / (double)task->options.epoch_time_us;
+    if (size > 1)
+        limit = limit_beyond(task, size > time ? size : time,
+                             task->plan.messages * (TASK_BATCH_OUTPUTS_MAX * 9 / 10) / outputs);
+    else if (time > 1)
+        limit = limit_beyond(task, time, task->plan.messages / 2);
     else if (task->plan.full && outputs < TASK_BATCH_OUTPUTS_MAX / 2 && took_us < task->options.epoch_time_us / 2)
         limit *= 2;
+    if (size <= 1 && time <= 1)
+        task->beyond.messages = 0;
     task->epoch_limit = (uint32_t)(limit < 1 ? 1 : limit > EPOCH_MESSAGES_MAX ? EPOCH_MESSAGES_MAX : limit);
 }
 

@@ -35,8 +35,10 @@ struct task_input {
     struct br_event_time event_time_max; // the highest event time seen; BR_EVENT_TIME_MIN: none
     // of the epoch being made
     uint64_t first_sequence, messages, rows, quarantined;
+    uint64_t ahead; // of the quarantined ones: their event time was too far ahead (max_future)
     // totals since the task started, for status
     uint64_t messages_total, rows_total, quarantined_total;
+    uint64_t ahead_total;
     struct task_trouble trouble;
 };
 
@@ -155,7 +157,13 @@ struct br_task {
     size_t batch_capacity;
     struct br_buffer commit_bytes, flush_record;
     uint32_t epoch_limit; // messages, adaptive
-    int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
+    // Of the last epoch that was beyond a bound; messages 0: the last one wasn't. See adapt.
+    struct {
+        uint64_t messages;
+        double cost;          // as a multiple of the bound
+        uint32_t pause, wait; // epochs: how long after a try that failed there is none, and how many of them are left
+    } beyond;
+    int64_t oldest_us; // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
     bool rows_known;  // no aggregate without groups lacks its row

@@ -151,8 +151,13 @@ static enum br_status open_reader(struct br_task *task, struct task_input *input
 }
 
 enum br_status task_input_error(const struct task_input *input, const struct br_task *task, struct br_error *error) {
-    if (error->native == BR_LOG_CHANGED) {
-        size_t len = strlen(error->message);
+    size_t len = strlen(error->message);
+    if (error->native == BR_LOG_LOST) {
+        snprintf(error->message + len, sizeof error->message - len,
+                 ". Restore them, or have all computed anew from what is left, so that what they gave goes from the "
+                 "results: braid replay rebuild %s --epochs fresh --from oldest",
+                 task->pipeline->name);
+    } else if (error->native == BR_LOG_CHANGED) {
         snprintf(error->message + len, sizeof error->message - len,
                  ". What was computed from what is gone stays in the results: restore stream %s, or have all computed "
                  "anew from what it holds now, and what differs published: braid replay rebuild %s --epochs fresh",
@@ -163,8 +168,9 @@ enum br_status task_input_error(const struct task_input *input, const struct br_
 
 void task_note_last(struct task_input *input, const Braid__V1__InputPosition *position) {
     if (position->last_hash != 0)
-        br_trail_add(&input->trail,
-                     &(struct br_fingerprint){position->last_sequence, position->last_time_us, position->last_hash});
+        br_trail_add(&input->trail, &(struct br_fingerprint){.sequence = position->last_sequence,
+                                                             .time_us = position->last_time_us,
+                                                             .hash = position->last_hash});
 }
 
 enum br_status task_open_reader(struct br_task *task, uint32_t i, uint64_t first_sequence, struct br_error *error) {

@@ -108,7 +108,7 @@ static void find_trail(const struct br_archive *archive, struct br_trail *ret_tr
     size_t index = archive->count;
     while (index > 0 && archive->segments[index - 1].info.messages == 0)
         index--;
-    *ret_trail = (struct br_trail){0};
+    *ret_trail = (struct br_trail){.youngest_us = BR_TRAIL_YOUNGEST_UNKNOWN};
     if (index != 0)
         note_last(archive, index - 1, ret_trail);
     uint64_t begin = archive->count == 0 ? 0 : archive->segments[0].info.from - 1;

@@ -177,18 +177,18 @@ static uint64_t beginning(const struct history_reader *reader, const struct br_s
 static enum br_status missing(const struct history_reader *reader, const struct br_stream_info *now, uint64_t from,
                               uint64_t gap_end, struct br_error *error) {
     uint64_t to = gap_end != 0 && gap_end < now->first_sequence ? gap_end : now->first_sequence - 1;
-    return br_error_set(error, BR_FATAL,
-                        "history of table %s has a hole: sequences %" PRIu64 " to %" PRIu64
-                        " are neither in the archive %.500s nor in stream %.100s, which begins at %" PRIu64
-                        "; restore them, or start behind them",
-                        reader->table->name, from, to, reader->archive->folder, now->name, now->first_sequence);
+    return br_error_set_native(error, BR_FATAL, BR_LOG_LOST,
+                               "history of table %s has a hole: sequences %" PRIu64 " to %" PRIu64
+                               " are neither in the archive %.500s nor in stream %.100s, which begins at %" PRIu64,
+                               reader->table->name, from, to, reader->archive->folder, now->name, now->first_sequence);
 }
 
 // What was read up to here, from the archive too, must be what the stream holds.
 static void prove_stream(struct history_reader *reader) {
     struct br_trail trail = br_reader_trail(&reader->base, reader->window.items + reader->window.consumed,
                                             br_window_shown(&reader->window));
-    struct br_trail own = {.read_to = trail.read_to > reader->prehistory ? trail.read_to - reader->prehistory : 0};
+    struct br_trail own = {.read_to = trail.read_to > reader->prehistory ? trail.read_to - reader->prehistory : 0,
+                           .youngest_us = trail.youngest_us};
     for (uint32_t i = 0; i < trail.count; i++) {
         struct br_fingerprint mark = trail.marks[i];
         if (mark.sequence <= reader->prehistory)

@@ -282,6 +282,7 @@ void br_job_text(const Braid__V1__ReplayJob *record, struct br_wall_time now, st
     line(out, "sql", record->sql_name);
     line(out, "from", record->from);
     line(out, "to", record->to);
+    line(out, "epochs", record->fresh_epochs ? "fresh" : "");
     for (size_t i = 0; i < record->n_inputs; i++) {
         const Braid__V1__ReplayInput *input = record->inputs[i];
         if (input->asleep)
@@ -292,7 +293,7 @@ void br_job_text(const Braid__V1__ReplayJob *record, struct br_wall_time now, st
     }
     for (size_t i = 0; i < record->n_taken_over; i++)
         line(out, i == 0 ? "takes state of" : "", record->taken_over[i]);
-    if (record->base_lineage[0] != '\0' && record->base_last_epoch != 0)
+    if (record->base_lineage[0] != '\0' && record->base_last_epoch != 0 && !record->fresh_epochs)
         br_buffer_printf(out, "%-14s epochs %" PRIu64 " to %" PRIu64 " of %s\n", "repeats", record->base_first_epoch,
                          record->base_last_epoch, record->base_lineage);
     if (record->progress != NULL)

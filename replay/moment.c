@@ -33,6 +33,8 @@ enum br_status br_moment_parse(const char *text, struct br_wall_time now, struct
     bool good = true;
     if (strcmp(text, "beginning") == 0)
         moment.kind = BR_MOMENT_BEGINNING;
+    else if (strcmp(text, "oldest") == 0)
+        moment.kind = BR_MOMENT_OLDEST;
     else if (strcmp(text, "now") == 0)
         moment.kind = BR_MOMENT_NOW;
     else if (strncmp(text, "epoch:", 6) == 0) {
@@ -47,10 +49,11 @@ enum br_status br_moment_parse(const char *text, struct br_wall_time now, struct
     } else
         good = br_timestamptz_parse(br_slice_of(text), &moment.time.us) || parse_ago(text, now, &moment.time);
     if (!good)
-        return br_error_set(error, BR_DATA,
-                            "'%s' is no place in history; say beginning, now, a time (2026-11-25T10:00:00Z), how long "
-                            "ago ('2 hours'), epoch:N, or a stream's sequence (seq:N)",
-                            text);
+        return br_error_set(
+            error, BR_DATA,
+            "'%s' is no place in history; say beginning, oldest, now, a time (2026-11-25T10:00:00Z), how long "
+            "ago ('2 hours'), epoch:N, or a stream's sequence (seq:N)",
+            text);
     *ret_moment = moment;
     return BR_OK;
 }

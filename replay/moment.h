@@ -6,12 +6,20 @@
 #include "processor/log/log.h"
 
 struct br_moment {
-    enum { BR_MOMENT_BEGINNING, BR_MOMENT_NOW, BR_MOMENT_SEQUENCE, BR_MOMENT_TIME, BR_MOMENT_EPOCH } kind;
+    enum {
+        BR_MOMENT_BEGINNING,
+        BR_MOMENT_OLDEST,
+        BR_MOMENT_NOW,
+        BR_MOMENT_SEQUENCE,
+        BR_MOMENT_TIME,
+        BR_MOMENT_EPOCH
+    } kind;
     uint64_t number; // sequence or epoch, from 1
     struct br_wall_time time;
 };
 
-// "beginning", "now", "seq:N" or N, "epoch:N", a time ('2026-11-25T10:00:00Z', UTC without a zone), or how long ago
+// "beginning", "oldest" (what is left of it), "now", "seq:N" or N, "epoch:N", a time ('2026-11-25T10:00:00Z', UTC
+// without a zone), or how long ago
 // ('2 hours', '3 days ago'). BR_DATA in words.
 enum br_status br_moment_parse(const char *text, struct br_wall_time now, struct br_moment *ret_moment,
                                struct br_error *error) BR_MUST_CHECK;

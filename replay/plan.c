@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // See plan.h: P1 to P4.
 #include "replay/plan.h"
+#include "processor/limits.h"
 #include "processor/subject.h"
 #include "replay/epochs.h"
 #include "replay/moment.h"
@@ -20,6 +21,7 @@ struct input {
     uint64_t base_last;  // of the last one; 0: none
     uint64_t base_prehistory;
     bool in_base;
+    bool replaces;        // P4: what is gone was replaced
     bool asleep;          // P5
     bool whole;           // with all of prehistory
     uint64_t first, last; // first: 0 with prehistory alone. last < first: nothing
@@ -89,6 +91,7 @@ static enum br_status open_inputs(struct planner *planner, struct br_error *erro
         }
         BR_TRY(find_stream(planner, input, stream, error));
         BR_TRY(describe_history(planner, input, error));
+        input->replaces = pipeline != NULL && br_limits_only_replace(&pipeline->tables[i], &input->stream);
     }
     return BR_OK;
 }
@@ -198,10 +201,12 @@ static uint64_t oldest_left(const struct input *input) {
 }
 
 // P3
-static void begin_at_the_beginning(struct input *input) {
+static void begin_at_the_beginning(const struct planner *planner, struct input *input) {
     bool read_before = input->in_base && input->base_last != 0;
     input->whole = true;
     input->first = input->base_first != 0 ? input->base_first : read_before ? 1 : oldest_left(input);
+    if (input->replaces && !planner->repeats && input->first < oldest_left(input)) // P4
+        input->first = oldest_left(input);
 }
 
 // *ret_sequence is of history; what the archive doesn't know is looked for in the stream.
@@ -234,7 +239,8 @@ static enum br_status begin(struct planner *planner, struct input *input, const 
     uint64_t sequence;
     switch (planner->from.kind) {
     case BR_MOMENT_BEGINNING:
-        begin_at_the_beginning(input);
+    case BR_MOMENT_OLDEST: // make_slice leaves the holes out
+        begin_at_the_beginning(planner, input);
         return BR_OK;
     case BR_MOMENT_SEQUENCE:
         input->first = planner->from.number;
@@ -247,14 +253,14 @@ static enum br_status begin(struct planner *planner, struct input *input, const 
         if (sequence > input->facts.prehistory) {
             reach_back(input, sequence);
         } else {
-            begin_at_the_beginning(input);
+            begin_at_the_beginning(planner, input);
             input->history_first = sequence;
         }
         return BR_OK;
     case BR_MOMENT_EPOCH: {
         const Braid__V1__InputPosition *position = br_epoch_position(epoch, input->table);
         if (position == NULL)
-            begin_at_the_beginning(input); // a table that the base lineage doesn't know
+            begin_at_the_beginning(planner, input); // a table that the base lineage doesn't know
         else
             input->first = own_sequence(position, position->messages != 0 ? position->first_sequence
                                                                           : position->last_sequence + 1);
@@ -290,7 +296,7 @@ static enum br_status resolve(struct planner *planner, struct br_error *error) {
     plan->to = br_arena_strdup(plan->arena, options->to == NULL ? "now" : options->to);
     BR_TRY(br_moment_parse(plan->from, options->now, &planner->from, error));
     BR_TRY(br_moment_parse(plan->to, options->now, &planner->to, error));
-    if (planner->to.kind == BR_MOMENT_BEGINNING)
+    if (planner->to.kind == BR_MOMENT_BEGINNING || planner->to.kind == BR_MOMENT_OLDEST)
         return br_error_set(error, BR_DATA, "a replay can't end at the beginning");
     if (planner->from.kind == BR_MOMENT_SEQUENCE || planner->to.kind == BR_MOMENT_SEQUENCE)
         BR_TRY(check_one_stream(planner, error));
@@ -335,6 +341,8 @@ static enum br_status find_epochs(struct planner *planner, struct br_error *erro
     struct br_replay_plan *plan = planner->plan;
     struct br_epoch_commit first, last, earliest;
     bool found;
+    if (planner->epochs != NULL && !planner->repeats)
+        plan->base_last_epoch = br_epochs_last(planner->epochs)->epoch;
     if (!planner->repeats)
         return BR_OK;
     BR_TRY(br_epochs_find(planner->epochs, reaches_slice, planner, plan->arena, &first, &found, error));
@@ -344,7 +352,7 @@ static enum br_status find_epochs(struct planner *planner, struct br_error *erro
     BR_TRY(br_epochs_first(planner->epochs, plan->arena, &earliest, error));
     plan->base_first_epoch = first.commit->epoch;
     plan->base_last_epoch = found ? last.commit->epoch : br_epochs_last(planner->epochs)->epoch;
-    if (planner->from.kind == BR_MOMENT_BEGINNING)
+    if (planner->from.kind == BR_MOMENT_BEGINNING || planner->from.kind == BR_MOMENT_OLDEST)
         plan->base_first_epoch = earliest.commit->epoch;
     if (planner->to.kind == BR_MOMENT_NOW) // with the epochs that had no input
         plan->base_last_epoch = br_epochs_last(planner->epochs)->epoch;
@@ -370,13 +378,16 @@ static void add_hole(struct planner *planner, const struct input *input, uint64_
     bool archived = input->facts.archived_last != 0;
     const char *text = br_arena_printf(
         plan->arena,
-        "table %s: sequences %" PRIu64 " to %" PRIu64 " of stream %s are gone (it begins at %" PRIu64 ", %s%s). "
-        "Restore them, or begin later (--from)",
+        "table %s: sequences %" PRIu64 " to %" PRIu64 " of stream %s are gone (it begins at %" PRIu64 ", %s%s). %s",
         input->table, first, last, input->stream.name, input->stream.first_sequence,
         archived ? br_arena_printf(plan->arena, "the archive has %" PRIu64 " to %" PRIu64, input->facts.archived_first,
                                    input->facts.archived_last)
                  : "nothing is archived",
-        archived && input->facts.missing_count != 0 ? " with holes" : "");
+        archived && input->facts.missing_count != 0 ? " with holes" : "",
+        !planner->options->rebuild
+            ? "Restore them, or begin later (--from)"
+            : "Restore them, or have all computed from what is left, so that what they gave goes "
+              "from the results: the same command with --epochs fresh --from oldest");
     plan->holes[plan->hole_count++] = (struct br_plan_hole){.table = input->table,
                                                             .stream = plan->inputs[input - planner->inputs]->stream,
                                                             .first = first,
@@ -415,6 +426,25 @@ static void find_holes(struct planner *planner, const struct input *input, uint6
     }
     if (to < last && to + 1 < stream_first)
         add_hole(planner, input, to + 1, last < stream_first ? last : stream_first - 1);
+}
+
+// P4: what is left begins behind the last hole, and behind what was imported.
+static void leave_holes_out(struct planner *planner, struct input *input, uint64_t *ret_archived) {
+    struct br_replay_plan *plan = planner->plan;
+    size_t before = plan->hole_count;
+    uint64_t gone_from = 0;
+    for (find_holes(planner, input, ret_archived); plan->hole_count > before;
+         find_holes(planner, input, ret_archived)) {
+        gone_from = gone_from == 0 ? plan->holes[before].first : gone_from;
+        input->first = plan->holes[plan->hole_count - 1].last + 1;
+        input->whole = false;
+        plan->hole_count = before;
+    }
+    if (gone_from != 0)
+        note(plan, br_arena_printf(plan->arena,
+                                   "Table %s is read from sequence %" PRIu64 " of stream %s on: what stood at %" PRIu64
+                                   " isn't all there any more, and nothing before this is read.",
+                                   input->table, input->first, input->stream.name, gone_from));
 }
 
 // --- how much
@@ -462,7 +492,10 @@ static void make_slice(struct planner *planner, size_t index) {
         slice->asleep = true;
         return;
     }
-    find_holes(planner, input, &archived);
+    if (planner->from.kind == BR_MOMENT_OLDEST)
+        leave_holes_out(planner, input, &archived);
+    else
+        find_holes(planner, input, &archived);
     slice->archived_last = archived;
     bool imported = input->whole && input->facts.prehistory != 0;
     if (imported)
@@ -510,6 +543,7 @@ static enum br_status make(struct planner *planner, struct br_error *error) {
     BR_TRY(br_epochs_open(planner->options->log, plan->pipeline, &planner->epochs, error));
     planner->repeats = planner->epochs != NULL && !planner->options->fresh_epochs;
     BR_TRY(open_inputs(planner, error));
+    plan->notes = br_arena_array(plan->arena, const char *, 8 + 2 * planner->count);
     BR_TRY(read_base(planner, error));
     judge_views(planner);
     BR_TRY(resolve(planner, error));
@@ -535,7 +569,6 @@ enum br_status br_replay_plan_make(const struct br_replay_plan_options *options,
                                    struct br_error *error) {
     struct br_arena *arena = br_arena_create();
     struct br_replay_plan *plan = br_arena_new(arena, struct br_replay_plan);
-    size_t most_notes = 8 + (options->pipeline == NULL ? 0 : options->pipeline->table_count);
     plan->arena = arena;
     plan->pipeline = br_arena_strdup(arena, options->pipeline_name);
     plan->mode = options->mode;
@@ -543,7 +576,6 @@ enum br_status br_replay_plan_make(const struct br_replay_plan_options *options,
     plan->messages_per_second = options->messages_per_second;
     plan->seconds = -1;
     plan->holes = br_arena_array(arena, struct br_plan_hole, PLAN_HOLES_MAX);
-    plan->notes = br_arena_array(arena, const char *, most_notes);
     struct planner planner = {.options = options, .plan = plan};
     enum br_status status = make(&planner, error);
     br_epochs_close(&planner.epochs);

@@ -9,12 +9,15 @@
 //     (fresh_epochs, or nothing recorded) ends at the end of the streams.
 // P2. base_first_epoch … base_last_epoch are the recorded epochs that have some of the slice. The slice may begin or
 //     end within one; what lies before the first recorded epoch (imported, or its commits have expired) goes into
-//     epochs of the replay's own.
+//     epochs of the replay's own. With fresh_epochs all does, and base_last_epoch is the newest recorded one, at which
+//     the two are compared.
 // P3. "The beginning" is where the base lineage began, when that is recorded: what was gone from the stream before it
 //     ever ran isn't missing. Of a table that it has read nothing of, or doesn't know, it is the oldest that is left.
 //     Else (its first commits have expired) it is sequence 1.
 // P4. What is neither in the archive nor in the stream is a hole. A plan with holes can be shown, not run
-//     (br_replay_plan_check).
+//     (br_replay_plan_check). Who says "oldest" for "the beginning" has none: each table begins behind its last hole,
+//     and a note says what isn't read. What a stream that keeps the newest messages of each subject has dropped of a
+//     table with such keys, and nothing else, is no hole for epochs of one's own.
 // P5. A view that a changed pipeline keeps isn't computed again: it takes the base lineage's state over (upgrade.h,
 // U3),
 //     unless imported events have come to a table of it since the base began. A table that only such views read isn't

@@ -100,7 +100,7 @@ void br_replay_plan_text(const struct br_replay_plan *plan, struct br_buffer *ou
     br_buffer_printf(out, "%s of pipeline %s from %s to %s\n",
                      plan->mode == BRAID__V1__REPLAY_MODE__REPLAY_MODE_VERIFY ? "verification" : "replay",
                      plan->pipeline, plan->from, plan->to);
-    if (plan->base_last_epoch != 0)
+    if (plan->base_last_epoch != 0 && !plan->fresh_epochs)
         br_buffer_printf(out, "repeats the epochs %" PRIu64 " to %" PRIu64 " of %s\n", plan->base_first_epoch,
                          plan->base_last_epoch, plan->base_lineage);
     else

@@ -41,7 +41,8 @@ struct br_replay {
     enum stage stage;
     uint64_t target;
     uint64_t follows, follows_sequence; // the base's epoch that was done last, and its commit
-    uint64_t skip_below;                // epochs of the base before this one were read in epochs of one's own
+    uint64_t skip_below;                // epochs of the base before this one were read in epochs of one's own,
+    uint64_t own_to;                    // up to the end of this one: before it the two are nowhere the same
     char superseded_by[64];             // who has taken over from the base
 };
 
@@ -209,6 +210,7 @@ static enum br_status bound_own_epochs(struct br_replay *replay, const Braid__V1
     Braid__V1__Commit BR_CLEANUP(br_commit_cleanup) *last = newest.commit;
     if (last == NULL)
         return br_error_set(error, BR_FATAL, "stream BRAID_%s has no commits any more", name);
+    replay->own_to = last->epoch;
     replay->skip_below = last->epoch + (replay->options.anew ? 1 : 0);
     return bound_at(replay, last, true, error);
 }
@@ -505,7 +507,7 @@ static enum br_status align_published(struct br_replay *replay, bool *ret_aligne
 enum br_status br_replay_align(struct br_replay *replay, bool *ret_aligned, struct br_error *error) {
     const struct br_replay_options *options = &replay->options;
     *ret_aligned = replay->difference != NULL;
-    if (*ret_aligned || replay->stage != STAGE_REPEAT)
+    if (*ret_aligned || replay->stage != STAGE_REPEAT || replay->follows < replay->own_to)
         return BR_OK;
     if (replay->published != NULL)
         return align_published(replay, ret_aligned, error);

@@ -485,7 +485,7 @@ static enum br_status promote(struct run *run, bool rollback, bool *ret_taken, s
                                 "replay %s has only a part of the pipeline (--only, --key): it can be compared, not "
                                 "promoted",
                                 run->id);
-        if (strcmp(run->job.record->from, "beginning") != 0)
+        if (strcmp(run->job.record->from, "beginning") != 0 && !run->job.record->rebuild)
             return br_error_set(
                 error, BR_DATA,
                 "replay %s begins at %s: it lacks what came before, so it can be compared, not promoted", run->id,

@@ -4,6 +4,7 @@
 #include "replay/runner_internal.h"
 
 #include "base/logging.h"
+#include "processor/semantics.h"
 #include "replay/causes.h"
 #include "replay/report.h"
 #include "replay/selection.h"
@@ -126,12 +127,13 @@ enum br_status run_report(struct run *run, struct br_error *error) {
     struct br_compare_report *report = NULL;
     struct br_arena *arena = br_arena_create();
     Braid__V1__ReconcileReport message;
+    struct br_buffer BR_CLEANUP(br_buffer_free) words = {0};
     enum br_status status = br_task_settle(br_replay_task(run->replay), error);
     if (status == BR_OK)
         status = br_causes_create(run->base.pipeline, run->own.pipeline, &causes, error);
     if (status == BR_OK && run->own.whole != NULL)
         br_causes_compare_plans(causes, run->own.whole);
-    if (status == BR_OK && br_replay_published(run->replay) != NULL)
+    if (status == BR_OK && br_semantics_differ(run->base.pipeline, run->base_semantics, &words))
         br_causes_computed_otherwise(causes);
     if (status == BR_OK)
         status = br_causes_read(causes, run->log, error);

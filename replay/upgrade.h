@@ -63,8 +63,10 @@ void br_upgrade_destroy(struct br_upgrade **upgrade);
 const char *br_upgrade_verdict_name(enum br_upgrade_verdict verdict); // "keep", "rebuild", "new", "removed"
 const struct br_upgrade_view *br_upgrade_find(const struct br_upgrade *upgrade, const char *view);
 // What keeps numbers where they were, as sentences with commands: for moves, else nothing. path: of the new file;
-// former: the old one's, NULL: it is the plan that runs.
-void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const char *former, struct br_buffer *out);
+// former: the old one's, NULL: it is the plan that runs, and connection the words that reach its server (" --server
+// …").
+void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const char *former, struct br_slice connection,
+                     struct br_buffer *out);
 // BR_DATA with the moves and what mends them; BR_OK when there are none. made: a replay with that file is there.
 enum br_status br_upgrade_check_moves(const struct br_upgrade *upgrade, const char *path, bool made,
                                       struct br_error *error) BR_MUST_CHECK;

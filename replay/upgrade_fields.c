@@ -286,7 +286,8 @@ static const char *stem_of(const char *path, int *ret_len) {
     return name;
 }
 
-void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const char *former, struct br_buffer *out) {
+void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const char *former, struct br_slice connection,
+                     struct br_buffer *out) {
     bool ours = false, theirs = false;
     int len;
     for (uint32_t i = 0; i < upgrade->move_count; i++)
@@ -301,7 +302,8 @@ void br_upgrade_mend(const struct br_upgrade *upgrade, const char *path, const c
     if (ours && former != NULL)
         br_buffer_printf(out, "braid schema lock %s --against %s\n", path, former);
     else if (ours)
-        br_buffer_printf(out, "braid schema lock %s --running %s\n", path, upgrade->after->name);
+        br_buffer_printf(out, "braid schema lock %s --running %s%.*s\n", path, upgrade->after->name,
+                         (int)connection.len, (const char *)connection.ptr);
     if (theirs)
         br_buffer_append_text(out,
                               "events that are there bear the former numbers: keep them in the .proto and give new "
@@ -321,7 +323,7 @@ enum br_status br_upgrade_check_moves(const struct br_upgrade *upgrade, const ch
         br_buffer_printf(&text, "; and %u more", upgrade->move_count - shown);
     br_buffer_append_text(&text, ". Whoever has the former schema would read one column as another; when nobody has, "
                                  "--allow-incompatible; ");
-    br_upgrade_mend(upgrade, path, NULL, &text);
+    br_upgrade_mend(upgrade, path, NULL, (struct br_slice){0}, &text);
     for (size_t i = 0; i < text.len; i++)
         text.ptr[i] = text.ptr[i] == '\n' ? ' ' : text.ptr[i];
     return br_error_set(error, BR_DATA, "field numbers move: %.*s%s", (int)text.len - 1, (const char *)text.ptr,

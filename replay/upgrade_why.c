@@ -349,8 +349,12 @@ static void compare_tables(struct upgrade_reasons *reasons, const struct br_tabl
         reason_of_table(reasons, after, "event_time");
     if (before->watermark_delay_us != after->watermark_delay_us)
         reason_of_table(reasons, after, "watermark");
-    if (before->future_bound_us != after->future_bound_us)
-        reason_of_table(reasons, after, "max_future");
+    if (before->future_bound_us != after->future_bound_us) {
+        // Where the file says nothing it wasn't always an hour: so both are told.
+        reasons->others = true;
+        upgrade_reason(reasons, "table %s: max_future is '%g seconds' now (was '%g seconds')", after->name,
+                       (double)after->future_bound_us / 1e6, (double)before->future_bound_us / 1e6);
+    }
     if (before->lookup != after->lookup)
         reason_of_table(reasons, after, "lookup");
     compare_columns(reasons, br_arena_printf(reasons->arena, "table %s", after->name), &before->row_type, before->used,

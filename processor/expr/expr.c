@@ -163,6 +163,29 @@ bool br_expr_reads_clock(const struct br_expr *expr) {
     return false;
 }
 
+static bool is_choice(const struct br_expr *expr) {
+    return expr->kind == BR_EXPR_CALL &&
+           (strcmp(expr->function->name, "greatest") == 0 || strcmp(expr->function->name, "least") == 0);
+}
+
+struct br_clock_use br_expr_clock_use(const struct br_expr *expr, const bool *columns) {
+    struct br_clock_use use = {0};
+    if ((expr->kind == BR_EXPR_CALL && (expr->function->flags & BR_READS_CLOCK) != 0) ||
+        (expr->kind == BR_EXPR_COLUMN && columns != NULL && columns[expr->column]))
+        use.by = expr;
+    for (uint32_t i = 0; i < expr->argument_count; i++) {
+        struct br_clock_use argument = br_expr_clock_use(expr->arguments[i], columns);
+        use.by = use.by == NULL ? argument.by : use.by;
+        use.decides = use.decides == NULL ? argument.decides : use.decides;
+    }
+    // Whether a value is NULL is another matter than which one it is: no time passes over that.
+    if ((expr->kind == BR_EXPR_IS_NULL || expr->kind == BR_EXPR_IS_NOT_NULL) && use.decides == NULL)
+        use.by = NULL;
+    if (use.by != NULL && use.decides == NULL && (expr->type == BR_BOOLEAN || is_choice(expr)))
+        use.decides = expr;
+    return use;
+}
+
 bool br_expr_compares(const struct br_expr *expr) {
     static const char *const operators[] = {"=", "<>", "<", "<=", ">", ">="};
     if (expr->kind == BR_EXPR_IS_NULL || expr->kind == BR_EXPR_IS_NOT_NULL || expr->kind == BR_EXPR_IS_DISTINCT)

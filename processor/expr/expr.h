@@ -83,6 +83,13 @@ enum br_status br_expr_unify(struct br_arena *arena, struct br_expr **exprs, uin
 bool br_expr_is_column_equality(const struct br_expr *expr, uint32_t *ret_column, const struct br_value **ret_value);
 // Does it call now() or current_date?
 bool br_expr_reads_clock(const struct br_expr *expr);
+// What the clock does in it. columns[c]: the values of column c depend on it; NULL: no column's do. All NULL when
+// nothing depends on it.
+struct br_clock_use {
+    const struct br_expr *by;      // the call, or the column, that the value depends on it by
+    const struct br_expr *decides; // a condition or choice that depends on it (a comparison, greatest, nullif …)
+};
+struct br_clock_use br_expr_clock_use(const struct br_expr *expr, const bool *columns);
 // Does it only compare its arguments (=, <>, <, …, IS [NOT] NULL, IS DISTINCT)? It then takes equal values for one,
 // however they are written (1.0 and 1.00).
 bool br_expr_compares(const struct br_expr *expr);

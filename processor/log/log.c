@@ -100,8 +100,7 @@ enum br_status br_log_check_position(const struct br_stream_info *info, uint64_t
         return br_error_set_native(
             error, BR_FATAL, BR_LOG_LOST,
             "stream %s has lost messages that are still needed: sequences %llu to %llu are gone, it "
-            "begins at %llu (purged, or a limit of the stream); restore them, or start anew from what "
-            "is there",
+            "begins at %llu (purged, or a limit of the stream)",
             info->name, wanted, first - 1, first);
     if (next > info->last_sequence + 1)
         return br_error_set_native(
@@ -202,10 +201,7 @@ void br_reader_prove(struct br_reader *reader, const struct br_trail *known) {
 
 struct br_trail br_reader_trail(const struct br_reader *reader, const struct br_log_message *messages, size_t count) {
     struct br_trail trail = reader->trail;
-    if (count != 0) {
-        struct br_fingerprint newest = br_fingerprint_of(&messages[count - 1]);
-        br_trail_add(&trail, &newest);
-    }
+    br_trail_take(&trail, messages, count);
     return trail;
 }
 
@@ -243,10 +239,8 @@ enum br_status br_reader_peek(struct br_reader *reader, const struct br_log_mess
 }
 
 void br_reader_consume(struct br_reader *reader, size_t count) {
-    if (reader->proves && count != 0) {
-        struct br_fingerprint newest = br_fingerprint_of(&reader->window->items[reader->window->consumed + count - 1]);
-        br_trail_add(&reader->trail, &newest);
-    }
+    if (reader->proves && count != 0)
+        br_trail_take(&reader->trail, &reader->window->items[reader->window->consumed], count);
     reader->ops->consume(reader, count);
 }
 

@@ -90,11 +90,14 @@ struct br_fingerprint {
     uint64_t sequence; // 0: none
     int64_t time_us;   // when the stream stored it
     uint64_t hash;     // of subject, headers and payload; 0: not known
+    char subject[256]; // empty: not known, or longer
 };
 #define BR_TRAIL_MAX 16
+#define BR_TRAIL_YOUNGEST_UNKNOWN INT64_MAX
 // What was read of a stream (trail.h).
 struct br_trail {
-    uint64_t read_to; // the last message consumed, or what lies before the first that is of interest
+    uint64_t read_to;    // the last message consumed, or what lies before the first that is of interest
+    int64_t youngest_us; // the latest time at which any message that was consumed had been stored
     uint32_t count;
     struct br_fingerprint marks[BR_TRAIL_MAX]; // by sequence, the newest last
 };

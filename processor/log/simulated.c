@@ -43,6 +43,7 @@ struct sim_reader {
     uint64_t next; // all before it has been shown or doesn't match
     uint64_t stop; // 0: none
     bool from_beginning;
+    bool replaced; // br_reader_open_replaced
     bool caught_up;
     uint64_t looks, restarts; // the number of this look at the stream; restarts of the server it has seen
     bool doubted;             // since this look (log.h, L6)
@@ -299,7 +300,7 @@ static enum br_status sim_ensure_bucket(struct br_log *base, const char *bucket,
         return BR_OK;
     BR_TRY(br_sim_stream_add(log->sim, name, subjects, 1, &stream, error));
     stream->replicas = replicas == 0 ? 1 : replicas;
-    stream->last_only = true;
+    stream->max_per_subject = 1;
     return end_question(log, error);
 }
 
@@ -473,6 +474,11 @@ static bool reader_seek(struct sim_reader *reader) {
     return reader->next <= end;
 }
 
+// Nothing is missed of what was replaced, where nothing else is dropped.
+static bool misses_nothing(const struct br_stream_info *info, bool replaced) {
+    return replaced && info->max_per_subject != 0 && info->max_messages == 0 && info->max_age_us == 0;
+}
+
 // The stream must still be the one that was opened and hold what this reader hasn't seen.
 static enum br_status check_stream(struct sim_reader *reader, struct br_error *error) {
     struct br_stream_info info;
@@ -482,6 +488,8 @@ static enum br_status check_stream(struct sim_reader *reader, struct br_error *e
         reader->next = reader->next < info.first_sequence ? info.first_sequence : reader->next;
     reader->from_beginning = false;
     uint64_t next = reader->next;
+    if (misses_nothing(&info, reader->replaced) && next < info.first_sequence)
+        next = info.first_sequence;
     while (next < info.first_sequence && next <= info.last_sequence && !reader_wants(reader, next))
         next++; // purged, but not ours
     reader->next = next;
@@ -602,14 +610,14 @@ static const struct br_reader_ops reader_ops = {
 static enum br_status sim_reader_open(struct br_log *base, const char *name, const char *filter,
                                       uint64_t first_sequence, uint64_t stop_sequence, bool replaced,
                                       struct br_reader **ret_reader, struct br_error *error) {
-    (void)replaced; // no stream here has such a limit
     struct sim_log *log = sim_log(base);
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(log, error));
     BR_TRY(require_stream(log, name, &stream, error));
     struct br_stream_info info;
     br_sim_stream_describe(stream, &info);
-    BR_TRY(br_log_check_position(&info, first_sequence, error));
+    if (!misses_nothing(&info, replaced) || first_sequence > info.first_sequence)
+        BR_TRY(br_log_check_position(&info, first_sequence, error));
     struct sim_reader *reader = br_calloc(1, sizeof *reader);
     reader->base.ops = &reader_ops;
     reader->base.window = &reader->window;
@@ -622,6 +630,7 @@ static enum br_status sim_reader_open(struct br_log *base, const char *name, con
     reader->filter = br_strdup(filter);
     reader->next = reader->counted_to = first_sequence == 0 ? 1 : first_sequence;
     reader->from_beginning = first_sequence <= 1;
+    reader->replaced = replaced;
     reader->stop = stop_sequence;
     reader->next_reader = log->readers;
     log->readers = reader;

@@ -61,13 +61,15 @@ void br_sim_on_idle(struct br_sim *sim, void (*step)(void *context), void *conte
 enum br_status br_sim_add_stream(struct br_sim *sim, const char *name, const char *const *subjects,
                                  size_t subject_count, struct br_error *error) BR_MUST_CHECK;
 // Server faults made by hand: removes the messages with sequence < first_kept (purge); forgets the newest messages
-// (power loss: the stream's readers are cut off, and look at it anew); deletes one message; drops and makes the stream
-// anew (another creation time, sequence 1).
+// (power loss: the stream's readers are cut off, and look at it anew; what those had replaced is back); deletes one
+// message; drops and makes the stream anew (another creation time, sequence 1).
 void br_sim_purge(struct br_sim *sim, const char *stream, uint64_t first_kept);
 void br_sim_forget_after(struct br_sim *sim, const char *stream, uint64_t last_kept);
 void br_sim_delete(struct br_sim *sim, const char *stream, uint64_t sequence);
 void br_sim_recreate(struct br_sim *sim, const char *stream);
 // What the stream says of its limits from now on; they drop nothing by themselves (br_sim_purge does).
 void br_sim_set_limits(struct br_sim *sim, const char *stream, int64_t max_age_us, uint64_t max_messages);
+// Of each subject the newest `count` messages are kept (max_msgs_per_subject); before anything is stored.
+void br_sim_keep_per_subject(struct br_sim *sim, const char *stream, uint64_t count);
 
 #endif

@@ -9,7 +9,8 @@
 
 struct sim_slot {
     struct br_log_message message; // in the sim's arena: stays readable after a purge
-    bool gone;                     // purged, deleted or forgotten
+    bool gone;                     // purged, deleted, replaced or forgotten
+    uint64_t replaced_by;          // gone because of this message of its subject, and back when that one is lost
 };
 
 struct sim_stream {
@@ -19,11 +20,11 @@ struct sim_stream {
     struct br_wall_time created;
     uint64_t first_sequence, last_sequence; // as a server has them: an empty stream has first = last + 1
     uint64_t message_count, bytes, max_messages;
+    uint64_t max_per_subject; // of each subject the newest ones are kept (1: a bucket); 0: all
     int64_t max_age_us;
     int replicas;
     bool allow_atomic;
     uint64_t restarts;      // of its server, that readers have to notice
-    bool last_only;         // of each subject the last message alone is kept (a bucket)
     struct sim_slot *slots; // by sequence - 1
     size_t slot_count, slot_capacity;
     uint64_t *last_by_subject; // open addressing; 0: free, else the sequence of the last message on its subject

@@ -169,6 +169,7 @@ static size_t stored_size(const struct br_log_message *message) {
 
 static void remove_slot(struct sim_stream *stream, uint64_t sequence) {
     struct sim_slot *slot = &stream->slots[sequence - 1];
+    slot->replaced_by = 0;
     if (slot->gone)
         return;
     stream->message_count--;
@@ -182,6 +183,21 @@ static void skip_gone(struct sim_stream *stream) {
         stream->first_sequence++;
 }
 
+// `former` is the last one on the new message's subject before it, the newest of the stream.
+static void drop_replaced(struct sim_stream *stream, uint64_t former) {
+    struct br_slice subject = subject_of(stream, former);
+    uint64_t kept = 1;
+    for (uint64_t sequence = former; sequence >= stream->first_sequence && sequence > 0; sequence--) {
+        if (stream->slots[sequence - 1].gone || !br_slice_equal(subject_of(stream, sequence), subject))
+            continue;
+        if (kept++ < stream->max_per_subject)
+            continue;
+        remove_slot(stream, sequence);
+        stream->slots[sequence - 1].replaced_by = stream->last_sequence;
+        return;
+    }
+}
+
 // The message is in the arena already. fenced: it was appended.
 static void store_copied(struct br_sim *sim, struct sim_stream *stream, const struct br_log_message *message,
                          bool fenced) {
@@ -190,7 +206,9 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
         stream->slots = br_realloc(stream->slots, stream->slot_capacity * sizeof *stream->slots);
     }
     BR_CHECK(stream->slot_count == stream->last_sequence);
-    const struct br_log_message *former = stream->last_only ? br_sim_stream_last(stream, message->subject) : NULL;
+    const struct br_log_message *last =
+        stream->max_per_subject != 0 ? br_sim_stream_last(stream, message->subject) : NULL;
+    uint64_t former = last == NULL ? 0 : last->sequence;
     struct sim_slot *slot = &stream->slots[stream->slot_count++];
     *slot = (struct sim_slot){.message = *message};
     slot->message.fenced = fenced;
@@ -200,8 +218,8 @@ static void store_copied(struct br_sim *sim, struct sim_stream *stream, const st
     stream->message_count++;
     stream->bytes += stored_size(message);
     table_note(stream, stream->last_sequence);
-    if (former != NULL)
-        remove_slot(stream, former->sequence);
+    if (former != 0)
+        drop_replaced(stream, former);
     skip_gone(stream);
     sim->touched = true;
 }
@@ -251,6 +269,7 @@ void br_sim_stream_describe(const struct sim_stream *stream, struct br_stream_in
         .allow_atomic = stream->allow_atomic,
         .max_age_us = stream->max_age_us,
         .max_messages = stream->max_messages,
+        .max_per_subject = stream->max_per_subject,
     };
     strcpy(ret_info->name, stream->name);
 }
@@ -294,6 +313,20 @@ void br_sim_purge(struct br_sim *sim, const char *name, uint64_t first_kept) {
     settle(stream);
 }
 
+// What was replaced by messages that are lost is there again.
+static void bring_back(struct sim_stream *stream) {
+    for (uint64_t sequence = stream->last_sequence; sequence > 0; sequence--) {
+        struct sim_slot *slot = &stream->slots[sequence - 1];
+        if (slot->replaced_by <= stream->last_sequence)
+            continue;
+        slot->gone = false;
+        slot->replaced_by = 0;
+        stream->message_count++;
+        stream->bytes += stored_size(&slot->message);
+        stream->first_sequence = sequence < stream->first_sequence ? sequence : stream->first_sequence;
+    }
+}
+
 void br_sim_forget_after(struct br_sim *sim, const char *name, uint64_t last_kept) {
     struct sim_stream *stream = must_find(sim, name);
     while (stream->last_sequence > last_kept) {
@@ -303,6 +336,7 @@ void br_sim_forget_after(struct br_sim *sim, const char *name, uint64_t last_kep
     }
     if (stream->first_sequence > stream->last_sequence + 1)
         stream->first_sequence = stream->last_sequence + 1;
+    bring_back(stream);
     stream->restarts++;
     settle(stream);
 }
@@ -341,4 +375,10 @@ void br_sim_set_limits(struct br_sim *sim, const char *name, int64_t max_age_us,
     struct sim_stream *stream = must_find(sim, name);
     stream->max_age_us = max_age_us;
     stream->max_messages = max_messages;
+}
+
+void br_sim_keep_per_subject(struct br_sim *sim, const char *name, uint64_t count) {
+    struct sim_stream *stream = must_find(sim, name);
+    BR_CHECK(stream->last_sequence == 0);
+    stream->max_per_subject = count;
 }

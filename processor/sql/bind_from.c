@@ -291,7 +291,8 @@ static struct sql_relation bind_window(struct sql_binder *binder, const PgQuery_
     size_us = slide_us;
     if (hop)
         ok &= bind_size(binder, call->args[3], "size", &size_us);
-    if (!ok || time == NULL || relation.node == NULL || !check_window(binder, size_us, slide_us, location))
+    if (!ok || time == NULL || relation.node == NULL || !check_window(binder, size_us, slide_us, location) ||
+        !sql_check_clock_use(binder, time, relation.node, sql_at_node(binder, call->args[1]), SQL_CLOCK_WINDOW))
         return (struct sql_relation){.scope = {.poisoned = true}};
     relation.node = sql_node_window(binder, relation.node, time->column, size_us, slide_us);
     for (uint32_t i = 0; i < 2; i++)

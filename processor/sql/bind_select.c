@@ -286,10 +286,16 @@ static uint32_t column_in(const struct needed *needed, uint32_t index) {
     return needed->computed ? index : needed->exprs[index]->column;
 }
 
-static bool check_needed(struct sql_binder *binder, const struct needed *needed, const struct br_node *input) {
+// The first `groups` are those of GROUP BY; FILTERs have been looked at.
+static bool check_needed(struct sql_binder *binder, const struct needed *needed, const struct br_node *input,
+                         uint32_t groups) {
     bool ok = true;
-    for (uint32_t i = 0; i < needed->count; i++)
-        ok &= sql_check_clock(binder, needed->exprs[i], input, needed->exprs[i]->location);
+    for (uint32_t i = 0; i < needed->count; i++) {
+        const struct br_expr *expr = needed->exprs[i];
+        ok &= sql_check_clock(binder, expr, input, expr->location) &&
+              sql_check_clock_use(binder, expr, input, expr->location,
+                                  i < groups ? SQL_CLOCK_GROUP : SQL_CLOCK_AGGREGATE);
+    }
     return ok;
 }
 
@@ -309,7 +315,7 @@ static struct br_node *plan_aggregate(struct select *select) {
         ok &= call->filter == NULL || sql_check_clock_condition(binder, call->filter, input, call->filter->location);
         *at++ = call->filter == NULL ? 0 : need(&needed, call->filter, name_of(input, call->filter, "filter"));
     }
-    if (!ok || !check_needed(binder, &needed, input))
+    if (!ok || !check_needed(binder, &needed, input, groups))
         return NULL;
     if (needed.computed)
         input = sql_node_project(binder, input, needed.exprs, needed.names, needed.count);
@@ -335,7 +341,7 @@ static bool plan_grouped(struct select *select) {
     bool ok = true;
     for (uint32_t i = 0; i < select->having_parts.count; i++) {
         struct br_expr *predicate = rewrite(select, select->having_parts.list[i].expr);
-        ok &= predicate != NULL && sql_check_clock(binder, predicate, node, predicate->location);
+        ok &= predicate != NULL && sql_check_clock_condition(binder, predicate, node, predicate->location);
         if (predicate != NULL)
             node = sql_filter(binder, node, predicate);
     }
@@ -375,15 +381,20 @@ static bool plan_project(struct select *select) {
     return ok;
 }
 
-static void plan_distinct(struct select *select) {
+static bool plan_distinct(struct select *select) {
     struct sql_binder *binder = select->binder;
     uint32_t *group = br_arena_array(binder->arena, uint32_t, select->count + 1);
     const char **names = br_arena_array(binder->arena, const char *, select->count + 1);
+    bool ok = true;
     for (uint32_t i = 0; i < select->count; i++) {
+        struct target *target = &select->targets[i];
+        const struct br_expr *column = br_expr_column(binder->arena, i, target->expr->type, target->location);
         group[i] = i;
-        names[i] = select->targets[i].name;
+        names[i] = target->name;
+        ok &= sql_check_clock_use(binder, column, select->node, target->location, SQL_CLOCK_DISTINCT);
     }
     select->node = sql_node_aggregate(binder, select->node, group, names, select->count, NULL, 0);
+    return ok;
 }
 
 static bool check_distinct(struct select *select) {
@@ -555,8 +566,8 @@ static bool bind_body(struct select *select, struct sql_select *ret) {
     if (select->aggregated && !plan_grouped(select))
         return false;
     ok = plan_project(select);
-    if (tree->n_distinct_clause != 0)
-        plan_distinct(select);
+    if (ok && tree->n_distinct_clause != 0)
+        ok = plan_distinct(select);
     return ok;
 }
 

@@ -40,6 +40,7 @@ enum {
 #define GATE_FIELDS                                                                                                    \
     "contype conname initially_valid is_enforced " // of every constraint; newer grammars set more of them
 #define DAY_US (INT64_C(86400) * BR_US_PER_SECOND)
+#define HOUR_US (INT64_C(3600) * BR_US_PER_SECOND)
 
 // --- symbols
 struct sql_symbol *sql_find_symbol(const struct sql_binder *binder, const char *name) {
@@ -542,7 +543,10 @@ static void bind_options(struct table_binding *t, const struct sql_option *optio
     }
     table->layout = options[OPTION_LAYOUT].number == 1 ? BR_LAYOUT_DELIMITED : BR_LAYOUT_SINGLE;
     table->lookup = options[OPTION_LOOKUP].number != 0;
-    table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number : DAY_US;
+    bool by_hour = t->binder->rules >= 2 && options[OPTION_EVENT_TIME].given; // else it decides nothing
+    table->future_bound_us = options[OPTION_MAX_FUTURE].given ? options[OPTION_MAX_FUTURE].number
+                             : by_hour                        ? HOUR_US
+                                                              : DAY_US;
     bind_event_time(t, &options[OPTION_EVENT_TIME], &options[OPTION_WATERMARK]);
     bind_archive(t, options);
     if (table->lookup && table->primary_key_count == 0) {

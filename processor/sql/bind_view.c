@@ -160,6 +160,16 @@ static bool bind_select_of(struct sql_binder *binder, const PgQuery__Node *query
     return sql_unsupported_node(binder, query);
 }
 
+// Under rules 1 all below braid.<pipeline>.view. was free.
+static bool is_among_records(struct sql_binder *binder, const struct br_view *view, const char *own) {
+    const char *all = br_arena_printf(binder->arena, "braid.%s.", binder->pipeline->name);
+    size_t len = strlen(own);
+    if (binder->rules < 2)
+        return strncmp(view->subject, all, strlen(all)) == 0 && strncmp(view->subject + strlen(all), "view.", 5) != 0;
+    bool is_own = strncmp(view->subject, own, len) == 0 && (view->subject[len] == '\0' || view->subject[len] == '.');
+    return !is_own && (strncmp(view->subject, "braid.", 6) == 0 || strcmp(view->subject, "braid") == 0);
+}
+
 // Whose changes a message on a subject is must be plain, and what pipelines write else has subjects of its own. No
 // value can make one of them: the first word is in the text (and a server refuses a stream that begins with any word).
 static bool check_own_subject(struct sql_binder *binder, const struct br_view *view, int location) {
@@ -167,15 +177,12 @@ static bool check_own_subject(struct sql_binder *binder, const struct br_view *v
     if (binder->rules < 1)
         return true;
     const char *own = default_subject(binder, view);
-    size_t len = strlen(own);
-    bool is_own = strncmp(view->subject, own, len) == 0 && (view->subject[len] == '\0' || view->subject[len] == '.');
-    bool is_reserved = strncmp(view->subject, "braid.", 6) == 0 || strcmp(view->subject, "braid") == 0;
-    if (memchr(view->subject, '{', strcspn(view->subject, ".")) != NULL) {
+    if (binder->rules >= 2 && memchr(view->subject, '{', strcspn(view->subject, ".")) != NULL) {
         sql_error(binder, location, br_arena_printf(binder->arena, "begin it with a word: 'views.%s'", view->subject),
                   "subject '%s' could begin with any word: no stream may hold such subjects", view->subject);
         return false;
     }
-    if (!is_own && is_reserved) {
+    if (is_among_records(binder, view, own)) {
         sql_error(binder, location,
                   br_arena_printf(binder->arena, "it may have '%s' and what is below, or a subject elsewhere", own),
                   "subject '%s' is among those of the records and other views of pipelines", view->subject);

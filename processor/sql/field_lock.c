@@ -30,6 +30,16 @@ struct br_locked_message *br_field_lock_find(const struct br_field_lock *lock, c
     return NULL;
 }
 
+uint32_t br_locked_gap(const struct br_locked_message *message) {
+    uint32_t next = 1;
+    for (uint32_t i = 0; i < message->count; i++) {
+        if (message->fields[i].number != next)
+            return next;
+        next = next + 1 == BR_FIELD_NUMBERS_KEPT_FIRST ? BR_FIELD_NUMBERS_KEPT_LAST + 1 : next + 1;
+    }
+    return 0;
+}
+
 const struct br_locked_field *br_locked_field_find(const struct br_locked_message *message, const char *column) {
     for (uint32_t i = 0; i < message->count; i++)
         if (!message->fields[i].reserved && strcmp(message->fields[i].column, column) == 0)

@@ -47,6 +47,8 @@ void br_field_lock_print(const struct br_field_lock *lock, struct br_buffer *out
 struct br_locked_message *br_field_lock_find(const struct br_field_lock *lock, const char *name); // NULL: none
 // The field of a column that is there; NULL: none.
 const struct br_locked_field *br_locked_field_find(const struct br_locked_message *message, const char *column);
+// The first number below the highest that no line has: lock leaves none out, so a line is lost. 0: none is.
+uint32_t br_locked_gap(const struct br_locked_message *message);
 const char *br_locked_kind_name(enum br_wire_kind kind); // "int64", "Timestamp"
 
 // --- making one (field_lock_update.c)
@@ -58,12 +60,13 @@ enum br_status br_field_lock_of(const struct br_pipeline *pipeline, struct br_ar
 struct br_field_lock *br_field_lock_merge(const struct br_field_lock *published, const struct br_field_lock *former,
                                           struct br_arena *arena);
 // The lock that fits the pipeline, from the former one (K1; NULL: the numbers of the columns' order). A column whose
-// type can't be read under its number any more is refused, unless `renumber` ("message.column") gives it a new one.
-// told: a line for each number that comes, goes or is given anew.
-enum br_status br_field_lock_update(const struct br_field_lock *former, const struct br_pipeline *pipeline,
-                                    const char *const *renumber, size_t renumber_count, struct br_arena *arena,
-                                    struct br_field_lock **ret_lock, struct br_buffer *told, struct br_error *error)
-    BR_MUST_CHECK;
+// type can't be read under its number any more, or that has none while a line of its message is lost, is refused,
+// unless `renumber` ("message.column") gives it a new one. path: of the file that the former one was read from. told: a
+// line for each number that comes, goes or is given anew.
+enum br_status br_field_lock_update(const struct br_field_lock *former, const char *path,
+                                    const struct br_pipeline *pipeline, const char *const *renumber,
+                                    size_t renumber_count, struct br_arena *arena, struct br_field_lock **ret_lock,
+                                    struct br_buffer *told, struct br_error *error) BR_MUST_CHECK;
 // May bytes that were written as `written` be read as `read` under the same number, and no value be another in silence?
 // cuts: the reader may cut a number to 32 bits without a word, as protobuf's own do.
 bool br_wire_kind_reads(enum br_wire_kind written, enum br_wire_kind read, bool cuts);

@@ -132,6 +132,7 @@ struct br_field_lock *br_field_lock_merge(const struct br_field_lock *published,
 // --- updating
 struct update {
     struct br_arena *arena;
+    const char *path, *pipeline; // of the former lock; the pipeline's name
     const char *const *renumber;
     size_t renumber_count;
     bool *renumbered; // by renumber: names a column
@@ -198,6 +199,18 @@ static enum br_status refuse_type(const struct update *update, const struct br_l
         update->message->name, was->column);
 }
 
+// A line that is lost may have been this column's.
+static enum br_status refuse_lost(const struct update *update, const char *column, uint32_t gap) {
+    return br_error_set(
+        update->error, BR_DATA,
+        "%s has no number for column \"%s\" of \"%s\", nor number %u of that message: the line that had it is lost, "
+        "and "
+        "under a new number nobody would find the column who has read it before. Put the line back, or take the "
+        "numbers of what runs, by --running %s; a column that was never published gets a new number by --renumber "
+        "'%s.%s'",
+        update->path, column, update->message->name, gap, update->pipeline, update->message->name, column);
+}
+
 // Numbers that were given: of columns that stay, and reserved ones. `stays`: by column.
 static enum br_status keep_numbers(struct update *update, const struct source *source,
                                    const struct br_locked_message *former, bool *stays) {
@@ -235,11 +248,14 @@ static enum br_status update_message(struct update *update, const struct source 
     message->fields = br_arena_array(update->arena, struct br_locked_field, former->count + columns + 1);
     bool *stays = br_arena_array(update->arena, bool, columns + 1);
     update->highest = 0;
+    uint32_t gap = br_locked_gap(former);
     BR_TRY(keep_numbers(update, source, former, stays));
     for (uint32_t c = 0; c < columns; c++) {
         if (stays[c])
             continue;
         struct br_locked_field field = field_of(source->row_type, c);
+        if (!is_renumbered(update, message->name, field.column) && gap != 0)
+            return refuse_lost(update, field.column, gap);
         field.field = distinct_name(update, field.column);
         BR_TRY(next_number(update, &field.number));
         tell(update, "\"%s\" has number %u", field.column, field.number);
@@ -252,20 +268,22 @@ static enum br_status update_message(struct update *update, const struct source 
 static enum br_status check_renumbered(const struct update *update) {
     for (size_t i = 0; i < update->renumber_count; i++)
         if (!update->renumbered[i])
-            return br_error_set(
-                update->error, BR_DATA,
-                "--renumber %s: there is no such column that has a number (it is written MESSAGE.COLUMN)",
-                update->renumber[i]);
+            return br_error_set(update->error, BR_DATA,
+                                "--renumber %s: there is no such column (it is written MESSAGE.COLUMN)",
+                                update->renumber[i]);
     return BR_OK;
 }
 
-enum br_status br_field_lock_update(const struct br_field_lock *former, const struct br_pipeline *pipeline,
-                                    const char *const *renumber, size_t renumber_count, struct br_arena *arena,
-                                    struct br_field_lock **ret_lock, struct br_buffer *told, struct br_error *error) {
+enum br_status br_field_lock_update(const struct br_field_lock *former, const char *path,
+                                    const struct br_pipeline *pipeline, const char *const *renumber,
+                                    size_t renumber_count, struct br_arena *arena, struct br_field_lock **ret_lock,
+                                    struct br_buffer *told, struct br_error *error) {
     static const struct br_field_lock none;
     uint32_t count, m = 0, s = 0;
     struct source *sources = list_sources(pipeline, arena, &count);
     struct update update = {.arena = arena,
+                            .path = path,
+                            .pipeline = pipeline->name,
                             .renumber = renumber,
                             .renumber_count = renumber_count,
                             .renumbered = br_arena_array(arena, bool, renumber_count + 1),

@@ -2,8 +2,8 @@
 // How large a plan may get: functions and plain views are planned into their users, so that a short text can make a
 // plan that nothing holds.
 //
-// Under rules 0 the limits are those beyond which no build has run a plan; what logs know goes on. docs/limits.md tells
-// those of new plans.
+// Under rules 0 and 1 the limits are those beyond which no build has run a plan; what logs know goes on. docs/limits.md
+// tells those of new plans.
 #include "processor/sql/sql_internal.h"
 
 #include <stdio.h>
@@ -36,7 +36,7 @@ void sql_exhaust(struct sql_binder *binder, int location, const char *hint, cons
 }
 
 bool sql_check_memory(struct sql_binder *binder, int location) {
-    size_t max = binder->queried != NULL ? QUERY_BYTES_MAX : binder->rules < 1 ? OLD_PLAN_BYTES_MAX : PLAN_BYTES_MAX;
+    size_t max = binder->queried != NULL ? QUERY_BYTES_MAX : binder->rules < 2 ? OLD_PLAN_BYTES_MAX : PLAN_BYTES_MAX;
     if (br_arena_footprint(binder->arena) > max)
         sql_exhaust(
             binder, location,
@@ -47,14 +47,14 @@ bool sql_check_memory(struct sql_binder *binder, int location) {
 }
 
 bool sql_check_statements(struct sql_binder *binder, size_t count, int location) {
-    if (count > STATEMENTS_MAX && binder->rules >= 1)
+    if (count > STATEMENTS_MAX && binder->rules >= 2)
         sql_exhaust(binder, location, "make several pipelines of it", "the file has %zu statements, more than %d",
                     count, STATEMENTS_MAX);
     return !sql_is_exhausted(binder);
 }
 
 bool sql_check_columns(struct sql_binder *binder, size_t count, int location, const char *of) {
-    if (count > COLUMNS_MAX && binder->rules >= 1)
+    if (count > COLUMNS_MAX && binder->rules >= 2)
         sql_exhaust(binder, location, "make several of it, or put what belongs together into a message of its own",
                     "%s can have at most %d columns", of, COLUMNS_MAX);
     return !sql_is_exhausted(binder);
@@ -62,15 +62,15 @@ bool sql_check_columns(struct sql_binder *binder, size_t count, int location, co
 
 bool sql_check_all_columns(struct sql_binder *binder, uint32_t count, int location) {
     binder->column_count += count;
-    if (binder->column_count > ALL_COLUMNS_MAX && binder->rules >= 1)
+    if (binder->column_count > ALL_COLUMNS_MAX && binder->rules >= 2)
         sql_exhaust(binder, location, "make several pipelines of it",
                     "the tables, types and views have more than %d columns together", ALL_COLUMNS_MAX);
     return !sql_is_exhausted(binder);
 }
 
 bool sql_expr_fits(const struct sql_binder *binder, const struct br_expr *expr) {
-    return expr->size <= (binder->rules < 1 ? OLD_EXPR_NODES_MAX : EXPR_NODES_MAX) &&
-           expr->depth <= (binder->rules < 1 ? OLD_EXPR_DEPTH_MAX : EXPR_DEPTH_MAX);
+    return expr->size <= (binder->rules < 2 ? OLD_EXPR_NODES_MAX : EXPR_NODES_MAX) &&
+           expr->depth <= (binder->rules < 2 ? OLD_EXPR_DEPTH_MAX : EXPR_DEPTH_MAX);
 }
 
 struct br_expr *sql_check_expr(struct sql_binder *binder, struct br_expr *expr, int location) {
@@ -83,13 +83,13 @@ struct br_expr *sql_check_expr(struct sql_binder *binder, struct br_expr *expr, 
             "and the rest from its columns",
             "the expression is too large: with its functions it has more than %d parts, or more than %d within each "
             "other",
-            binder->rules < 1 ? OLD_EXPR_NODES_MAX : EXPR_NODES_MAX,
-            binder->rules < 1 ? OLD_EXPR_DEPTH_MAX : EXPR_DEPTH_MAX);
+            binder->rules < 2 ? OLD_EXPR_NODES_MAX : EXPR_NODES_MAX,
+            binder->rules < 2 ? OLD_EXPR_DEPTH_MAX : EXPR_DEPTH_MAX);
     return sql_check_memory(binder, location) ? expr : NULL;
 }
 
 void sql_check_depth(struct sql_binder *binder, const struct br_node *node) {
-    if (node->depth > PLAN_DEPTH_MAX && binder->rules >= 1)
+    if (node->depth > PLAN_DEPTH_MAX && binder->rules >= 2)
         sql_exhaust(binder, binder->statement, "read what it reads from a view further below",
                     "the plan is too deep: more than %d steps stand on each other below this statement",
                     PLAN_DEPTH_MAX);

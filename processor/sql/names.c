@@ -90,15 +90,26 @@ static bool locked_error(struct sql_binder *binder, int location, const char *me
     return false;
 }
 
+// A column without a number is new, or its line is lost: then a new number is no way out.
+static void unlocked_error(struct sql_binder *binder, const struct br_locked_message *message, const char *of,
+                           const char *column, int location) {
+    uint32_t gap = message == NULL ? 0 : br_locked_gap(message);
+    const char *lost = gap == 0 ? "" : br_arena_printf(binder->arena, " (nor is number %u of that message there)", gap);
+    sql_error(binder, location,
+              br_arena_printf(binder->arena,
+                              "braid schema lock %s gives a new column its number; if it has been published, its line "
+                              "is lost: put that back, or add --running %s",
+                              binder->path, binder->pipeline->name),
+              "column \"%s\" of \"%s\" has no field number in %s%s", column, of, binder->pipeline->fields_path, lost);
+}
+
 // The column's place in the lock; NULL after an error.
 static const struct br_locked_field *locked_field(struct sql_binder *binder, const struct br_locked_message *message,
                                                   const char *of, const struct br_column_def *column, int location) {
     const struct br_locked_field *field = message == NULL ? NULL : br_locked_field_find(message, column->name);
     const char *path = binder->pipeline->fields_path;
     if (field == NULL)
-        locked_error(binder, location,
-                     br_arena_printf(binder->arena, "column \"%s\" of \"%s\" has no field number in %s", column->name,
-                                     of, path));
+        unlocked_error(binder, message, of, column->name, location);
     else if (field->kind != br_derived_kind(column->type))
         locked_error(binder, location,
                      br_arena_printf(binder->arena,

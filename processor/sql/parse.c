@@ -421,7 +421,7 @@ bool sql_parse(struct sql_binder *binder, const char *text, int base, bool fixed
     size_t len = strlen(text);
     int at = 0;
     const char *message = NULL;
-    if (len > SQL_FILE_BYTES_MAX && binder->rules >= 1) {
+    if (len > SQL_FILE_BYTES_MAX && binder->rules >= 2) {
         sql_error(binder, base, "make several pipelines of it", "the file is longer than 1 MiB");
         return false;
     }
@@ -434,7 +434,7 @@ bool sql_parse(struct sql_binder *binder, const char *text, int base, bool fixed
         sql_error(binder, fixed ? base : base + at, NULL, "%s", message);
         return false;
     }
-    if (binder->rules >= 1 && !tokens_fit(text, &at) && !nests_too_deep(text)) {
+    if (binder->rules >= 2 && !tokens_fit(text, &at) && !nests_too_deep(text)) {
         sql_exhaust(binder, fixed ? base : base + at,
                     "make several pipelines of it, or put long lists into a table and join it",
                     "the file has more than %d words and signs", SQL_TOKENS_MAX);

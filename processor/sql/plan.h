@@ -65,7 +65,8 @@ struct br_table {
     uint32_t primary_key_count;
     int32_t event_time; // column index, -1: none
     int64_t watermark_delay_us;
-    int64_t future_bound_us; // how far ahead of the stream's timestamp an event time may be; default one day
+    int64_t future_bound_us; // how far ahead of the stream's timestamp an event time may be; default one hour (rules 0
+                             // and 1: a day)
     bool lookup;
     const char *archive_path; // folder of the archive (file:///…); NULL: none. Not part of the plan hash, nor is what
                               // follows
@@ -106,6 +107,7 @@ struct br_field {
     bool nullable;
     struct br_window_mark mark;
     const struct br_enum_type *labels; // text read from an enum; NULL: any text. For errors only
+    bool of_clock;                     // its values were computed with now() (clock.c). While binding only
 };
 
 enum br_aggregate_kind {

@@ -12,10 +12,6 @@
 // J5. Whatever is swapped or computed, the output is left's columns, then right's.
 #include "processor/sql/sql_internal.h"
 
-// Over streams --over history answers, over views with rows the worker does.
-#define ASK_WITH_NOW                                                                                                   \
-    "keep the time as a column of the view and compare it when you ask: braid query takes now() anywhere"
-
 struct sides {
     bool left, right;
 };
@@ -100,27 +96,6 @@ struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, str
     }
     sql_node_derive(binder, input);
     return input;
-}
-
-bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location) {
-    if (binder->queried != NULL || binder->history || input->append_only ||
-        !br_expr_reads_clock(expr)) // a query sees one moment
-        return true;
-    sql_error(binder, location, ASK_WITH_NOW,
-              "now() over rows that change is not supported: when such a row is taken back, now() would be another");
-    return false;
-}
-
-bool sql_check_clock_condition(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input,
-                               int location) {
-    if (!sql_check_clock(binder, expr, input, location))
-        return false;
-    if (binder->rules < 1 || binder->queried != NULL || binder->history || !br_expr_reads_clock(expr))
-        return true;
-    sql_error(binder, location, ASK_WITH_NOW,
-              "a condition with now() is not supported: it would be decided once, when the row comes, and rows would "
-              "neither leave nor come as time passes");
-    return false;
 }
 
 // --- making a join
@@ -244,10 +219,8 @@ static bool classify(struct join *join, const struct sql_conjuncts *on) {
     struct sql_binder *binder = join->binder;
     for (uint32_t i = 0; i < on->count; i++) {
         struct br_expr *expr = on->list[i].expr;
-        if (binder->queried == NULL && !binder->history && br_expr_reads_clock(expr)) {
-            sql_error(binder, expr->location, ASK_WITH_NOW, "now() in a join condition is not supported");
+        if (!sql_check_clock_join(binder, expr, join->left.node, join->right.node))
             return false;
-        }
         if (!is_risky_key(join, &on->list[i]))
             place(join, &on->list[i]);
     }

@@ -8,6 +8,7 @@
 //                columns survive, or those an inner join makes equal to them; hop adds window_start; of an aggregate
 //                its group; of a join the left key when the right key is covered by the join (and the other way round
 //                for inner joins), else both together
+//   of_clock     of projections that call now(), once, when they are made; passed on by whatever reads such a column
 //   marks        made by windows over the event time of a table, passed on by plain columns; behind an aggregate they
 //                carry its lateness
 //
@@ -316,6 +317,7 @@ static void derive_aggregate(struct sql_binder *binder, struct br_node *node) {
         field->nullable = from->nullable;
         field->mark = from->mark;
         field->labels = from->labels;
+        field->of_clock = from->of_clock;
         if (window >= 0 && field->mark.kind != BR_MARK_NONE)
             field->mark.lateness_us = node->aggregate.lateness_us;
         key[i] = i;
@@ -424,8 +426,11 @@ struct br_node *sql_node_project(struct sql_binder *binder, struct br_node *inpu
     struct br_node *node = make_node(binder, BR_NODE_PROJECT, count);
     set_inputs(node, input, NULL);
     node->project.exprs = exprs;
-    for (uint32_t i = 0; i < count; i++)
+    const bool *of_clock = sql_clock_columns(binder, input, NULL);
+    for (uint32_t i = 0; i < count; i++) {
         node->fields[i].name = names[i];
+        node->fields[i].of_clock = br_expr_clock_use(exprs[i], of_clock).by != NULL;
+    }
     sql_node_derive(binder, node);
     return node;
 }

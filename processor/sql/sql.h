@@ -28,8 +28,9 @@ void br_diagnostics_destroy(struct br_diagnostics **diagnostics);
 void br_diagnostics_print(const struct br_diagnostics *diagnostics, bool json, struct br_buffer *out);
 
 // By which rules a file is bound. What a later build binds otherwise, or refuses, it binds as before under the number
-// of the build that first planned it, which the plan's record in the log bears (pipeline.proto). 0: version 0.1.0.
-#define BR_BINDING_RULES 1u
+// of the build that first planned it, which the plan's record in the log bears (pipeline.proto). 0: version 0.1.0, 1:
+// version 0.2.0.
+#define BR_BINDING_RULES 2u
 
 // How a replay plans a pipeline otherwise than its text says. All of it shows in the plan hash.
 struct br_plan_changes {

@@ -312,11 +312,22 @@ void sql_scope_append(struct sql_binder *binder, struct sql_scope *scope, const 
                       uint32_t offset);
 // A filter as far below as it can go.
 struct br_node *sql_filter(struct sql_binder *binder, struct br_node *input, struct br_expr *predicate);
-// now() over rows that change is an error: their retractions would not find what was put in. False after the error.
+
+// --- clock.c: what now() may do. Each is false after its error.
+// Of what the rows of left, then right (NULL: none) hold, which columns were computed with now(); NULL: none.
+const bool *sql_clock_columns(struct sql_binder *binder, const struct br_node *left, const struct br_node *right);
+// Of a SELECT list, or of what an aggregate needs computed.
 bool sql_check_clock(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input, int location);
-// The same of what decides whether a row counts (WHERE, FILTER): for new plans no now() at all.
+// Of what decides whether a row counts (WHERE, FILTER, HAVING).
 bool sql_check_clock_condition(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input,
                                int location);
+// Of ON; its columns are left's, then right's.
+bool sql_check_clock_join(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *left,
+                          const struct br_node *right);
+// Of what rows are put together or cut by.
+enum sql_clock_use { SQL_CLOCK_GROUP, SQL_CLOCK_AGGREGATE, SQL_CLOCK_DISTINCT, SQL_CLOCK_WINDOW };
+bool sql_check_clock_use(struct sql_binder *binder, const struct br_expr *expr, const struct br_node *input,
+                         int location, enum sql_clock_use use);
 
 // --- plan_node.c: nodes; each derives fields, key, append_only and marks from its inputs
 struct br_node *sql_node_source(struct sql_binder *binder, struct br_table *table);

@@ -6,11 +6,12 @@ import collections
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import harness  # noqa: E402
 import proto  # noqa: E402
-from harness import INPUT, Server, Worker, check, until  # noqa: E402
+from harness import EXIT_FAILED, INPUT, Server, Worker, check, check_words, until  # noqa: E402
 
 MIB = 1 << 20
 
@@ -61,6 +62,68 @@ def test_strange_headers(world):
     worker.stopped()
 
 
+CLOCKS = """
+SET braid.pipeline = 'faults';
+CREATE TABLE events (id bigint NOT NULL, at timestamptz) WITH (subject = 'faults.in', event_time = 'at');
+CREATE TABLE patient (id bigint NOT NULL, at timestamptz) WITH (subject = 'faults.in', event_time = 'at', max_future = '1 day');
+CREATE MATERIALIZED VIEW per_day AS SELECT window_start, count(*) AS n FROM tumble(events, at, interval '1 minute') GROUP BY window_start;
+CREATE MATERIALIZED VIEW kept AS SELECT id, at FROM patient;
+"""
+
+
+def test_an_event_of_a_clock_that_is_ahead(world):
+    """One whose clock is most of a day ahead doesn't make the others late: it is quarantined, and the status counts it."""
+    world.open()
+    path = world.write("clocks.sql", CLOCKS)
+    worker = Worker(world, pipeline=path).started()
+    now = int(time.time())
+    for index, ahead in enumerate([-5, 23 * 3600, 50 * 60, 70 * 60, 0, None]):
+        world.client.store("faults.in", proto.number(1, index) + (proto.timestamp(2, now + ahead) if ahead is not None else b""))
+    world.caught_up(worker)
+    reports = [report for report in quarantined(world, path) if report["quarantined"] == "events"]
+    check([(r["row"]["id"], "max_future" in r["detail"]) for r in reports] == [(1, True), (3, True), (5, False)], f"{reports}")
+    status = world.status()
+    check([(i["table"], i["ahead"], i["quarantined"]) for i in status["inputs"]] == [("events", 2, 3), ("patient", 0, 1)], f"{status['inputs']}")
+    check(status["late"] <= 1, f"{status['late']} events are late")  # that of now is, behind the one 50 minutes ahead
+    said = world.braid("status", "faults", "--server", world.server.url)
+    check(any(line.split()[:2] == ["table", "events"] and "ahead 2" in line for line in said.splitlines()), said)
+    worker.stopped()
+
+
+KEYED = """
+SET braid.pipeline = 'faults';
+CREATE TABLE stock (id integer PRIMARY KEY, n integer) WITH (subject = 'faults.in.{id}');
+CREATE MATERIALIZED VIEW copies AS SELECT id, n FROM stock;
+"""
+
+
+def test_what_is_written_wrongly_is_told_with_its_place(world):
+    """Rows as people write them: nothing is taken for what it isn't, and nothing of it is published."""
+    world.server = Server(world)
+    world.client = world.server.connect()
+    world.client.create_stream(INPUT, ["faults.in.*"])
+    path = world.write("keyed.sql", KEYED)
+    for row, words in (('{"id":1,"n":2,"id":3}', 'member "id" is there twice (byte '), ('{"id":1,"n":2,"\\ud800":3}', "in pairs (byte "),
+                       ('{"id":null,"n":2}', "it can't be NULL"), ('{"n":2}', "it can't be NULL")):
+        lines = world.write("lines.jsonl", '{"table":"stock","row":{"id":1,"n":1}}\n{"table":"stock","row":%s}\n' % row)
+        rows = world.write("rows.jsonl", '{"id":1,"n":1}\n%s\n' % row)
+        for said in (world.braid("test", path, "--in", lines, status=EXIT_FAILED),
+                     world.braid("publish", path, lines, "--server", world.server.url, status=EXIT_FAILED)):
+            check_words(said, "lines.jsonl:2: ", words)
+        check_words(world.braid("publish", path, "stock", rows, "--server", world.server.url, status=EXIT_FAILED), "rows.jsonl:2: ", words)
+    check_words(world.braid("test", path, "--in", lines, status=EXIT_FAILED), 'column "id" is of the PRIMARY KEY of "stock"', "'faults.in.{id}'")
+    check(world.client.stream(INPUT)["last_seq"] <= 12, "what is wrong was published")
+    # What somebody else has published there is captured, and is the same when it is tested.
+    world.client.store("faults.in.%N", proto.number(2, 7))
+    worker = Worker(world, pipeline=path).started()
+    world.caught_up(worker)
+    worker.stopped()
+    captured = world.write("captured.jsonl", world.braid("capture", path, "--server", world.server.url))
+    tested = [json.loads(line) for line in world.braid("test", path, "--in", captured).splitlines()]
+    live = quarantined(world, path)
+    check([line["detail"] for line in tested if "quarantined" in line] == [report["detail"] for report in live] and len(live) == 1, f"{tested}\n{live}")
+
+
 DOCUMENTS = """
 SET braid.pipeline = 'faults';
 CREATE TABLE events (id bigint NOT NULL, body text) WITH (subject = 'faults.in');
@@ -83,6 +146,23 @@ def outputs(world, path):
         row = change["row"]
         views[change["view"]].append((change["op"], row["id"], row.get("n", len(row.get("body") or ""))))
     return views
+
+
+def test_streams_that_are_called_like_parts_of_answers(world):
+    """What a server says is parsed, not searched: the acknowledgement of a stream called "error" is none."""
+    world.server = harness.Server(world)
+    world.client = world.server.connect()
+    path = world.write("named.sql", "SET braid.pipeline = 'faults';\n" + "".join(
+        f"CREATE TABLE {name}_rows (id bigint NOT NULL) WITH (subject = 'named.{name}');\n" for name in ("error", "seq", "duplicate")) +
+        "CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM error_rows;\n")
+    for name in ("error", "seq", "duplicate"):
+        world.client.create_stream(name, [f"named.{name}"])
+        lines = world.write("lines.jsonl", '{"id": 1}\n{"id": 2}\n')
+        world.braid("publish", path, f"{name}_rows", lines, "--server", world.server.url)
+        check(world.client.stream(name)["messages"] == 2, f"{name}: {world.client.stream(name)}")
+    worker = Worker(world, pipeline=path).started()
+    until(lambda: world.query("SELECT n FROM counts") == [{"n": 2}], "the rows", worker=worker)
+    worker.stopped()
 
 
 def test_messages_of_eight_mebibytes(world):

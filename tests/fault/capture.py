@@ -33,7 +33,7 @@ CREATE MATERIALIZED VIEW share AS SELECT id, 1 / (amount - 5) AS share FROM orde
 CREATE MATERIALIZED VIEW pages AS SELECT page, sum(n) AS n, count(*) AS clicks FROM clicks GROUP BY page;
 """
 CLOCKED = SQL + """CREATE MATERIALIZED VIEW seen AS SELECT id, now() AS seen FROM orders;
-CREATE MATERIALIZED VIEW lags AS SELECT id, now() - at > interval '1 hour' AS slow FROM orders;
+CREATE MATERIALIZED VIEW lags AS SELECT id, now() - at AS lag FROM orders;
 CREATE MATERIALIZED VIEW held WITH (emit_interval = '30 milliseconds') AS SELECT customer, count(*) AS n FROM orders GROUP BY customer;
 """
 

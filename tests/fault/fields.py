@@ -113,7 +113,7 @@ def mend(world, said):
     world.write(os.path.basename(path), text.replace("\n", "\n" + setting + "\n", 1))
     words = shlex.split(line)
     check(words[:3] == ["braid", "schema", "lock"], line)
-    needs_server = "--running" in words
+    needs_server = "--running" in words and "--server" not in words
     return world.braid(*words[1:], *(["--server", world.server.url] if needs_server else []))
 
 
@@ -141,6 +141,25 @@ def test_a_move_is_refused_and_what_is_told_mends_it(world):
     check_words(world.braid("check", new, "--against", world.old), "no errors")
     command(world, "drop", name, "--wait")
     promoted(world, worker, new)
+
+
+def test_what_a_worker_says_of_a_move_works_when_it_is_followed(world):
+    worker = with_people(world)
+    worker.stopped()
+    new = world.write("new.sql", NEW)
+    refused = Worker(world, pipeline=new)
+    refused.failed("field numbers move", "has changed")
+    said = refused.log()
+    mend(world, said)
+    worker = Worker(world, pipeline=world.old).started()
+    start, promote = re.findall(r"^braid (replay (?:start|promote) .*)$", said, re.M)
+    name = world.braid(*shlex.split(start), "--wait").split()[0]
+    world.braid(*[name if word == "NAME" else word for word in shlex.split(promote)], "--wait")
+    publish(world, world.schema, id="p10", name="name10", email="p10@here", visits=10)
+    caught_up(world, worker)
+    check_former_reader(world, 11)
+    worker.stopped()
+    Worker(world, pipeline=new).started().stopped()
 
 
 def promoted(world, worker, new):

@@ -341,6 +341,25 @@ def test_what_isnt_all_there_any_more_is_published_anew(world):
     worker.stopped()
 
 
+def test_of_a_history_with_holes_what_is_left_is_computed(world):
+    """By the words of the refusal: somebody has to say that what is gone goes from the results."""
+    worker = opened(world)
+    worker.stopped()
+    world.client.api(f"STREAM.PURGE.{harness.INPUT}", {"seq": 61})
+    line = way_out(world)
+    said = paste(world, line, status=EXIT_NO)
+    check_words(said, "table events: sequences 1 to 60", "are gone", "the same command with --epochs fresh --from oldest")
+    check_words(paste(world, line, more=" --epochs fresh --from oldest"), "read from sequence 61 of stream", "owns the outputs")
+    worker = LaterWorker(world).started()
+    feed(world, 30)
+    check_outcome(world, worker)
+    worker.kill()
+    shutil.rmtree(worker.data)
+    worker = LaterWorker(world).started()
+    check_outcome(world, worker)
+    worker.stopped()
+
+
 def test_rows_without_a_key_that_nobody_knows_need_another_name(world):
     worker = opened(world)
     worker.stopped()

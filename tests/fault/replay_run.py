@@ -177,6 +177,10 @@ def test_gates_refuse_a_promotion(world):
     check(live == [], f"{len(live)} messages were published")
     check_words(subprocess.run([BRAID, "replay", "verify", "faults", "--wait", "--server", world.server.url], check=True,
                                capture_output=True, text=True, timeout=60).stderr, "identical")
+    world.feed(50)  # which no verification has seen
+    world.caught_up(worker)
+    fresh = done(world, "--epochs", "fresh")
+    check_words(command(world, "promote", fresh, "--wait", "--require-verified", status=EXIT_NO), "--require-verified", "has reached epoch")
     command(world, "promote", name, "--wait", "--require-verified")
     check_folds(world, new_totals(world), most(world))
     worker.stopped()

@@ -143,6 +143,22 @@ def test_late_and_quarantined_events_are_taken_in_and_told_as_causes(world):
     worker.stopped()
 
 
+def test_fresh_epochs_take_late_and_quarantined_events_in(world):
+    events, worker = opened(world)
+    want = events.fold(bad=True)
+    check(live_rows(world) != want, "some events must be late")
+    replay(world, "start", "--epochs", "fresh", "--include", "late,quarantine", "--publish")
+    replay(world, "watch", "r1")
+    same(published(world, "r1", "per_minute"), want)
+    check_words(replay(world, "status", "r1"), "fresh")
+    replay(world, "promote", "r1", "--wait")
+    until(lambda: world.status()["lineage"] == "r1", "the promoted lineage answers", worker=worker)
+    events.event("EU", 5, 10)  # late again
+    world.caught_up(worker)
+    same({key: value for key, value in live_rows(world).items()}, want)
+    worker.stopped()
+
+
 def test_some_views_of_a_key_are_replayed_and_compared_by_it(world):
     events, worker = opened(world)
     key = "region = 'EU'"

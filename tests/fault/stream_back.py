@@ -100,13 +100,17 @@ def test_what_is_lost_before_it_was_read_is_nobodys(world):
     worker.stopped()
 
 
+def paste(world, line):
+    done = harness.subprocess.run(["sh", "-c", line.replace("braid", harness.BRAID, 1)], capture_output=True, text=True,
+                                  stdin=harness.subprocess.DEVNULL, cwd=world.folder, check=False, timeout=harness.PATIENCE_S)
+    return done.returncode, done.stdout + done.stderr
+
+
 def way_out(world, worker, more=""):
     """The command that the worker's refusal ends with, as it is pasted."""
     line = worker.log().splitlines()[-1]
     check(line.startswith("braid replay rebuild ") and line.endswith(" --epochs fresh"), line)
-    done = harness.subprocess.run(["sh", "-c", line.replace("braid", harness.BRAID, 1) + more], capture_output=True, text=True,
-                                  stdin=harness.subprocess.DEVNULL, cwd=world.folder, check=False, timeout=harness.PATIENCE_S)
-    return done.returncode, done.stdout + done.stderr
+    return paste(world, line + more)
 
 
 def check_rebuilt(world, ids):
@@ -148,6 +152,54 @@ def test_the_way_out(world):
     world.caught_up(worker)
     check_rebuilt(world, [*ids, *range(world.fed - 50, world.fed)])
     worker.stopped()
+
+
+def rows_of(view, report):
+    """Before, after, equal, changed, …"""
+    return next([int(word) for word in line.split()[1:]] for line in report.splitlines() if line.startswith(view + "  "))
+
+
+def test_a_dry_run_compares_with_all_that_was_published(world):
+    """Not with the first epoch: up to where the owner had read, only rows of keys that had a lost event, or have a new one, differ."""
+    world.open()
+    worker = Worker(world).started()
+    for _ in range(5):
+        world.feed(100)
+        world.caught_up(worker)
+    copy = Copy(world)
+    world.feed(3)
+    world.caught_up(worker)
+    epoch = world.status()["epoch"]
+    copy.comes_back(lambda: world.feed(6), worker)
+    worker.failed(*CHANGED)
+    keys = {harness.event(number)["key"] for number in range(500, 506)}
+    for changed, code in ((len(keys) - 1, harness.EXIT_NO), (len(keys), 0)):
+        have, said = way_out(world, worker, f" --dry-run --max-changed {changed}")
+        check(have == code, said)
+        check_words(said, f"live (epoch {epoch}) against r1", "unknown")
+        check(rows_of("totals", said)[:4] == [20, 20, 20 - len(keys), len(keys)], said)
+        check("changed function" not in said, said)
+    # and by the verbs that there are anyway
+    code, said = paste(world, f"braid replay diff faults r1 --local --data {worker.data} --server {world.server.url}")
+    check(code == harness.EXIT_NO and f"live (epoch {epoch}) against r1" in said and rows_of("totals", said)[3] == len(keys), said)
+    code, said = way_out(world, worker, f" --max-changed {len(keys)}")
+    check(code == 0 and "owns the outputs" in said, said)
+
+
+def test_fresh_epochs_compare_with_the_newest_epoch(world):
+    """Also where the owner's state has to be computed from the log."""
+    world.open()
+    worker = Worker(world).started()
+    for _ in range(3):
+        world.feed(100)
+        world.caught_up(worker)
+    epoch = world.status()["epoch"]
+    worker.stopped()
+    local = ("--local", "--data", os.path.join(world.folder, "elsewhere"), "--server", world.server.url)
+    world.braid("replay", "start", "faults", "--epochs", "fresh", *local)
+    said = world.braid("replay", "diff", "faults", "r1", *local)
+    check_words(said, f"live (epoch {epoch}) against r1")
+    check(rows_of("totals", said)[:4] == [20, 20, 20, 0], said)
 
 
 def test_the_way_out_of_a_stream_that_is_shorter(world):
@@ -223,11 +275,11 @@ def put(world, currency, rate):
     return world.client.store(f"$KV.rates.{currency}", proto.data(1, currency) + proto.number(2, rate))["seq"]
 
 
-def bucket(world, hot):
+def bucket(world, hot, keeps=1):
     """A bucket whose keys c0 … have been written by turns; the worker has read all of it."""
     world.server = Server(world)
     world.client = world.server.connect()
-    world.client.create_stream("KV_rates", ["$KV.rates.>"], max_msgs_per_subject=1, allow_rollup_hdrs=True, allow_direct=True)
+    world.client.create_stream("KV_rates", ["$KV.rates.>"], max_msgs_per_subject=keeps, allow_rollup_hdrs=True, allow_direct=True)
     world.pipeline = world.write("rates.sql", BUCKET)
     put(world, "calm", 1)
     worker = Worker(world, flags=("--epoch-rows", "1")).started()
@@ -280,6 +332,83 @@ def test_a_bucket_that_went_back(world):
     read_all(world, worker)
     copy.comes_back(lambda: [put(world, f"c{1 + number}", 2000) for number in range(3)], worker)
     worker.failed("stream KV_rates has changed at sequence 22")
+
+
+def test_a_bucket_that_went_back_where_others_were_replaced(world):
+    """In the lost message's place stood one that was replaced in turn: nothing is there, and nothing of the lost one's key behind it."""
+    worker = bucket(world, hot=5)
+    copy = Copy(world, "KV_rates")
+    put(world, "c0", 1000)
+    read_all(world, worker)
+    copy.comes_back(lambda: [put(world, "c1", 2000 + number) for number in range(3)], worker)
+    worker.failed("stream KV_rates has changed at sequence 22: the message that was read there (stored 20", "is gone", "'$KV.rates.c0'", "sequence 17")
+    code, said = way_out(world, worker)
+    check(code == 0 and "owns the outputs" in said, said)
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check(known(world) == {"calm": 1, "c0": 15, "c1": 2002, "c2": 17, "c3": 18, "c4": 19}, known(world))
+    worker.stopped()
+
+
+def test_a_bucket_that_lost_a_new_key(world):
+    """As if its key had been purged: nothing can prove either, and that is said."""
+    worker = bucket(world, hot=5)
+    copy = Copy(world, "KV_rates")
+    worker.stopped()
+    worker = Worker(world, flags=("--epoch-rows", "1")).started()
+    put(world, "new", 1000)
+    read_all(world, worker)
+    worker.stopped()
+    copy.comes_back(lambda: [put(world, "c1", 2000 + number) for number in range(3)])
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check_words(worker.log(), "can't be proven", "read at sequence 22 is gone")
+    worker.stopped()
+
+
+def test_a_bucket_that_keeps_several_of_each_key(world):
+    worker = bucket(world, hot=2, keeps=3)
+    worker.stopped()
+    for number in range(3):
+        put(world, "c1", 1000 + number)
+    worker = Worker(world).started()
+    read_all(world, worker)
+    check(known(world) == {"calm": 1, "c0": 18, "c1": 1002}, known(world))
+    check("can't be proven" not in worker.log(), worker.log())
+    worker.stopped()
+
+
+# --- what was read last is deleted by hand
+
+def test_a_stream_filled_up_by_others_and_a_message_deleted(world):
+    """Nothing is in the place of what was read last, and somebody else's message that came later than all of it stands before."""
+    worker, copy = read_then_lost(world)
+    worker.stopped()
+
+    def fill():
+        config = world.client.api(f"STREAM.INFO.{INPUT}")["config"]
+        world.client.api(f"STREAM.UPDATE.{INPUT}", {**config, "subjects": ["faults.in", "others"]})
+        for _ in range(200):
+            world.client.store("others", b"")
+        world.client.api(f"STREAM.MSG.DELETE.{INPUT}", {"seq": 520})
+    copy.comes_back(fill)
+    worker = Worker(world)
+    worker.failed(f"stream {INPUT} has changed at sequence 520: the message that was read there (stored 20", "is gone", "at sequence 519", "came later than all")
+
+
+def test_a_message_that_was_deleted(world):
+    world.open()
+    world.feed(500)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    worker.stopped()
+    world.client.api(f"STREAM.MSG.DELETE.{INPUT}", {"seq": 500})
+    world.feed(20)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    check_words(worker.log(), "can't be proven", "read at sequence 500 is gone")
+    world.check_outcome()
+    worker.stopped()
 
 
 # --- who may not look

@@ -49,7 +49,7 @@ static void update(const struct br_field_lock *former, struct br_arena *arena) {
     struct br_error error;
     load((struct br_slice){0}, true, &pipeline);
     BR_CHECK(pipeline != NULL);
-    if (br_field_lock_update(former, pipeline, NULL, 0, arena, &lock, &told, &error) == BR_OK) {
+    if (br_field_lock_update(former, "fuzz.fields", pipeline, NULL, 0, arena, &lock, &told, &error) == BR_OK) {
         check(lock);
         for (uint32_t m = 0; m < former->count; m++) // no number is lost
             BR_CHECK(br_field_lock_find(lock, former->messages[m].name)->count >= former->messages[m].count);

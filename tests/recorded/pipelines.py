@@ -139,9 +139,8 @@ TIME = {
     "j": "extract(epoch from took)", "k": "date_part('minute', at)", "l": "to_char(at, 'YYYY-MM-DD HH24:MI:SS')",
     "m": "to_timestamp(price)", "n": "make_date(2020, 2, 29)", "o": "justify_hours(took)", "p": "justify_days(took)",
     "q": "day + took", "r": "at::date", "s": "day::timestamptz", "t": "took::text", "u": "to_char(at, 'FMDay, FMMonth DDth HH12 am')",
-    "v": "date_trunc('century', now())", "w": "current_date > day", "x": "extract(dow from at)", "y": "- took",
+    "v": "date_trunc('century', now())", "w": "current_date - day", "x": "extract(dow from at)", "y": "- took",
 }
-TIME["w"] = "CASE WHEN current_date > day THEN 1 ELSE 0 END"
 REGEX = {
     "a": "substring(note from '[0-9]+')", "b": "regexp_replace(note, '[aeiou]', '#', 'g')", "c": "regexp_count(note, 'a|ab')",
     "d": "regexp_substr(note, '(a|ab)(c|bcd)?')", "e": "CASE WHEN note ~ '^[a-z]' THEN 1 ELSE 0 END",

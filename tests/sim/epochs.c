@@ -28,7 +28,7 @@ static const char *const pipelines[] = {
     // tables and views
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint CHECK (amount >= 0), at timestamptz NOT "
     "NULL)\n"
-    "  WITH (subject = 'sim.orders', event_time = 'at');\n"
+    "  WITH (subject = 'sim.orders', event_time = 'at', max_future = '1 day');\n"
     "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"
     "CREATE TABLE rates (customer text PRIMARY KEY, rate bigint) WITH (subject = 'sim.rates', lookup = true);\n"
     // whichever rate it finds: once each
@@ -48,7 +48,7 @@ static const char *const pipelines[] = {
     "at, interval '10 seconds') GROUP BY window_start;\n",
     // all output packed: it rides in the commit
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL)\n"
-    "  WITH (subject = 'sim.orders', event_time = 'at');\n"
+    "  WITH (subject = 'sim.orders', event_time = 'at', max_future = '1 day');\n"
     "CREATE TABLE customers (customer text PRIMARY KEY, region text) WITH (subject = 'sim.customers');\n"
     "CREATE MATERIALIZED VIEW per_customer WITH (layout = 'packed') AS SELECT customer, count(*) AS n, sum(amount) AS "
     "total, max(amount) AS top FROM orders GROUP BY customer;\n"

@@ -5,11 +5,11 @@
 // more: columns that nobody reads, which the changed pipeline's tables have; stored rows have a place for each.
 #define TABLES_WITH(more)                                                                                              \
     "CREATE TABLE orders (id bigint NOT NULL, customer text, amount bigint, at timestamptz NOT NULL" more ")\n"        \
-    "  WITH (subject = 'sim.orders', event_time = 'at');\n"                                                            \
+    "  WITH (subject = 'sim.orders', event_time = 'at', max_future = '1 day');\n"                                      \
     "CREATE TABLE customers (customer text PRIMARY KEY, region text" more ") WITH (subject = 'sim.customers');\n"      \
     "CREATE TABLE labels (label text PRIMARY KEY, name text" more ") WITH (subject = 'sim.labels');\n"                 \
-    "CREATE TABLE ticks (n bigint NOT NULL, at timestamptz NOT NULL) WITH (subject = 'sim.ticks', event_time = "       \
-    "'at');\n"
+    "CREATE TABLE ticks (n bigint NOT NULL, at timestamptz NOT NULL) WITH (subject = 'sim.ticks', event_time = 'at', " \
+    "max_future = '1 day');\n"
 #define TABLES TABLES_WITH("")
 #define LARGER TABLES_WITH(", c3 text, c4 text, c5 text, c6 text, c7 text, c8 text, c9 bigint")
 

@@ -1,4 +1,4 @@
--- Event times that are missing or too far ahead of when the stream stored the event (a day, or max_future) are quarantined and
+-- Event times that are missing or too far ahead of when the stream stored the event (an hour, or max_future) are quarantined and
 -- move no watermark: no window closes because of them, and nothing after them is late.
 -- test: no oracle, gates
 -- test: epochs are fixed

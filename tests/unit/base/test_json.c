@@ -2,6 +2,8 @@
 #include "base/json.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 static bool parses(const char *text) {
     struct br_json value;
@@ -56,6 +58,38 @@ Test(json, walks_members_and_keeps_number_digits) {
     cr_assert_eq(count, 2);
     cr_assert(!br_json_member(&object, "zz", arena, &value));
     br_arena_destroy(&arena);
+}
+
+static void expect_strict(const char *text, const char *why) {
+    struct br_arena *arena = br_arena_create();
+    struct br_json value;
+    struct br_error error = {.message = ""};
+    cr_assert_eq(br_json_parse(br_slice_of(text), &value, &error), BR_OK, "%s", error.message);
+    enum br_status status = br_json_parse_strictly(br_slice_of(text), arena, &value, &error);
+    cr_expect_eq(status, why == NULL ? BR_OK : BR_DATA, "%s", text);
+    if (why != NULL)
+        cr_expect_str_eq(error.message, why);
+    br_arena_destroy(&arena);
+}
+
+Test(json, strictly_a_name_stands_once_and_surrogates_in_pairs) {
+    expect_strict("{\"a\":1,\"b\":{\"a\":2},\"c\":[{\"a\":3},{\"a\":4}]}", NULL);
+    expect_strict("[\"\\ud83d\\ude00 \\ufffd \\\\ud800\", \"\\u00e4\"]", NULL);
+    expect_strict("{\"a\":1,\"b\":2,\"a\":3}", "member \"a\" is there twice (byte 18)");
+    expect_strict(" {\"row\":{\"ab\":1, \"a\\u0062\":2}}", "member \"ab\" is there twice (byte 28)");
+    expect_strict("[{\"\":1,\"\":2}]", "member \"\" is there twice (byte 11)");
+    expect_strict("{\"s\":\"x\\ud800\"}", "\\ud800 to \\udfff stand for nothing but in pairs (byte 8)");
+    expect_strict("[\"\\ude00\\ud83d\"]", "\\ud800 to \\udfff stand for nothing but in pairs (byte 3)");
+    expect_strict("{\"\\ud800\":1}", "\\ud800 to \\udfff stand for nothing but in pairs (byte 3)");
+    char many[3000] = "{\"m0\":0";
+    for (int i = 1; i < 200; i++)
+        sprintf(many + strlen(many), ",\"m%d\":%d", i, i);
+    strcat(many, "}");
+    expect_strict(many, NULL);
+    strcpy(many + strlen(many) - 1, ",\"m77\":1}");
+    char why[100];
+    snprintf(why, sizeof why, "member \"m77\" is there twice (byte %zu)", strlen(many) - 1);
+    expect_strict(many, why);
 }
 
 Test(json, base64_goes_both_ways) {

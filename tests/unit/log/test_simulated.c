@@ -583,3 +583,27 @@ Test(simulated, questions_are_lost_doubled_and_late_and_answers_cut_but_never_mi
     br_control_close(&server);
     br_requests_destroy(&requests);
 }
+
+Test(simulated, of_each_subject_the_newest_messages_are_kept_and_the_former_ones_are_back_when_those_are_lost) {
+    struct br_stream_info info;
+    struct br_buffer copy = {0};
+    struct br_log_message message;
+    bool found;
+    cr_assert_eq(br_sim_add_stream(sim, "KV", &(const char *){"kv.>"}, 1, &error), BR_OK);
+    br_sim_keep_per_subject(sim, "KV", 2);
+    for (int i = 0; i < 6; i++) { // 1 to 6
+        struct br_log_message put = {.subject = br_slice_of(i % 3 == 2 ? "kv.b" : "kv.a")};
+        cr_assert_eq(br_log_publish(log_, &put, &error), BR_OK);
+    }
+    cr_assert_eq(br_log_stream_info(log_, "KV", &info, &error), BR_OK);
+    cr_assert(info.max_per_subject == 2 && info.message_count == 4 && info.first_sequence == 3 &&
+              info.last_sequence == 6);
+    br_sim_forget_after(sim, "KV", 4); // 5 had replaced 2; 4 still replaces 1
+    cr_assert_eq(br_log_stream_info(log_, "KV", &info, &error), BR_OK);
+    cr_assert(info.message_count == 3 && info.first_sequence == 2 && info.last_sequence == 4);
+    cr_assert_eq(br_log_get(log_, "KV", 2, &copy, &message, &found, &error), BR_OK);
+    cr_assert(found);
+    cr_assert_eq(br_log_get(log_, "KV", 1, &copy, &message, &found, &error), BR_OK);
+    cr_assert(!found);
+    br_buffer_free(&copy);
+}

@@ -161,6 +161,9 @@ Test(pipeline_text, what_is_no_text_is_refused_in_words) {
 #define RECENT                                                                                                         \
     "CREATE TABLE t (a text, at timestamptz) WITH (event_time = 'at'); CREATE MATERIALIZED VIEW v AS SELECT a FROM t " \
     "WHERE at > now() - interval '1 day';"
+#define RECENT_WITHIN                                                                                                  \
+    "CREATE TABLE t (a text, at timestamptz) WITH (event_time = 'at'); CREATE MATERIALIZED VIEW v AS SELECT a FROM "   \
+    "(SELECT a, at, now() AS n FROM t) x WHERE at > n - interval '1 day';"
 #define WINDOWED                                                                                                       \
     "CREATE TABLE t (a text, at timestamptz) WITH (event_time = 'at'); CREATE MATERIALIZED VIEW v AS SELECT "          \
     "window_start, count(*) AS n FROM tumble(t, at, interval '1 minute') GROUP BY window_start;"
@@ -228,6 +231,26 @@ Test(pipeline_text, a_file_is_bound_by_the_rules_that_the_log_has_it_by) {
     commit(&stored, candidates.by_rules[0]->plan_hash, BR_SEMANTICS + 1);
     cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_FATAL);
     cr_expect(strstr(error.message, "later build") != NULL, "%s", error.message);
+    free_all(&candidates);
+    close_stored(&stored);
+}
+
+Test(pipeline_text, and_by_those_of_each_build_in_between) {
+    struct stored stored = open_stored();
+    struct candidates candidates = bind_all(RECENT_WITHIN);
+    struct br_pipeline *owned, *again = NULL;
+    const struct br_pipeline *known, *of_1 = candidates.by_rules[1];
+    struct br_error error;
+    cr_assert(of_1 != NULL && of_1->rules == 1 && candidates.by_rules[BR_BINDING_RULES] == NULL);
+    cr_assert_eq(br_pipeline_text_store(stored.log, of_1, &error), BR_OK, "%s", error.message);
+    commit(&stored, of_1->plan_hash, 1);
+    cr_assert_eq(recognise(&stored, &candidates, &owned, &known, &error), BR_OK);
+    cr_expect(known == of_1 && owned == NULL);
+    cr_assert_eq(br_pipeline_text_load(stored.log, "shop", of_1->plan_hash, &again, &error), BR_OK, "%s",
+                 error.message);
+    cr_assert_not_null(again);
+    cr_expect(again->plan_hash == of_1->plan_hash && again->rules == 1 && !again->bound_otherwise);
+    br_pipeline_destroy(&again);
     free_all(&candidates);
     close_stored(&stored);
 }

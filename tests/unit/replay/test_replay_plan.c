@@ -137,6 +137,7 @@ Test(replay_plan, places_in_history_are_read_as_people_say_them) {
         uint64_t number;
         int64_t us;
     } good[] = {{"beginning", BR_MOMENT_BEGINNING, 0, 0},
+                {"oldest", BR_MOMENT_OLDEST, 0, 0},
                 {"now", BR_MOMENT_NOW, 0, 0},
                 {"seq:7", BR_MOMENT_SEQUENCE, 7, 0},
                 {"8123", BR_MOMENT_SEQUENCE, 8123, 0},
@@ -190,7 +191,7 @@ Test(replay_plan, what_the_base_lineage_has_not_read_is_not_in_it) {
     struct br_replay_plan_options options = options_of(NULL, NULL);
     options.fresh_epochs = true;
     struct br_replay_plan *plan = make_plan(&options);
-    cr_assert(plan->inputs[0]->last_sequence == 105 && plan->base_last_epoch == 0);
+    cr_assert(plan->inputs[0]->last_sequence == 105 && plan->base_first_epoch == 0 && plan->base_last_epoch == 10);
     br_replay_plan_free(&plan);
 }
 
@@ -344,6 +345,37 @@ Test(replay_plan, an_archive_with_holes_is_not_used_where_the_stream_has_all) {
     struct br_replay_plan *plan = plan_with_archive(NULL, NULL);
     cr_assert_eq(plan->inputs[0]->archived_last, 0);
     expect_holes(plan, 0, 0, 0);
+}
+
+static void expect_left(uint64_t first, uint64_t last, const char *gone) {
+    struct br_replay_plan *plan = plan_with_archive("oldest", NULL);
+    cr_assert_str_eq(plan->from, "oldest");
+    cr_assert(plan->inputs[0]->first_sequence == first && plan->inputs[0]->last_sequence == last, "%lu to %lu",
+              (unsigned long)plan->inputs[0]->first_sequence, (unsigned long)plan->inputs[0]->last_sequence);
+    cr_assert_eq(plan->note_count == 0, gone == NULL, "%zu notes", plan->note_count);
+    cr_assert(gone == NULL || strstr(plan->notes[0], gone), "%s", plan->notes[0]);
+    expect_holes(plan, 0, 0, 0);
+}
+
+Test(replay_plan, who_says_oldest_begins_behind_the_last_hole_and_is_told_so) {
+    ten_epochs();
+    facts = (struct br_history_facts){0};
+    expect_left(1, 100, NULL);
+    br_sim_purge(sim, "IN", 31);
+    expect_left(31, 100, "read from sequence 31 of stream IN on: what stood at 1 isn't all there");
+    facts = (struct br_history_facts){.archived_first = 1, .archived_last = 30};
+    expect_left(1, 100, NULL);
+    const struct br_history_range missing[] = {{10, 12}, {20, 20}};
+    facts = (struct br_history_facts){.archived_first = 6, .archived_last = 29, .missing = missing, .missing_count = 2};
+    expect_left(31, 100, "what stood at 1 ");
+    facts.archived_last = 30;
+    expect_left(21, 100, "what stood at 1 ");
+    facts.prehistory = 1000; // what was imported lies before the hole
+    expect_left(1021, 1100, "from sequence 21 of stream IN");
+    br_sim_purge(sim, "IN", 101);
+    facts = (struct br_history_facts){0};
+    expect_left(101, 0, "from sequence 101 ");
+    expect_error("beginning", "oldest", "can't end at the beginning");
 }
 
 Test(replay_plan, imported_events_come_before_the_streams_first) {

@@ -162,8 +162,8 @@ Test(upgrade, gates_of_a_table_decide_the_rows_of_views_over_it) {
         {"customer text, amount", "customer text DEFAULT 'x', amount",
          "table orders: column customer has another DEFAULT"},
         {"watermark = '5 seconds'", "watermark = '6 seconds'", "table orders: watermark changed"},
-        {"watermark = '5 seconds'", "watermark = '5 seconds', max_future = '1 hour'",
-         "table orders: max_future changed"},
+        {"watermark = '5 seconds'", "watermark = '5 seconds', max_future = '2 hours'",
+         "table orders: max_future is '7200 seconds' now (was '3600 seconds')"},
         {"event_time = 'at'", "subject = 'o.>', event_time = 'at'", "table orders: subject changed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
