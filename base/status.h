@@ -78,12 +78,16 @@ void *br_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 
 void *br_realloc(void *ptr, size_t size) __attribute__((alloc_size(2)));
 char *br_strdup(const char *text) __attribute__((malloc));
 
-// A flag that another thread or a signal handler sets: nothing but the flag itself is handed over by it.
-static inline bool br_flag_is_set(const volatile bool *flag) {
-    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+// A flag that another thread or a signal handler sets: nothing but the flag itself is handed over by it. A type of its
+// own, so that nobody reads it as a plain bool.
+struct br_flag {
+    bool set;
+};
+static inline bool br_flag_is_set(const struct br_flag *flag) { // NULL: never
+    return flag != NULL && __atomic_load_n(&flag->set, __ATOMIC_RELAXED);
 }
-static inline void br_flag_set(volatile bool *flag) {
-    __atomic_store_n(flag, true, __ATOMIC_RELAXED);
+static inline void br_flag_set(struct br_flag *flag) {
+    __atomic_store_n(&flag->set, true, __ATOMIC_RELAXED);
 }
 
 // Moves a pointer out of a variable: for cleanup attributes and ret_ outputs.

@@ -206,7 +206,7 @@ static enum br_status print_segment(struct printing *printing, size_t index, str
     bool found = true;
     BR_TRY(br_archive_check_segment(printing->place->archive, index, NULL, NULL, error));
     enum br_status status = br_archive_open_segment(printing->place->archive, index, &reader, error);
-    while (status == BR_OK && found && !printing->failed && !br_stop_requested) {
+    while (status == BR_OK && found && !printing->failed && !br_flag_is_set(&br_stop_requested)) {
         status = br_segment_next(reader, block, &found, error);
         for (size_t i = 0; status == BR_OK && found && i < block->count; i++) {
             const struct br_log_message *message = &block->messages[i];

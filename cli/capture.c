@@ -215,7 +215,7 @@ static enum br_status read_commits(struct capture *capture, struct br_error *err
         }
         br_reader_consume(reader, count);
         br_reader_release(reader);
-        if (status == BR_OK && br_stop_requested)
+        if (status == BR_OK && br_flag_is_set(&br_stop_requested))
             status = br_error_set(error, BR_RETRY, "interrupted");
         if (count == 0)
             br_log_wait(capture->log, 20000);
@@ -418,7 +418,7 @@ static int capture_slice(const struct arguments *arguments, const struct br_pipe
         code = status == BR_OK ? BR_EXIT_OK : br_fail(&error);
         if (status == BR_OK)
             tell(&capture);
-        else if (br_stop_requested)
+        else if (br_flag_is_set(&br_stop_requested))
             code = BR_EXIT_INTERRUPTED;
     }
     close_capture(&capture);

@@ -105,7 +105,7 @@ enum br_status br_make_input_streams(struct br_log *log, const struct br_pipelin
 
 // Set by SIGINT and SIGTERM once br_catch_signals has been called; a second signal ends the process at once.
 extern const char *br_program_version; // main says it
-extern volatile bool br_stop_requested;
+extern struct br_flag br_stop_requested;
 void br_catch_signals(void);
 
 void br_complain(const char *format, ...) BR_PRINTF(1, 2); // "braid: …" on stderr

@@ -28,14 +28,14 @@ int br_fail(const struct br_error *error) {
 // --- signals
 
 const char *br_program_version = "0";
-volatile bool br_stop_requested;
+struct br_flag br_stop_requested;
 
 static void on_signal(int signal_number) {
-    if (br_stop_requested) {
+    if (br_flag_is_set(&br_stop_requested)) {
         signal(signal_number, SIG_DFL);
         raise(signal_number);
     }
-    br_stop_requested = true;
+    br_flag_set(&br_stop_requested);
 }
 
 void br_catch_signals(void) {

@@ -48,7 +48,7 @@ static enum br_status print_rows(void *context, const struct br_batch *batch, st
         if (!br_answer_line(printing->answer, br_buffer_slice(line)))
             return br_error_set(error, BR_FATAL, "a row can't be printed");
     }
-    return br_stop_requested ? br_error_set(error, BR_RETRY, "interrupted") : BR_OK;
+    return br_flag_is_set(&br_stop_requested) ? br_error_set(error, BR_RETRY, "interrupted") : BR_OK;
 }
 
 static void tell_what_is_left_out(const struct br_pipeline *pipeline, const struct br_bounded_report *report) {
@@ -79,7 +79,7 @@ static int finish(struct printing *printing, const struct br_bounded_report *rep
     if (line->len != 0)
         br_answer_line(printing->answer, br_buffer_slice(line));
     int code = br_answer_end(&printing->answer);
-    return status == BR_RETRY && br_stop_requested ? BR_EXIT_INTERRUPTED : code;
+    return status == BR_RETRY && br_flag_is_set(&br_stop_requested) ? BR_EXIT_INTERRUPTED : code;
 }
 
 static int run(const struct br_history_query *query, const struct br_pipeline *pipeline,

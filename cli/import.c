@@ -84,7 +84,7 @@ static enum br_status add_row(struct importing *importing, uint64_t line, struct
 // --- formats
 
 static enum br_status read_jsonl(struct importing *importing, struct br_slice text, struct br_error *error) {
-    for (uint64_t line = 1; text.len != 0 && !br_stop_requested; line++) {
+    for (uint64_t line = 1; text.len != 0 && !br_flag_is_set(&br_stop_requested); line++) {
         const uint8_t *end = memchr(text.ptr, '\n', text.len);
         size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
         struct br_slice row = {text.ptr, len};
@@ -137,7 +137,7 @@ static enum br_status read_csv(struct importing *importing, struct br_slice text
     uint32_t columns[BR_CSV_FIELDS_MAX];
     enum br_status status = read_header(importing, &csv, columns, error);
     uint32_t count = csv.field_count;
-    while (status == BR_OK && !br_stop_requested && (status = br_csv_next(&csv, error)) == BR_OK &&
+    while (status == BR_OK && !br_flag_is_set(&br_stop_requested) && (status = br_csv_next(&csv, error)) == BR_OK &&
            csv.field_count != 0) {
         status = read_fields(importing, &csv, columns, count, error);
         if (status == BR_DATA) {
@@ -159,7 +159,7 @@ static enum br_status read_binpb(struct importing *importing, struct br_slice by
     struct br_slice event;
     enum br_status status = BR_OK;
     uint64_t number = 1;
-    for (; !br_stop_requested && br_delimited_next(&bytes, &event, &status, error); number++)
+    for (; !br_flag_is_set(&br_stop_requested) && br_delimited_next(&bytes, &event, &status, error); number++)
         BR_TRY(br_import_add(importing->import, event, number, error));
     if (status != BR_OK) {
         error->status = BR_FATAL;
@@ -345,7 +345,7 @@ static int run(struct importing *importing) {
         br_row_writer_create(&table->row_type, &importing->rows, &error) != BR_OK ||
         read_content(importing, br_buffer_slice(&content), &error) != BR_OK)
         return br_fail(&error);
-    if (br_stop_requested)
+    if (br_flag_is_set(&br_stop_requested))
         return BR_EXIT_INTERRUPTED;
     return write_out(importing, br_buffer_slice(&content));
 }

@@ -184,7 +184,7 @@ static enum br_status send_row(struct publish *publish, const struct target *tar
 
 static enum br_status publish_lines(struct publish *publish, const struct target *target, struct br_slice text,
                                     struct br_error *error) {
-    while (text.len != 0 && !br_stop_requested) {
+    while (text.len != 0 && !br_flag_is_set(&br_stop_requested)) {
         const uint8_t *end = memchr(text.ptr, '\n', text.len);
         size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
         struct br_slice line = {text.ptr, len};
@@ -227,7 +227,7 @@ static enum br_status publish_csv(struct publish *publish, const struct target *
                                   (int)csv.fields[f].text.len, (const char *)csv.fields[f].text.ptr, type->name);
         columns[f] = c;
     }
-    while (status == BR_OK && !br_stop_requested && (status = br_csv_next(&csv, error)) == BR_OK &&
+    while (status == BR_OK && !br_flag_is_set(&br_stop_requested) && (status = br_csv_next(&csv, error)) == BR_OK &&
            csv.field_count != 0) {
         if (csv.field_count != header_count)
             status = br_error_set(error, BR_DATA, "%u fields, but the header has %u", csv.field_count, header_count);
@@ -305,7 +305,7 @@ static int run(struct publish *publish, const char *table) {
         return br_fail(&error);
     if (flushed != BR_OK)
         return br_fail(&flush_error);
-    return br_stop_requested ? BR_EXIT_INTERRUPTED : BR_EXIT_OK;
+    return br_flag_is_set(&br_stop_requested) ? BR_EXIT_INTERRUPTED : BR_EXIT_OK;
 }
 
 enum { KEY_TYPE = 256, KEY_FORMAT, KEY_RATE, KEY_CREATE, KEY_DELETE };

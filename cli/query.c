@@ -293,7 +293,7 @@ int br_command_status(int argc, char **argv) {
                                 (long)((arguments.watch - (double)(time_t)arguments.watch) * 1e9)};
         if (code == BR_EXIT_OK && arguments.watch > 0)
             nanosleep(&wait, NULL);
-    } while (code == BR_EXIT_OK && arguments.watch > 0 && !br_stop_requested);
+    } while (code == BR_EXIT_OK && arguments.watch > 0 && !br_flag_is_set(&br_stop_requested));
     br_buffer_free(&answer);
     br_control_close(&control);
     return code;

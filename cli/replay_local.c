@@ -14,7 +14,7 @@ struct replay_local {
     char name[256], data[4096], worker[128];
     char id[BR_JOB_ID_SIZE];
     pthread_t thread;
-    volatile bool stop;
+    struct br_flag stop;
 };
 
 static enum br_status run(struct replay_local *local, struct br_error *error) {
@@ -47,7 +47,7 @@ static enum br_status run(struct replay_local *local, struct br_error *error) {
 static void *run_thread(void *context) {
     struct replay_local *local = context;
     struct br_error error;
-    if (run(local, &error) != BR_OK && !local->stop)
+    if (run(local, &error) != BR_OK && !br_flag_is_set(&local->stop))
         br_complain("%s", error.message);
     return NULL;
 }
@@ -78,7 +78,7 @@ int replay_local_start(const struct replay_arguments *arguments, const char *nam
 void replay_local_stop(struct replay_local **local) {
     if (*local == NULL)
         return;
-    (*local)->stop = true;
+    br_flag_set(&(*local)->stop);
     pthread_join((*local)->thread, NULL);
     free(*local);
     *local = NULL;

@@ -103,7 +103,7 @@ static enum br_status go_on(const struct replay_arguments *arguments, struct br_
                         &job, error));
     br_job_free(&job);
     fprintf(stderr, "%s was begun before and goes on\n", id);
-    while (!claimed && !br_stop_requested) {
+    while (!claimed && !br_flag_is_set(&br_stop_requested)) {
         BR_TRY(br_jobs_claim(jobs, id, worker, clock->wall(clock), &job, &claimed, error));
         if (!claimed && !told)
             fprintf(stderr, "another process has it; it is waited for\n");
@@ -156,7 +156,7 @@ static int rebuild(const struct replay_arguments *arguments, struct br_log *log,
         status = id[0] == '\0' ? begin(arguments, jobs, draft, worker, id, &error)
                                : go_on(arguments, jobs, log, worker, id, &error);
     int code = status == BR_OK ? BR_EXIT_OK : fail(status, &error);
-    if (status == BR_RETRY && br_stop_requested)
+    if (status == BR_RETRY && br_flag_is_set(&br_stop_requested))
         code = BR_EXIT_INTERRUPTED;
     if (code == BR_EXIT_OK)
         code = replay_local_start(arguments, draft->name, draft->before, id, worker, &local);

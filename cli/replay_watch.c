@@ -66,7 +66,7 @@ int replay_follow(const struct replay_arguments *arguments, struct br_jobs *jobs
     while (code < 0) {
         struct br_job job;
         enum br_status status = br_jobs_read(jobs, id, &job, &error);
-        if (status != BR_OK && br_stop_requested) {
+        if (status != BR_OK && br_flag_is_set(&br_stop_requested)) {
             code = BR_EXIT_INTERRUPTED;
             continue;
         }
@@ -86,7 +86,7 @@ int replay_follow(const struct replay_arguments *arguments, struct br_jobs *jobs
             code = BR_EXIT_OK;
             continue;
         }
-        if (br_stop_requested)
+        if (br_flag_is_set(&br_stop_requested))
             code = BR_EXIT_INTERRUPTED;
         else if (br_job_has_work(job.record) && nobody_works(job.record, now_us - changed_us))
             code = BR_EXIT_FAILED;

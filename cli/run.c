@@ -176,7 +176,7 @@ static enum br_status connect_patiently(const struct br_connect_options *connect
     struct br_log_pace pace = {0};
     enum br_status status;
     while (status = br_log_connect_jetstream(connect, ret_log, error),
-           br_log_may_pass(status, error) && !br_stop_requested) {
+           br_log_may_pass(status, error) && !br_flag_is_set(&br_stop_requested)) {
         br_log_paced(&pace, BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         usleep(CONNECT_PAUSE_US); // a server that takes the connection and drops it costs no more than one that is away
     }
@@ -296,7 +296,7 @@ static enum br_status settle_file(struct br_sql_file *file, struct br_log *log, 
                                   int *ret_code, struct br_error *error) {
     enum br_status status;
     while (status = br_sql_file_settle(file, log, false, ret_pipeline, ret_code, error),
-           br_log_may_pass(status, error) && !br_stop_requested) {
+           br_log_may_pass(status, error) && !br_flag_is_set(&br_stop_requested)) {
         br_log_line(BR_LEVEL_WARN, "waiting for the server", BR_STR("why", error->message));
         br_log_wait(log, SETTLE_WAIT_US);
     }
@@ -404,7 +404,7 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
         tell_rebuild(arguments, error.native);
     else if (status == BR_FATAL)
         tell_upgrade(arguments, log, pipeline);
-    if (status == BR_RETRY && br_stop_requested)
+    if (status == BR_RETRY && br_flag_is_set(&br_stop_requested))
         code = BR_EXIT_INTERRUPTED; // before its last commit was acknowledged: the next start sees to it
     return code;
 }
@@ -433,7 +433,7 @@ static int run_worker(struct arguments *arguments, struct br_sql_file *file) {
         status = settle_file(file, log, &pipeline, &code, &error);
     if (status != BR_OK)
         code = br_fail(&error);
-    if (status == BR_RETRY && br_stop_requested)
+    if (status == BR_RETRY && br_flag_is_set(&br_stop_requested))
         code = BR_EXIT_INTERRUPTED;
     if (code == BR_EXIT_OK)
         code = run_pipeline(arguments, pipeline, log);

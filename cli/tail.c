@@ -73,8 +73,9 @@ static enum br_status follow(struct br_log *log, const struct br_pipeline *pipel
     struct br_outputs_each each = {.context = reading, .row = print_row, .report = print_report};
     do
         status = br_reader_open(log, stream, ">", first == 0 ? 1 : first, last, &reader, error);
-    while (status == BR_RETRY && !br_stop_requested);
-    while (status == BR_OK && !br_stop_requested && !enough(reading) && (last == 0 || reading->sequence < last)) {
+    while (status == BR_RETRY && !br_flag_is_set(&br_stop_requested));
+    while (status == BR_OK && !br_flag_is_set(&br_stop_requested) && !enough(reading) &&
+           (last == 0 || reading->sequence < last)) {
         const struct br_log_message *messages;
         size_t count;
         status = br_reader_peek(reader, &messages, &count, error);

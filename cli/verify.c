@@ -126,7 +126,7 @@ static int verify(const struct arguments *arguments, struct br_log *log, const c
     enum br_status status = br_store_open_to_read(finding->path, &store, &finding->reading, &error);
     if (status == BR_OK)
         status = read_state(store, log, pipeline, finding, &error);
-    if (status == BR_RETRY && br_stop_requested)
+    if (status == BR_RETRY && br_flag_is_set(&br_stop_requested))
         return BR_EXIT_INTERRUPTED;
     if (status != BR_OK && error.native != BR_STORE_DAMAGED)
         return br_fail(&error);
@@ -241,7 +241,7 @@ static int run(struct arguments *arguments, const struct br_pipeline *pipeline) 
     if (arguments->data == NULL)
         arguments->data = data;
     if (br_log_connect_control(&arguments->connect, &log, &error) != BR_OK) {
-        if (br_stop_requested)
+        if (br_flag_is_set(&br_stop_requested))
             return BR_EXIT_INTERRUPTED;
         br_complain("the log isn't asked: %s", error.message);
         log = NULL;

@@ -75,7 +75,7 @@ struct br_task_options {
     int64_t flush_interval_us; // 0: 5 s; negative: only when the state asks for it
     int output_replicas;       // of the output stream when it is made; 0: 1
     bool output_memory;
-    const volatile bool *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
+    const struct br_flag *stop; // once set, nothing waits for a log that can't be used any more (BR_RETRY); NULL: never
     struct br_requests *requests; // answers what is asked there (br_task_serve); NULL: nothing
     int64_t query_time_us;        // a query that takes longer is ended; 0: 1 s
     uint64_t query_rows_max;      // of one answer; 0: a million

@@ -227,7 +227,7 @@ enum br_status task_make_graph(struct br_task *task, struct br_error *error) BR_
 // status. False, with the status left to the caller, when the task is to stop.
 bool task_try_again(struct br_task *task, enum br_status status, struct br_error *error);
 static inline bool task_stopping(const struct br_task *task) {
-    return task->options.stop != NULL && br_flag_is_set(task->options.stop);
+    return br_flag_is_set(task->options.stop);
 }
 static inline struct br_emit *task_emit(struct br_task *task) {
     return task->emits[task->emit_current];

@@ -41,7 +41,7 @@ struct br_worker_options {
     size_t query_memory_bytes;
     int output_replicas;
     bool output_memory;
-    const volatile bool *stop;    // set by a signal handler; the worker commits, flushes and returns soon after
+    const struct br_flag *stop;   // set by a signal handler; the worker commits, flushes and returns soon after
     int64_t progress_interval_us; // a log line of progress this often; 0: none
     void (*add_status)(void *context, struct br_buffer *out); // as the task's
     void *status_context;

@@ -24,8 +24,8 @@ struct br_bounded_options {
     struct br_span_bound from, to; // `from` bounds streams only: tables with a key are read whole
     br_open_input open_input;      // NULL: the streams
     void *open_context;
-    size_t state_budget_bytes; // 0: 256 MiB
-    const volatile bool *stop; // NULL: never
+    size_t state_budget_bytes;  // 0: 256 MiB
+    const struct br_flag *stop; // NULL: never
 };
 
 struct br_bounded_table { // by table index

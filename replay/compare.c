@@ -137,7 +137,7 @@ static enum br_status step_multiset(struct merge *merge, struct br_error *error)
 
 // --- one view
 static bool is_stopped(const struct br_compare_options *options) {
-    return options->stop != NULL && br_flag_is_set(options->stop);
+    return br_flag_is_set(options->stop);
 }
 
 static enum br_status merge_rows(struct merge *merge, struct br_error *error) {

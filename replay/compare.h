@@ -75,7 +75,7 @@ struct br_compare_options {
     // NULL: nobody wants the rows. An error ends the comparison.
     enum br_status (*each)(void *context, const struct br_difference *difference, struct br_error *error);
     void *each_context;
-    const volatile bool *stop; // once set: BR_RETRY; NULL: never
+    const struct br_flag *stop; // once set: BR_RETRY; NULL: never
     // Called many times a second while rows are merged, as long comparisons take; an error ends it. NULL: nobody waits.
     enum br_status (*tick)(void *context, struct br_error *error);
     void *tick_context;

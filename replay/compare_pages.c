@@ -130,7 +130,7 @@ static bool is_cancelled(struct br_pages *pages) {
     pthread_mutex_lock(&pages->mutex);
     bool is = pages->cancelled;
     pthread_mutex_unlock(&pages->mutex);
-    return is || (pages->options->stop != NULL && br_flag_is_set(pages->options->stop));
+    return is || br_flag_is_set(pages->options->stop);
 }
 
 // A row for which the condition fails isn't one for which it is true.

@@ -120,7 +120,7 @@ static enum br_status follow_one(struct br_former *former, struct br_commits *co
     const struct br_former_options *options = &former->options;
     const struct br_log_message *message;
     const Braid__V1__Commit *commit;
-    if (options->runner->stop != NULL && br_flag_is_set(options->runner->stop))
+    if (br_flag_is_set(options->runner->stop))
         return br_error_set(error, BR_RETRY, "stopped while building the state of lineage %s", former->lineage);
     if (options->tick != NULL)
         BR_TRY(options->tick(options->tick_context, error));

@@ -29,7 +29,7 @@ struct br_host {
     struct br_log *log, *answering;
     pthread_t thread;
     bool running;
-    volatile bool stop;
+    struct br_flag stop;
     bool schedule_told; // that it can't be looked at
     pthread_mutex_t lock;
     pthread_cond_t changed;

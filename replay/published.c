@@ -497,7 +497,7 @@ static enum br_status step(struct br_published *published, uint64_t sequence, st
 
 enum br_status br_published_follow(struct br_published *published, uint64_t sequence, struct br_error *error) {
     while (published->done < sequence) {
-        if (published->options.stop != NULL && br_flag_is_set(published->options.stop))
+        if (br_flag_is_set(published->options.stop))
             return br_error_set(error, BR_RETRY, "stopped while reading what pipeline %s has published",
                                 published->options.pipeline->name);
         BR_TRY(step(published, sequence, error));

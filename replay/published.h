@@ -37,7 +37,7 @@ struct br_published_options {
     void *changes_context;
     enum br_status (*tick)(void *context, struct br_error *error); // while it reads; NULL: not
     void *tick_context;
-    const volatile bool *stop; // once set: BR_RETRY; NULL: never
+    const struct br_flag *stop; // once set: BR_RETRY; NULL: never
 };
 
 enum br_status br_published_create(const struct br_published_options *options, struct br_published **ret_published,

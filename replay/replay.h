@@ -56,7 +56,7 @@ struct br_replay_options {
     size_t state_budget_bytes;
     int64_t flush_interval_us;
     uint32_t epoch_messages;
-    const volatile bool *stop;
+    const struct br_flag *stop;
     enum br_status (*tick)(void *context, struct br_error *error); // br_compare_options.tick
     void *tick_context;
 };

@@ -30,7 +30,7 @@ static struct br_wall_time wall(void) {
 }
 
 bool run_stopped(const struct run *run) {
-    return run->options->stop != NULL && br_flag_is_set(run->options->stop);
+    return br_flag_is_set(run->options->stop);
 }
 
 // --- the record

@@ -26,7 +26,7 @@ struct br_runner_options {
     const char *data_path;              // the lineage's state goes to <data_path>/<pipeline>/<id>
     const char *worker;
     size_t state_budget_bytes;
-    const volatile bool *stop;
+    const struct br_flag *stop;
     // Recomputing, verifying and comparing give way to the live pipeline: the calling thread's priority is lowered, for
     // good (it takes a privilege to raise it again). So the thread ends with the run.
     bool background;

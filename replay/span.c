@@ -260,7 +260,7 @@ enum br_status br_span_next(struct br_span *span, bool *ret_any, struct br_error
     for (;;) {
         int64_t limit = INT64_MAX;
         bool held = false, open = false;
-        if (span->options.stop != NULL && br_flag_is_set(span->options.stop))
+        if (br_flag_is_set(span->options.stop))
             return br_error_set(error, BR_RETRY, "interrupted");
         for (uint32_t t = 0; t < span->count; t++) {
             struct br_span_input *input = &span->inputs[t];

@@ -34,8 +34,8 @@ struct br_span_options {
     bool whole_keyed_tables;       // tables with a key begin at their beginning, whatever `from` says
     br_open_input open_input;      // NULL: history; else its prehistory is 0
     void *open_context;
-    uint32_t turn_messages;    // at most, in one turn; 0: 32,768
-    const volatile bool *stop; // NULL: never
+    uint32_t turn_messages;     // at most, in one turn; 0: 32,768
+    const struct br_flag *stop; // NULL: never
 };
 
 struct br_span_input {

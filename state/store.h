@@ -36,7 +36,7 @@ struct br_store_reading {
 enum br_status br_store_open_to_read(const char *path, struct br_store **ret_store,
                                      struct br_store_reading *ret_reading, struct br_error *error) BR_MUST_CHECK;
 // Reads every file of such a store to the end; its checksums are compared. BR_RETRY: *stop was set (NULL: never is).
-enum br_status br_store_read_all(struct br_store *store, const volatile bool *stop, struct br_store_reading *reading,
+enum br_status br_store_read_all(struct br_store *store, const struct br_flag *stop, struct br_store_reading *reading,
                                  struct br_error *error) BR_MUST_CHECK;
 struct br_store *br_store_create_memory(void);
 // Another handle on a memory store: it lives until every handle is destroyed. What a crashed task has written is found

@@ -377,7 +377,7 @@ enum br_status br_store_open_to_read(const char *path, struct br_store **ret_sto
 }
 
 // Every version of every key, deleted ranges too: so every block of every file is read, and its checksum looked at.
-enum br_status br_store_read_all(struct br_store *base, const volatile bool *stop, struct br_store_reading *reading,
+enum br_status br_store_read_all(struct br_store *base, const struct br_flag *stop, struct br_store_reading *reading,
                                  struct br_error *error) {
     struct rocksdb_store *store = (struct rocksdb_store *)base;
     const rocksdb_livefiles_t *files = rocksdb_livefiles(store->db);
@@ -394,7 +394,7 @@ enum br_status br_store_read_all(struct br_store *base, const volatile bool *sto
     uint64_t count = 0;
     bool stopped = false;
     for (rocksdb_iter_seek_to_first(rows); rocksdb_iter_valid(rows) && !stopped; rocksdb_iter_next(rows))
-        stopped = ++count % LOOK_EVERY_ROWS == 0 && stop != NULL && *stop;
+        stopped = ++count % LOOK_EVERY_ROWS == 0 && br_flag_is_set(stop);
     char *native = NULL;
     rocksdb_iter_get_error(rows, &native);
     rocksdb_iter_destroy(rows);

@@ -19,7 +19,7 @@ enum br_status br_control_request(struct br_control *control, const char *subjec
     return control->ops->request(control, subject, payload, timeout_us, each, context, error);
 }
 
-struct br_log *br_control_log(struct br_control *control, const volatile bool *cancel) {
+struct br_log *br_control_log(struct br_control *control, const struct br_flag *cancel) {
     return control->ops->log(control, cancel);
 }
 

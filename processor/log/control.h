@@ -50,7 +50,7 @@ enum br_status br_control_request(struct br_control *control, const char *subjec
 // read and appended one by one (compare-and-set), plain ones are published. A reader steps from message to message by
 // requests: for few of them. What waits is ended by `cancel` (may be NULL). It costs no connection; each is one
 // thread's at a time, never the task's, and is closed before the control plane.
-struct br_log *br_control_log(struct br_control *control, const volatile bool *cancel);
+struct br_log *br_control_log(struct br_control *control, const struct br_flag *cancel);
 // For a command: a control plane with a log over it, which has it and ends it. Waits for the connection and makes sure
 // of JetStream; fails as br_log_connect_jetstream does, but any server will do.
 enum br_status br_log_connect_control(const struct br_connect_options *options, struct br_log **ret_log,

@@ -24,12 +24,12 @@
 #define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
 #define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S5)
 
-static void js_set_cancel(struct br_log *log, const volatile bool *cancel) {
+static void js_set_cancel(struct br_log *log, const struct br_flag *cancel) {
     js_log(log)->cancel = cancel;
 }
 
 bool br_js_cancelled(const struct js_log *log) {
-    return log->cancel != NULL && br_flag_is_set(log->cancel);
+    return br_flag_is_set(log->cancel);
 }
 
 // --- the control connection

@@ -26,14 +26,14 @@ struct br_connect_options {
     bool tls_first; // TLS begins before the server's INFO (handshake_first)
     // JetStream's API is asked below this in place of "$JS.API", or below "$JS.<domain>.API"; at most one of them.
     const char *js_api_prefix, *js_domain;
-    const char *inbox_prefix;    // of our own inboxes and, beside "_INBOX", of those that are answered; NULL: "_INBOX"
-    const char *name;            // shown by the server's monitoring
-    int64_t request_timeout_us;  // 0: 5 s
-    const volatile bool *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
-    size_t reader_queue_bytes;   // 0: 64 MiB per reader; flow control holds the server back beyond it
-    uint32_t ask_messages;       // readers pull about so many at a time (R5 of the reader); 0: the server pushes
-    uint32_t reader_connections; // all readers share so many; 0: BR_READER_CONNECTIONS_DEFAULT
-    bool allow_old_server;       // skip the version floor (tests of the check itself)
+    const char *inbox_prefix;     // of our own inboxes and, beside "_INBOX", of those that are answered; NULL: "_INBOX"
+    const char *name;             // shown by the server's monitoring
+    int64_t request_timeout_us;   // 0: 5 s
+    const struct br_flag *cancel; // connecting and waiting stop soon after this is set (SIGINT); may be NULL
+    size_t reader_queue_bytes;    // 0: 64 MiB per reader; flow control holds the server back beyond it
+    uint32_t ask_messages;        // readers pull about so many at a time (R5 of the reader); 0: the server pushes
+    uint32_t reader_connections;  // all readers share so many; 0: BR_READER_CONNECTIONS_DEFAULT
+    bool allow_old_server;        // skip the version floor (tests of the check itself)
 };
 
 enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,

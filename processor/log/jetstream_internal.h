@@ -80,7 +80,7 @@ struct js_log {
     int64_t timeout_us;
     size_t queue_bytes;
     uint64_t ask_messages;
-    const volatile bool *cancel;
+    const struct br_flag *cancel;
     char inbox[BR_INBOX_PREFIX_MAX + 32];
     const char *name; // its last token
     uint64_t next_token;

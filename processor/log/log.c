@@ -280,7 +280,7 @@ void br_log_wake(struct br_log *log) {
     log->ops->wake(log);
 }
 
-void br_log_set_cancel(struct br_log *log, const volatile bool *cancel) {
+void br_log_set_cancel(struct br_log *log, const struct br_flag *cancel) {
     if (log->ops->set_cancel != NULL)
         log->ops->set_cancel(log, cancel);
 }

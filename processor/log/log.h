@@ -219,7 +219,7 @@ void br_log_pause(struct br_log *log, int64_t us);
 void br_log_wake(struct br_log *log);
 // From now on this flag is `cancel`, or none is (NULL): a worker that is told to stop still waits for the answer to its
 // last commit.
-void br_log_set_cancel(struct br_log *log, const volatile bool *cancel);
+void br_log_set_cancel(struct br_log *log, const struct br_flag *cancel);
 
 size_t br_log_payload_max(struct br_log *log);
 void br_log_close(struct br_log **log);

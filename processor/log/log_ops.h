@@ -42,7 +42,7 @@ struct br_log_ops {
     void (*wait)(struct br_log *log, int64_t timeout_us);
     void (*pause)(struct br_log *log, int64_t us);
     void (*wake)(struct br_log *log);
-    void (*set_cancel)(struct br_log *log, const volatile bool *cancel); // NULL: nothing is waited for
+    void (*set_cancel)(struct br_log *log, const struct br_flag *cancel); // NULL: nothing is waited for
 
     bool (*trouble)(struct br_log *log, char *text, size_t size); // NULL: never any
     size_t (*payload_max)(struct br_log *log);

@@ -196,7 +196,7 @@ static void sim_serve(struct br_control *base, const char *subject, struct br_re
 }
 
 // Nobody sends a message twice (L3): unlike questions, appends are late or lost, never doubled.
-static struct br_log *sim_log_over(struct br_control *base, const volatile bool *cancel) {
+static struct br_log *sim_log_over(struct br_control *base, const struct br_flag *cancel) {
     (void)cancel; // nothing here waits for long
     return br_sim_connect_control(sim_control(base)->sim, sim_control(base)->faulty);
 }

@@ -1087,15 +1087,15 @@ static void a_single_append_without_a_reply_is_unknown_after_the_time(void) {
     close_log(&hasty);
 }
 
-static volatile bool cancel;
+static struct br_flag cancel;
 
 static void set_cancel(int number) {
     (void)number;
-    cancel = true;
+    br_flag_set(&cancel);
 }
 
 static void waiting_for_a_dead_server_ends_when_cancelled(void) {
-    cancel = false;
+    cancel = (struct br_flag){false};
     struct br_connect_options options = {.url = "nats://127.0.0.1:1", .cancel = &cancel};
     struct br_log *none = NULL;
     struct br_error first;

@@ -165,8 +165,8 @@ void cnats_take_parts(struct cnats *cnats) {
 
 // --- the caller's end; it has the lock but while `each` runs
 
-bool cnats_cancelled(const volatile bool *cancel) {
-    return cancel != NULL && br_flag_is_set(cancel);
+bool cnats_cancelled(const struct br_flag *cancel) {
+    return br_flag_is_set(cancel);
 }
 
 void cnats_wait_until(struct cnats *cnats, int64_t deadline_us) {
@@ -177,7 +177,7 @@ void cnats_wait_until(struct cnats *cnats, int64_t deadline_us) {
     (void)pthread_cond_timedwait(&cnats->changed, &cnats->lock, &until);
 }
 
-enum br_status cnats_await_up(struct cnats *cnats, const volatile bool *cancel, struct br_error *error) {
+enum br_status cnats_await_up(struct cnats *cnats, const struct br_flag *cancel, struct br_error *error) {
     int64_t deadline_us = br_session_now() + cnats->timeout_us;
     while (!cnats->up) {
         if (cnats->refused_count >= LOGINS_MAX) {

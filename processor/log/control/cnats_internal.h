@@ -98,7 +98,7 @@ struct cnats {
     struct br_control base;
     struct br_session_config config; // servers, credentials, TLS files
     char *inbox_prefix, *inbox;      // of the replies to us: "<prefix>.<random>"
-    const volatile bool *cancel;
+    const struct br_flag *cancel;
     int64_t timeout_us;
     struct { // of $SRV; name NULL: none
         char *name, *id, *version, *description;
@@ -185,8 +185,8 @@ enum br_status cnats_request(struct br_control *control, const char *subject, st
                              void *context, struct br_error *error) BR_MUST_CHECK;
 // For those who ask; the caller has the lock. Waits until something changes, or for a moment.
 void cnats_wait_until(struct cnats *cnats, int64_t deadline_us);
-bool cnats_cancelled(const volatile bool *cancel);
-enum br_status cnats_await_up(struct cnats *cnats, const volatile bool *cancel, struct br_error *error) BR_MUST_CHECK;
+bool cnats_cancelled(const struct br_flag *cancel);
+enum br_status cnats_await_up(struct cnats *cnats, const struct br_flag *cancel, struct br_error *error) BR_MUST_CHECK;
 // ret_reply: where the answers are to go.
 #define CONTROL_REPLY_SIZE 220
 void cnats_begin_call(struct cnats *cnats, struct control_call *call, enum control_kind kind, const char *subject,
@@ -202,6 +202,6 @@ void cnats_take_parts(struct cnats *cnats);
 void cnats_drop_inboxes(struct cnats *cnats); // all
 
 // --- log.c
-struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel);
+struct br_log *cnats_log(struct br_control *control, const struct br_flag *cancel);
 
 #endif

@@ -23,7 +23,7 @@ struct cnats_log {
     struct br_log base;
     struct cnats *cnats;
     struct br_control *owned; // closed with this; NULL: none
-    const volatile bool *cancel;
+    const struct br_flag *cancel;
     bool woken; // under the lock
     struct br_buffer reply;
     struct {
@@ -350,7 +350,7 @@ static void log_wake(struct br_log *base) {
     pthread_mutex_unlock(&log->cnats->lock);
 }
 
-static void log_set_cancel(struct br_log *base, const volatile bool *cancel) {
+static void log_set_cancel(struct br_log *base, const struct br_flag *cancel) {
     log_of(base)->cancel = cancel;
 }
 
@@ -374,7 +374,7 @@ static void log_close(struct br_log *base) {
     free(log);
 }
 
-struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel) {
+struct br_log *cnats_log(struct br_control *control, const struct br_flag *cancel) {
     static const struct br_log_ops ops = {
         .find_stream = br_js_find_stream,
         .stream_info = br_js_stream_info,

@@ -294,7 +294,7 @@ Test(compare, a_callback_that_fails_ends_it) {
     cr_expect_eq(try_compare(&before, &after, &options, &report, &error), BR_FATAL);
     cr_expect_str_eq(error.message, "enough");
     cr_expect_null(report);
-    volatile bool stop = true;
+    struct br_flag stop = {true};
     options = (struct br_compare_options){.stop = &stop};
     cr_expect_eq(try_compare(&before, &after, &options, &report, &error), BR_RETRY);
     br_buffer_free(&seen.text);
