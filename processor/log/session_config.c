@@ -78,6 +78,7 @@ static void free_server(struct br_session_server *server) {
 static enum br_status add_url(struct br_session_config *config, const char *from, const char *to,
                               struct br_error *error) {
     struct br_session_server server = {0};
+    const char *end = to;
     const char *scheme_end = memmem(from, (size_t)(to - from), "://", 3);
     if (scheme_end != NULL) {
         size_t len = (size_t)(scheme_end - from);
@@ -104,6 +105,11 @@ static enum br_status add_url(struct br_session_config *config, const char *from
     to = slash == NULL ? to : slash;
     if (!parse_address(from, to, &server)) {
         free_server(&server);
+        if (at == NULL && strchr(end, '@') != NULL) // it may be the beginning of a password
+            return br_error_set(
+                error, BR_FATAL,
+                "one of the server URLs has no address: host, host:port or [IPv6]:port; a comma or blank "
+                "in a password is written %%2C or %%20");
         return br_error_set(error, BR_FATAL, "\"%.*s\" is no server address: host, host:port or [IPv6]:port",
                             (int)(to - from), from);
     }

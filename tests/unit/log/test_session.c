@@ -72,7 +72,7 @@ Test(session, urls_are_taken_apart_and_userinfo_is_never_shown) {
 
 Test(session, a_bad_url_is_refused_without_showing_its_password) {
     const char *bad[] = {"http://u:topsecret@h:1", "nats://u:topsecret@:1", "nats://u:topsecret@h:x",
-                         "nats://u:topsecret@"};
+                         "nats://u:topsecret@", "nats://u:topsecret,more@h"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct br_session_config config;
         cr_assert_eq(configure(bad[i], &config), BR_FATAL, "%s", bad[i]);
@@ -115,6 +115,59 @@ Test(session, connect_carries_the_options_user_before_the_urls) {
     br_session_config_free(&config);
 }
 
+static enum br_status configure_api(const char *prefix, const char *domain, struct br_session_config *config) {
+    struct br_connect_options options = {.js_api_prefix = prefix, .js_domain = domain};
+    error = (struct br_error){0};
+    return br_session_config_init(config, &options, &error);
+}
+
+Test(session, jetstreams_api_is_asked_below_a_prefix_or_a_domain) {
+    struct br_session_config config;
+    struct br_log log = {0};
+    char subject[100], text[100];
+    cr_assert_eq(configure_api(NULL, "", &config), BR_OK);
+    cr_assert_null(config.api_prefix);
+    br_js_api_subject(&log, "INFO", subject, sizeof subject);
+    cr_assert_str_eq(subject, "$JS.API.INFO");
+    cr_assert(br_slice_is(br_js_bucket_subject(&log, br_slice_of("$KV.b.k"), text, sizeof text), "$KV.b.k"));
+    br_session_config_free(&config);
+    cr_assert_eq(configure_api("JS.other.", NULL, &config), BR_OK);
+    cr_assert_str_eq(config.api_prefix, "JS.other");
+    br_session_config_free(&config);
+    cr_assert_eq(configure_api(NULL, "hub", &config), BR_OK);
+    log.api_prefix = config.api_prefix;
+    br_js_api_subject(&log, "INFO", subject, sizeof subject);
+    cr_assert_str_eq(subject, "$JS.hub.API.INFO");
+    cr_assert(
+        br_slice_is(br_js_bucket_subject(&log, br_slice_of("$KV.b.k"), text, sizeof text), "$JS.hub.API.$KV.b.k"));
+    cr_assert(br_slice_is(br_js_bucket_subject(&log, br_slice_of("$KVx"), text, sizeof text), "$KVx"));
+    br_session_config_free(&config);
+    const char *bad[][2] = {{"a.*", NULL}, {"a..b", NULL}, {".", NULL}, {NULL, "a.b"},
+                            {NULL, ">"},   {NULL, "a b"},  {"a", "b"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(configure_api(bad[i][0], bad[i][1], &config), BR_FATAL, "%zu", i);
+        br_session_config_free(&config);
+    }
+}
+
+Test(session, one_login_is_taken_and_goes_before_the_urls) {
+    struct br_session_config config;
+    struct br_connect_options options = {.url = "nats://anna:pass@h", .token = "t"};
+    cr_assert_eq(br_session_config_init(&config, &options, &error), BR_OK);
+    struct br_session_name name = br_session_name_of(&config, &config.servers[0]);
+    cr_assert(name.user == NULL && name.password == NULL);
+    cr_assert_str_eq(name.token, "t");
+    br_session_config_free(&config);
+    struct br_connect_options two[] = {{.token = "t", .user = "u"},
+                                       {.token = "t", .nkey_path = "n"},
+                                       {.nkey_path = "n", .creds_path = "c"},
+                                       {.nkey_path = "n", .user = "u"}};
+    for (size_t i = 0; i < sizeof two / sizeof two[0]; i++) {
+        cr_assert_eq(br_session_config_init(&config, &two[i], &error), BR_FATAL, "%zu", i);
+        br_session_config_free(&config);
+    }
+}
+
 Test(session, only_versions_above_the_floor_are_usable) {
     const char *good[] = {"2.12.14", "2.12.99", "2.14.4", "2.15.1", "3.0.0", "2.14.5-beta.1"};
     const char *bad[] = {"2.12.13", "2.11.30", "2.13.5", "2.14.3", "1.4.1", "", "x"};
@@ -122,6 +175,15 @@ Test(session, only_versions_above_the_floor_are_usable) {
         cr_assert(br_js_version_usable(good[i]), "%s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(br_js_version_usable(bad[i]), "%s", bad[i]);
+}
+
+// The pair that NATS' documentation of nkeys shows.
+Test(session, a_seed_has_its_public_key) {
+    char key[BR_SESSION_NKEY_SIZE];
+    cr_assert(br_session_public_nkey("SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", key));
+    cr_assert_str_eq(key, "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
+    cr_assert_not(br_session_public_nkey("UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4", key));
+    cr_assert_not(br_session_public_nkey("", key));
 }
 
 Test(session, a_seed_signs_and_anything_else_does_not) {
