@@ -138,7 +138,7 @@ static enum br_status look_at_streams(struct br_log *log, const struct br_pipeli
 static int check_streams(const struct arguments *arguments, const struct br_pipeline *pipeline) {
     struct br_buffer BR_CLEANUP(br_buffer_free) lines = {0};
     struct br_error error;
-    struct br_log *log = br_connect(&arguments->connect);
+    struct br_log *log = br_connect_control(&arguments->connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
     int code = look_at_streams(log, pipeline, &lines, &error) == BR_OK ? BR_EXIT_OK : br_fail(&error);

@@ -92,8 +92,10 @@ void br_connect_defaults(struct br_connect_options *options, const char *name);
 // What the command line says of these, for another command's: without passwords and tokens.
 void br_connect_append_given(struct br_buffer *line,
                              void (*append)(struct br_buffer *line, const char *option, const char *word));
-// Connects; says what is wrong on stderr. NULL on failure.
+// Connects; says what is wrong on stderr. NULL on failure. The data plane, for who reads whole streams.
 struct br_log *br_connect(const struct br_connect_options *options);
+// The same by the control plane (br_log_connect_control), for all the rest.
+struct br_log *br_connect_control(const struct br_connect_options *options);
 // To ask workers; NULL, and the words are said.
 struct br_control *br_open_control(const struct br_connect_options *options);
 

@@ -71,14 +71,25 @@ bool br_read_file(const char *path, struct br_buffer *content) {
 
 // --- servers
 
-struct br_log *br_connect(const struct br_connect_options *options) {
+typedef enum br_status connect_function(const struct br_connect_options *options, struct br_log **ret_log,
+                                        struct br_error *error);
+
+static struct br_log *connect_by(connect_function *by, const struct br_connect_options *options) {
     struct br_error error;
     struct br_log *log = NULL;
-    if (br_log_connect_jetstream(options, &log, &error) != BR_OK) {
+    if (by(options, &log, &error) != BR_OK) {
         br_complain("%s", error.message);
         return NULL;
     }
     return log;
+}
+
+struct br_log *br_connect(const struct br_connect_options *options) {
+    return connect_by(br_log_connect_jetstream, options);
+}
+
+struct br_log *br_connect_control(const struct br_connect_options *options) {
+    return connect_by(br_log_connect_control, options);
 }
 
 struct br_control *br_open_control(const struct br_connect_options *options) {

@@ -248,7 +248,7 @@ static enum br_status first_in_stream(const struct importing *importing, struct 
     struct br_buffer BR_CLEANUP(br_buffer_free) copy = {0};
     struct br_log_message message = {0};
     bool found = false;
-    enum br_status status = br_log_connect_jetstream(&importing->arguments->connect, &log, error);
+    enum br_status status = br_log_connect_control(&importing->arguments->connect, &log, error);
     if (status == BR_OK)
         status = br_input_find_stream(log, importing->table, &info, error);
     if (status == BR_OK && info.message_count != 0)

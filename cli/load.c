@@ -174,7 +174,7 @@ static int load_known(struct br_sql_file *file, const struct br_connect_options 
         return settle_newest(file, json, ret_pipeline);
     if (connect == NULL)
         return settle_alone(file, json, ret_pipeline);
-    struct br_log *log = br_connect(connect);
+    struct br_log *log = br_connect_control(connect);
     int code = log == NULL ? BR_EXIT_FAILED : settle_now(file, log, json, ret_pipeline);
     br_log_close(&log);
     return code;

@@ -278,7 +278,7 @@ static int run(struct publish *publish, const char *table) {
     }
     if (!br_read_file(publish->path, &text))
         return BR_EXIT_FAILED;
-    publish->log = br_connect(&arguments->connect);
+    publish->log = br_connect_control(&arguments->connect);
     if (publish->log == NULL)
         return BR_EXIT_FAILED;
     publish->size = text.len;

@@ -275,7 +275,7 @@ int br_command_reconcile(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     br_catch_signals();
     br_log_configure(BR_LEVEL_WARN, false); // --local does what workers tell of
-    struct br_log *log = br_connect(&arguments.replay.connect);
+    struct br_log *log = br_connect_control(&arguments.replay.connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
     bool once = arguments.every_us == 0 && !arguments.stop && !arguments.show;

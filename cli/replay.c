@@ -577,7 +577,7 @@ int br_command_replay(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     br_catch_signals();
     br_log_configure(BR_LEVEL_WARN, false); // --local does what workers tell of
-    struct br_log *log = br_connect(&arguments.connect);
+    struct br_log *log = br_connect_control(&arguments.connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
     int code = arguments.verb == REPLAY_PLAN                                       ? show_plan(&arguments, log)

@@ -21,13 +21,13 @@ static enum br_status run(struct replay_local *local, struct br_error *error) {
     struct br_log *log = NULL;
     struct br_jobs *jobs = NULL;
     struct br_control *control = NULL;
-    enum br_status status = br_log_connect_jetstream(&local->connect, &log, error);
-    if (status == BR_OK)
-        status = br_jobs_open(log, local->name, &jobs, error);
-    if (status == BR_OK)
-        status = br_control_open(&local->connect, NULL, &control, error);
+    enum br_status status = br_control_open(&local->connect, NULL, &control, error);
     if (status == BR_OK) {
-        br_log_jetstream_set_cancel(log, NULL); // the lease is given back after a stop
+        log = br_control_log(control, &local->stop);
+        status = br_jobs_open(log, local->name, &jobs, error);
+    }
+    if (status == BR_OK) {
+        br_log_set_cancel(log, NULL); // the lease is given back after a stop
         struct br_runner_options options = {.connect = &local->connect,
                                             .control = control,
                                             .jobs = jobs,
@@ -38,9 +38,9 @@ static enum br_status run(struct replay_local *local, struct br_error *error) {
                                             .stop = &local->stop};
         status = br_runner_run(&options, local->id, error);
     }
-    br_control_close(&control);
     br_jobs_close(&jobs);
     br_log_close(&log);
+    br_control_close(&control);
     return status;
 }
 

@@ -322,9 +322,18 @@ static enum br_status open_service(const struct arguments *arguments, const stru
     return BR_OK;
 }
 
+static enum br_status make_input_streams(const struct arguments *arguments, const struct br_pipeline *pipeline,
+                                         struct br_error *error) {
+    struct br_log *log = NULL;
+    BR_TRY(br_log_connect_control(&arguments->connect, &log, error));
+    enum br_status status = br_make_input_streams(log, pipeline, error);
+    br_log_close(&log);
+    return status;
+}
+
 static int run_pipeline(struct arguments *arguments, const struct br_pipeline *pipeline, struct br_log *log) {
     struct br_error error;
-    enum br_status status = arguments->dev ? br_make_input_streams(log, pipeline, &error) : BR_OK;
+    enum br_status status = arguments->dev ? make_input_streams(arguments, pipeline, &error) : BR_OK;
     struct br_archiver_thread *archiver = NULL;
     if (status == BR_OK && br_archiver_needed(pipeline)) {
         struct br_archiver_options archiving = {.pipeline = pipeline,
@@ -355,7 +364,7 @@ static int run_pipeline(struct arguments *arguments, const struct br_pipeline *p
         status = br_host_start(&hosting, &host, &error);
     }
     if (status == BR_OK) {
-        br_log_jetstream_set_cancel(log, NULL);
+        br_log_set_cancel(log, NULL);
         struct status_of status_of = {archiver, host, service.control};
         struct br_worker_options worker = {.pipeline = pipeline,
                                            .name = name,

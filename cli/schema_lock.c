@@ -100,7 +100,7 @@ static int read_lock(const char *path, struct br_arena *arena, struct br_buffer 
 static int load_running(struct arguments *arguments, struct br_pipeline **ret_pipeline) {
     struct br_error error;
     uint64_t hash;
-    struct br_log *log = br_connect(&arguments->connect);
+    struct br_log *log = br_connect_control(&arguments->connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
     enum br_status status = br_pipeline_text_of_owner(log, arguments->running, &hash, ret_pipeline, &error);

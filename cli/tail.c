@@ -62,21 +62,11 @@ static enum br_status print_report(void *context, struct br_slice line, struct b
     return BR_OK;
 }
 
-static enum br_status follow(struct br_log *log, const struct br_pipeline *pipeline, struct reading *reading,
-                             struct br_error *error) {
-    const struct arguments *arguments = reading->arguments;
+static enum br_status follow(struct br_log *log, const struct br_pipeline *pipeline, uint64_t first, uint64_t last,
+                             struct reading *reading, struct br_error *error) {
     char stream[256];
-    struct br_stream_info info;
+    enum br_status status;
     br_task_output_stream(pipeline->name, stream, sizeof stream);
-    enum br_status status = br_log_stream_info(log, stream, &info, error);
-    if (status != BR_OK)
-        return br_error_context(error, "pipeline %s has written nothing yet (is its worker running?)", pipeline->name);
-    uint64_t first = arguments->from_start ? info.first_sequence : info.last_sequence + 1;
-    uint64_t last = arguments->no_follow ? info.last_sequence : 0;
-    if (last != 0 && last < first)
-        return BR_OK;
-    if (arguments->no_follow && info.last_sequence == 0)
-        return BR_OK;
     struct br_outputs *outputs = NULL;
     struct br_reader *reader = NULL;
     BR_TRY(br_outputs_create(pipeline, &outputs, error));
@@ -107,12 +97,39 @@ static enum br_status follow(struct br_log *log, const struct br_pipeline *pipel
     return status;
 }
 
+// From where to where; *ret_last 0: without end. *ret_any false: there is nothing to be read.
+static int set_up(const struct arguments *arguments, const struct br_pipeline *pipeline, uint64_t *ret_first,
+                  uint64_t *ret_last, bool *ret_any) {
+    struct br_error error;
+    struct br_stream_info info;
+    char stream[256];
+    br_task_output_stream(pipeline->name, stream, sizeof stream);
+    struct br_log *log = br_connect_control(&arguments->connect);
+    if (log == NULL)
+        return BR_EXIT_FAILED;
+    enum br_status status = br_log_stream_info(log, stream, &info, &error);
+    br_log_close(&log);
+    if (status != BR_OK) {
+        br_error_context(&error, "pipeline %s has written nothing yet (is its worker running?)", pipeline->name);
+        return br_fail(&error);
+    }
+    *ret_first = arguments->from_start ? info.first_sequence : info.last_sequence + 1;
+    *ret_last = arguments->no_follow ? info.last_sequence : 0;
+    *ret_any = !arguments->no_follow || (info.last_sequence != 0 && info.last_sequence >= *ret_first);
+    return BR_EXIT_OK;
+}
+
 static int run(struct arguments *arguments, struct reading *reading, const struct br_pipeline *pipeline) {
     struct br_error error;
+    uint64_t first = 0, last = 0;
+    bool any = false;
+    int code = set_up(arguments, pipeline, &first, &last, &any);
+    if (code != BR_EXIT_OK || !any)
+        return code;
     struct br_log *log = br_connect(&arguments->connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
-    enum br_status status = follow(log, pipeline, reading, &error);
+    enum br_status status = follow(log, pipeline, first, last, reading, &error);
     br_log_close(&log);
     return status == BR_OK ? BR_EXIT_OK : br_fail(&error);
 }
@@ -202,7 +219,7 @@ int br_command_tail(int argc, char **argv) {
 // Prints one message of the output stream with its headers and what can be decoded of it.
 static int show(struct arguments *arguments, const struct br_pipeline *pipeline, uint64_t sequence) {
     struct br_error error;
-    struct br_log *log = br_connect(&arguments->connect);
+    struct br_log *log = br_connect_control(&arguments->connect);
     if (log == NULL)
         return BR_EXIT_FAILED;
     char stream[256];

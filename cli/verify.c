@@ -240,7 +240,7 @@ static int run(struct arguments *arguments, const struct br_pipeline *pipeline) 
     snprintf(data, sizeof data, "%s.braid-data", pipeline->name);
     if (arguments->data == NULL)
         arguments->data = data;
-    if (br_log_connect_jetstream(&arguments->connect, &log, &error) != BR_OK) {
+    if (br_log_connect_control(&arguments->connect, &log, &error) != BR_OK) {
         if (br_stop_requested)
             return BR_EXIT_INTERRUPTED;
         br_complain("the log isn't asked: %s", error.message);

@@ -14,7 +14,10 @@
 #include <stdio.h>
 
 #define EPOCH_MESSAGES_MAX 65536
-#define STEPS_AHEAD_MAX 16 // epochs in a row computed while a commit was outstanding; then requests get their turn
+#define BEYOND_TRIED 4          // times as many messages, while that makes an epoch no dearer
+#define BEYOND_GROWTH_MAX 1.5   // which it does when its cost grows by more than this factor
+#define BEYOND_MESSAGES_MAX 256 // of an epoch that is beyond a bound
+#define STEPS_AHEAD_MAX 16      // epochs in a row computed while a commit was outstanding; then requests get their turn
 #define BACK_OFF_FIRST_US 1000
 #define BACK_OFF_MAX_US 1000000
 #define SLOW_TRY_US BR_US_PER_SECOND // a try that took longer is told of at once
@@ -428,6 +431,29 @@ static enum br_status rows_due(struct br_task *task, bool *ret_due, struct br_er
     return BR_OK;
 }
 
+// An epoch was beyond a bound. Fewer messages make the next one smaller, unless it is one message that costs so much (a
+// row that many are joined with has changed): then it costs as much however few go with it, and what waits (further
+// changes of that row, mostly) is better taken with it. So more are tried, and it is gone back when that costs more in
+// turn.
+static uint64_t limit_beyond(struct br_task *task, double cost, uint64_t fitting) {
+    uint64_t messages = task->plan.messages, before = task->beyond.messages;
+    bool larger = before != 0 && messages >= 2 * before, dear = larger && cost > BEYOND_GROWTH_MAX * task->beyond.cost;
+    task->beyond.messages = 0;
+    task->beyond.wait -= task->beyond.wait != 0;
+    if (dear) {
+        task->beyond.pause = task->beyond.pause == 0 ? 1 : task->beyond.pause < 64 ? 2 * task->beyond.pause : 64;
+        task->beyond.wait = task->beyond.pause;
+        return before;
+    }
+    if (!larger && (messages > 1 || task->beyond.wait != 0))
+        return fitting;
+    if (larger)
+        task->beyond.pause = 0;
+    task->beyond.messages = messages;
+    task->beyond.cost = cost;
+    return BEYOND_TRIED * messages < BEYOND_MESSAGES_MAX ? BEYOND_TRIED * messages : BEYOND_MESSAGES_MAX;
+}
+
 // Epochs as large as fit one atomic batch and the time bound, as far as the last one tells.
 static void adapt(struct br_task *task, struct br_mono_time began) {
     int64_t took_us = task->options.clock->mono(task->options.clock).us - began.us;
@@ -436,12 +462,17 @@ static void adapt(struct br_task *task, struct br_mono_time began) {
     if (task->options.epoch_messages != 0)
         return;
     uint64_t limit = task->epoch_limit;
-    if (outputs > TASK_BATCH_OUTPUTS_MAX)
-        limit = task->plan.messages * (TASK_BATCH_OUTPUTS_MAX * 9 / 10) / outputs;
-    else if (took_us > task->options.epoch_time_us)
-        limit = task->plan.messages / 2;
+    double size = (double)outputs / TASK_BATCH_OUTPUTS_MAX,
+           time = (double)took_us / (double)task->options.epoch_time_us;
+    if (size > 1)
+        limit = limit_beyond(task, size > time ? size : time,
+                             task->plan.messages * (TASK_BATCH_OUTPUTS_MAX * 9 / 10) / outputs);
+    else if (time > 1)
+        limit = limit_beyond(task, time, task->plan.messages / 2);
     else if (task->plan.full && outputs < TASK_BATCH_OUTPUTS_MAX / 2 && took_us < task->options.epoch_time_us / 2)
         limit *= 2;
+    if (size <= 1 && time <= 1)
+        task->beyond.messages = 0;
     task->epoch_limit = (uint32_t)(limit < 1 ? 1 : limit > EPOCH_MESSAGES_MAX ? EPOCH_MESSAGES_MAX : limit);
 }
 

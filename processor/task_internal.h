@@ -157,7 +157,13 @@ struct br_task {
     size_t batch_capacity;
     struct br_buffer commit_bytes, flush_record;
     uint32_t epoch_limit; // messages, adaptive
-    int64_t oldest_us;    // as in struct outstanding, of the last epoch computed
+    // Of the last epoch that was beyond a bound; messages 0: the last one wasn't. See adapt.
+    struct {
+        uint64_t messages;
+        double cost;          // as a multiple of the bound
+        uint32_t pause, wait; // epochs: how long after a try that failed there is none, and how many of them are left
+    } beyond;
+    int64_t oldest_us; // as in struct outstanding, of the last epoch computed
     struct br_mono_time flushed_at;
     bool dirty_since_flush, end_of_time, timers_pending;
     bool rows_known;  // no aggregate without groups lacks its row

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOOK_US INT64_C(1000000)
 #define GUARD_US (60 * BR_US_PER_SECOND)
@@ -24,7 +23,9 @@
 struct br_host {
     struct br_host_options options;
     struct br_runner_options runner;
-    // Both of the thread: the jobs' one, lent to the thread of a job while there is one, and that for answers.
+    // A connection of its own, so that no flood of requests holds up a lease. Both logs over it are the thread's: the
+    // jobs' one, lent to the thread of a job while there is one, and that for answers.
+    struct br_control *own;
     struct br_log *log, *answering;
     pthread_t thread;
     bool running;
@@ -200,7 +201,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
     snprintf(job.id, sizeof job.id, "%s", id);
     br_log_line(BR_LEVEL_INFO, "working on a replay", BR_STR("pipeline", host->options.pipeline->name),
                 BR_STR("replay", id));
-    br_log_jetstream_set_cancel(host->log, NULL); // a lease is given back after a stop
+    br_log_set_cancel(host->log, NULL); // a lease is given back after a stop
     int code = pthread_create(&thread, NULL, run_job, &job);
     while (code == 0 && !atomic_load(&job.ended)) {
         br_remote_history_answer(host->options.questions, host->answering, host->options.pipeline->name);
@@ -210,7 +211,7 @@ static bool run_claimed(struct br_host *host, const char *id) {
         pthread_join(thread, NULL);
     else
         br_log_line(BR_LEVEL_WARN, "no thread to run a replay in", BR_STR("why", strerror(code)));
-    br_log_jetstream_set_cancel(host->log, &host->stop);
+    br_log_set_cancel(host->log, &host->stop);
     return code == 0;
 }
 
@@ -248,25 +249,15 @@ static void start_scheduled(struct br_host *host, bool *ret_worked) {
     *ret_worked = run_claimed(host, id);
 }
 
-static enum br_status connect_host(struct br_host *host, struct br_log **ret_log, struct br_error *error) {
-    enum br_status status;
-    while (status = br_log_connect_jetstream(&host->options.connect, ret_log, error),
-           br_log_may_pass(status, error) && !br_flag_is_set(&host->stop)) {
-        note_wait(host, error->message);
-        usleep((useconds_t)LOOK_US);
-    }
-    if (status == BR_OK)
-        note_wait(host, NULL);
-    return status;
-}
-
 static void wake(void *log) {
     br_log_wake(log);
 }
 
-static enum br_status connect_both(struct br_host *host, struct br_error *error) {
-    BR_TRY(connect_host(host, &host->log, error));
-    BR_TRY(connect_host(host, &host->answering, error));
+// Without waiting: what can't be asked now is told and asked again.
+static enum br_status connect_host(struct br_host *host, struct br_error *error) {
+    BR_TRY(br_control_open(&host->options.connect, NULL, &host->own, error));
+    host->log = br_control_log(host->own, &host->stop);
+    host->answering = br_control_log(host->own, &host->stop);
     br_requests_wake(host->options.questions, wake, host->answering);
     return BR_OK;
 }
@@ -297,7 +288,7 @@ static void look_until_stopped(struct br_host *host) {
 static void *run_host(void *context) {
     struct br_host *host = context;
     struct br_error error;
-    if (connect_both(host, &error) == BR_OK)
+    if (connect_host(host, &error) == BR_OK)
         look_until_stopped(host);
     else if (!br_flag_is_set(&host->stop))
         tell(host, "no replay can run here", &error);
@@ -305,6 +296,7 @@ static void *run_host(void *context) {
     br_requests_wake(host->options.questions, NULL, NULL);
     br_log_close(&host->answering);
     br_log_close(&host->log);
+    br_control_close(&host->own);
     return NULL;
 }
 

@@ -63,6 +63,10 @@ void br_jobs_close(struct br_jobs **jobs) {
     *jobs = NULL;
 }
 
+struct br_log *br_jobs_log(struct br_jobs *jobs) {
+    return jobs->log;
+}
+
 static void key_of(const struct br_jobs *jobs, const char *id, char *subject, size_t size) {
     snprintf(subject, size, "%.*s%s", (int)strlen(jobs->keys) - 1, jobs->keys, id);
 }

@@ -53,6 +53,7 @@ void br_job_free(struct br_job *job);
 enum br_status br_jobs_open(struct br_log *log, const char *pipeline, struct br_jobs **ret_jobs, struct br_error *error)
     BR_MUST_CHECK;
 void br_jobs_close(struct br_jobs **jobs);
+struct br_log *br_jobs_log(struct br_jobs *jobs); // that it was opened with
 
 // Stores a new job under the next free id (r1, r2, …). Of the record given, id, pipeline, phase (planned), wish and
 // created_us are set here. One with a `worker` is leased to it from the start: no other can be faster.

@@ -579,7 +579,7 @@ static enum br_status drop(struct run *run, struct br_error *error) {
         bool stood_on;
         BR_TRY(is_stood_on(run, gone, owner.lineage, &stood_on, error));
         if (!stood_on)
-            BR_TRY(br_log_purge(run->log, stream, subject, error));
+            BR_TRY(br_log_purge(br_jobs_log(options->jobs), stream, subject, error));
     }
     return run_change(run, put_dropped, NULL, error);
 }

@@ -50,9 +50,10 @@ static void fill_message(const struct run *run, Braid__V1__ReconcileReport *mess
 // A report that fits no message has less samples: the numbers are what counts.
 static enum br_status publish(struct run *run, Braid__V1__ReconcileReport *message, struct br_error *error) {
     struct br_buffer BR_CLEANUP(br_buffer_free) bytes = {0};
+    struct br_log *log = br_jobs_log(run->options->jobs);
     char subject[320];
     size_t size = braid__v1__reconcile_report__get_packed_size(message);
-    for (bool fewer = true; fewer && size + 4096 > br_log_payload_max(run->log);) {
+    for (bool fewer = true; fewer && size + 4096 > br_log_payload_max(log);) {
         fewer = false;
         for (size_t v = 0; v < message->n_views; v++) {
             fewer |= message->views[v]->n_samples != 0;
@@ -63,8 +64,8 @@ static enum br_status publish(struct run *run, Braid__V1__ReconcileReport *messa
     bytes.len = braid__v1__reconcile_report__pack(message, br_buffer_reserve(&bytes, size));
     snprintf(subject, sizeof subject, "braid.%s.reconcile.%s", run->options->pipeline_name, run->id);
     struct br_log_message out = {.subject = br_slice_of(subject), .payload = br_buffer_slice(&bytes)};
-    BR_TRY(br_log_publish(run->log, &out, error));
-    return br_log_publish_flush(run->log, error);
+    BR_TRY(br_log_publish(log, &out, error));
+    return br_log_publish_flush(log, error);
 }
 
 struct summary {

@@ -19,6 +19,10 @@ enum br_status br_control_request(struct br_control *control, const char *subjec
     return control->ops->request(control, subject, payload, timeout_us, each, context, error);
 }
 
+struct br_log *br_control_log(struct br_control *control, const volatile bool *cancel) {
+    return control->ops->log(control, cancel);
+}
+
 void br_control_status(struct br_control *control, struct br_buffer *out) {
     control->ops->status(control, out);
 }

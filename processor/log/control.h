@@ -46,6 +46,15 @@ enum br_status br_control_request(struct br_control *control, const char *subjec
                                   int64_t timeout_us,
                                   enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                                   void *context, struct br_error *error) BR_MUST_CHECK;
+// The log (log.h) over the control plane's connection: streams and buckets are made and changed, single messages are
+// read and appended one by one (compare-and-set), plain ones are published. A reader steps from message to message by
+// requests: for few of them. What waits is ended by `cancel` (may be NULL). It costs no connection; each is one
+// thread's at a time, never the task's, and is closed before the control plane.
+struct br_log *br_control_log(struct br_control *control, const volatile bool *cancel);
+// For a command: a control plane with a log over it, which has it and ends it. Waits for the connection and makes sure
+// of JetStream; fails as br_log_connect_jetstream does, but any server will do.
+enum br_status br_log_connect_control(const struct br_connect_options *options, struct br_log **ret_log,
+                                      struct br_error *error) BR_MUST_CHECK;
 // The connection and what was refused, as a JSON object.
 void br_control_status(struct br_control *control, struct br_buffer *out);
 

@@ -11,6 +11,7 @@ struct br_control_ops {
                               int64_t timeout_us,
                               enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                               void *context, struct br_error *error);
+    struct br_log *(*log)(struct br_control *control, const volatile bool *cancel);
     void (*status)(struct br_control *control, struct br_buffer *out);
     void (*close)(struct br_control *control);
 };

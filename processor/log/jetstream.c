@@ -24,7 +24,7 @@
 #define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
 #define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S5)
 
-void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel) {
+static void js_set_cancel(struct br_log *log, const volatile bool *cancel) {
     js_log(log)->cancel = cancel;
 }
 
@@ -95,8 +95,6 @@ static void take_message(struct js_log *log, const struct br_session_message *me
         take_call_reply(log, number, message);
     else if (kind == 'f' || kind == 'l')
         br_js_take_append_reply(log, kind == 'l', number, message);
-    else if (kind == 'p')
-        br_js_take_publish_reply(log, message);
 }
 
 void br_js_pump(struct js_log *log, int64_t now_us) {
@@ -262,21 +260,9 @@ static enum br_status await_reply(struct js_log *log, const char *subject, int64
     }
 }
 
-void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size) {
-    snprintf(subject, size, "%s.%s", log->api_prefix == NULL ? "$JS.API" : log->api_prefix, asked);
-}
-
-struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size) {
-    static const char bucket[] = "$KV.";
-    const size_t len = sizeof bucket - 1;
-    if (log->api_prefix == NULL || subject.len < len || memcmp(subject.ptr, bucket, len) != 0)
-        return subject;
-    snprintf(text, size, "%s.%.*s", log->api_prefix, (int)subject.len, (const char *)subject.ptr);
-    return br_slice_of(text);
-}
-
-enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
-                          int *ret_status, struct br_error *error) {
+static enum br_status js_call(struct br_log *base, const char *subject, struct br_slice payload,
+                              struct br_slice *ret_reply, int *ret_status, struct br_error *error) {
+    struct js_log *log = js_log(base);
     struct js_call *call = &log->call;
     char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t deadline_us = br_session_now() + log->timeout_us;
@@ -300,59 +286,6 @@ enum br_status br_js_call(struct js_log *log, const char *subject, struct br_sli
     return status;
 }
 
-int br_js_error_code(const json_t *reply) {
-    const json_t *refusal = json_object_get(reply, "error");
-    if (refusal == NULL)
-        return 0;
-    json_int_t code = json_integer_value(json_object_get(refusal, "err_code"));
-    return code == 0 ? (int)json_integer_value(json_object_get(refusal, "code")) : (int)code;
-}
-
-enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) {
-    const json_t *refusal = json_object_get(reply, "error");
-    const char *text = json_string_value(json_object_get(refusal, "description"));
-    int code = br_js_error_code(reply);
-    bool passing = json_integer_value(json_object_get(refusal, "code")) == 503;
-    if (code == JS_ERROR_NOT_ENABLED || code == JS_ERROR_NOT_ENABLED_FOR_ACCOUNT)
-        return br_error_set_native(error, BR_FATAL, code,
-                                   "JetStream is not enabled on the NATS server or for this account: start the server "
-                                   "with -js, or give the account JetStream limits");
-    return br_error_set_native(error, passing ? BR_RETRY : BR_FATAL, code, "%s: %s (JetStream error %d)", what,
-                               text == NULL ? "no description" : text, code);
-}
-
-enum br_status br_js_api(struct js_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
-                         int *ret_code, struct br_error *error) {
-    BR_AUTO_FREE char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-    char subject[JS_API_SUBJECT_SIZE];
-    br_js_api_subject(&log->base, asked, subject, sizeof subject);
-    struct br_slice reply;
-    int status;
-    if (body != NULL && text == NULL)
-        return br_error_set(error, BR_FATAL, "%s: a name in it is not valid UTF-8", what);
-    BR_TRY(br_js_call(log, subject, text == NULL ? (struct br_slice){NULL, 0} : br_slice_of(text), &reply, &status,
-                      error));
-    if (status == JS_NO_RESPONDERS)
-        return br_error_set(error, BR_RETRY, "%s: JetStream doesn't answer (is it enabled, and has it a leader?)",
-                            what);
-    json_error_t json_error;
-    json_t *json = json_loadb((const char *)reply.ptr, reply.len, JSON_ALLOW_NUL, &json_error);
-    if (!json_is_object(json)) {
-        json_decref(json);
-        return br_error_set(error, BR_FATAL, "%s: JetStream's reply is no JSON object: %s", what, json_error.text);
-    }
-    int code = br_js_error_code(json);
-    if (code != 0 && (ret_code == NULL || code == JS_ERROR_NOT_ENABLED || code == JS_ERROR_NOT_ENABLED_FOR_ACCOUNT)) {
-        enum br_status refused = br_js_api_error(json, what, error);
-        json_decref(json);
-        return refused;
-    }
-    if (ret_code != NULL)
-        *ret_code = code;
-    *ret_reply = json;
-    return BR_OK;
-}
-
 // --- connecting
 
 // 2.12.14 and newer in 2.12, else 2.14.4 and newer: earlier ones have bugs in the checks of atomic batches.
@@ -374,19 +307,7 @@ static enum br_status check_server(struct js_log *log, bool allow_old, struct br
                             "the NATS server %s is version %s; exactly-once needs 2.12.14 or newer in 2.12, or 2.14.4 "
                             "or newer",
                             text, info->version);
-    struct br_slice reply;
-    int status;
-    char subject[JS_API_SUBJECT_SIZE];
-    br_js_api_subject(&log->base, "INFO", subject, sizeof subject);
-    BR_TRY(br_js_call(log, subject, (struct br_slice){NULL, 0}, &reply, &status, error));
-    BR_JS_AUTO json_t *json = json_loadb((const char *)reply.ptr, reply.len, 0, NULL);
-    if (status == JS_NO_RESPONDERS)
-        return log->base.api_prefix != NULL
-                   ? br_error_set(error, BR_FATAL,
-                                  "no JetStream answers on %s at the NATS server %s: is it the right domain or prefix?",
-                                  subject, text)
-                   : br_error_set(error, BR_FATAL, "the NATS server %s has no JetStream: start it with -js", text);
-    return br_js_error_code(json) == 0 ? BR_OK : br_js_api_error(json, "JetStream refuses", error);
+    return br_js_check_jetstream(&log->base, text, error);
 }
 
 // Until it is up, or every server was tried once and refused us, or the time is over.
@@ -460,19 +381,16 @@ static const struct br_log_ops js_ops = {
     .find_stream = br_js_find_stream,
     .stream_info = br_js_stream_info,
     .ensure_output = br_js_ensure_output,
-    .ensure_input = br_js_ensure_input,
-    .purge = br_js_purge,
-    .ensure_bucket = br_js_ensure_bucket,
+    .call = js_call,
     .get = br_js_get,
     .append = br_js_append,
     .append_ready = br_js_append_ready,
     .append_wait = br_js_append_wait,
-    .publish = br_js_publish,
-    .publish_flush = br_js_publish_flush,
     .reader_open = br_js_reader_open,
     .wait = js_wait,
     .pause = js_pause,
     .wake = js_wake,
+    .set_cancel = js_set_cancel,
     .trouble = js_trouble,
     .payload_max = js_payload_max,
     .close = js_close,

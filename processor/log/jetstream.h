@@ -39,10 +39,6 @@ struct br_connect_options {
 enum br_status br_log_connect_jetstream(const struct br_connect_options *options, struct br_log **ret_log,
                                         struct br_error *error) BR_MUST_CHECK;
 
-// From now on this flag is `cancel`, or none is (NULL): a worker that is told to stop still waits for the answer to its
-// last commit.
-void br_log_jetstream_set_cancel(struct br_log *log, const volatile bool *cancel);
-
 // From now on readers that pull (ask_messages) ask for so many at a time.
 void br_log_jetstream_set_ask(struct br_log *log, uint32_t messages);
 

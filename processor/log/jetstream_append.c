@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fenced atomic batches (L1 to L3), and plain acknowledged publishes.
+// Fenced atomic batches (L1 to L3).
 //
 // A batch goes out in one run of bytes: its first message and its last with a reply subject, those between without. The
 // server judges all of it when the last arrives. What the replies mean:
@@ -21,9 +21,7 @@
 
 #include <stdio.h>
 
-#define FLUSH_SIZE (256 * 1024)      // queued bytes that are handed to the socket at once
-#define PUBLISH_WINDOW 4096          // unacknowledged publishes
-#define PUBLISH_UNSENT_MAX (8 << 20) // queued bytes before a publish waits for the socket
+#define FLUSH_SIZE (256 * 1024) // queued bytes that are handed to the socket at once
 
 static const char fence_header[] = "Nats-Expected-Last-Subject-Sequence";
 
@@ -42,19 +40,22 @@ static void settle_unknown(struct js_append *append, const char *why) {
     settle_result(append, BR_APPEND_UNKNOWN, 0);
 }
 
-static void settle_refusal(struct js_append *append, const json_t *reply, int code) {
-    char what[300];
+enum br_status br_js_append_refused(const char *stream, const json_t *reply, struct br_error *error) {
+    int code = br_js_error_code(reply);
     const json_t *refusal = json_object_get(reply, "error");
     const char *text = json_string_value(json_object_get(refusal, "description"));
     bool passing = code == JS_ERROR_WRONG_LAST_SEQUENCE_IN_FLIGHT || code == JS_ERROR_BATCH_TOO_MANY ||
                    code == JS_ERROR_ACCOUNT_FULL || code == JS_ERROR_SERVER_MEMORY_FULL ||
                    code == JS_ERROR_SERVER_STORAGE_FULL || json_integer_value(json_object_get(refusal, "code")) == 503;
-    snprintf(what, sizeof what, "stream %s refuses the batch", append->stream);
+    return br_error_set_native(error, passing ? BR_RETRY : BR_FATAL, code,
+                               "stream %s refuses the batch: %s (JetStream error %d)%s", stream,
+                               text == NULL ? "no description" : text, code,
+                               code == JS_ERROR_BATCH_DISABLED ? "; set allow_atomic on the stream" : "");
+}
+
+static void settle_refusal(struct js_append *append, const json_t *reply) {
     append->settled = true;
-    append->status =
-        br_error_set_native(&append->error, passing ? BR_RETRY : BR_FATAL, code, "%s: %s (JetStream error %d)%s", what,
-                            text == NULL ? "no description" : text, code,
-                            code == JS_ERROR_BATCH_DISABLED ? "; set allow_atomic on the stream" : "");
+    append->status = br_js_append_refused(append->stream, reply, &append->error);
 }
 
 void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message) {
@@ -78,7 +79,7 @@ void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const s
     else if (code == JS_ERROR_BATCH_INCOMPLETE)
         settle_unknown(append, "the server has lost a part of the batch");
     else if (code != 0)
-        settle_refusal(append, reply, code);
+        settle_refusal(append, reply);
     else if (last && json_is_integer(sequence))
         settle_result(append, BR_APPEND_DONE, (uint64_t)json_integer_value(sequence));
     else if (last)
@@ -106,11 +107,8 @@ void br_js_check_append(struct js_log *log, int64_t now_us) {
 // tells.
 void br_js_deny_append(struct js_log *log, struct br_slice subject) {
     struct js_append *append = &log->append;
-    struct js_publish *publish = &log->publish;
     char why[400];
     snprintf(why, sizeof why, "the NATS server doesn't permit %s: allow it for this user", log->denial.what);
-    if (publish->unacked_count > 0 && publish->status == BR_OK && br_slice_is(subject, publish->subject))
-        publish->status = br_error_set_native(&publish->error, BR_FATAL, BR_LOG_NOT_PERMITTED, "%s", why);
     if (!log->base.appending || append->settled)
         return;
     for (size_t i = 0; i < append->count; i++) {
@@ -167,18 +165,17 @@ static void write_batch_headers(struct js_log *log, const struct br_log_message 
 // Room for the headers that we add to those of the caller: batch id, sequence and commit, and a fence.
 #define OWN_HEADERS_SIZE_MAX 256
 
-static enum br_status check_sizes(const struct js_log *log, const struct br_log_message *messages, size_t count,
-                                  struct br_error *error) {
+enum br_status br_js_check_sizes(const struct br_log_message *messages, size_t count, size_t payload_max,
+                                 struct br_error *error) {
     for (size_t i = 0; i < count; i++) {
         size_t size = messages[i].payload.len + OWN_HEADERS_SIZE_MAX;
         for (uint32_t j = 0; j < messages[i].header_count; j++)
             size += messages[i].headers[j].name.len + messages[i].headers[j].value.len + 4;
-        if (size > log->control.info.payload_max)
+        if (size > payload_max)
             return br_error_set(error, BR_FATAL,
                                 "a message of %zu bytes (headers included) on '%.*s' is larger than the NATS server "
                                 "takes (max_payload %zu); raise max_payload or make the message smaller",
-                                size, (int)messages[i].subject.len, (const char *)messages[i].subject.ptr,
-                                log->control.info.payload_max);
+                                size, (int)messages[i].subject.len, (const char *)messages[i].subject.ptr, payload_max);
     }
     return BR_OK;
 }
@@ -187,10 +184,10 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
                             size_t count, uint64_t expected_sequence, struct br_error *error) {
     struct js_log *log = js_log(base);
     struct br_session *control = &log->control;
-    char reply[BR_INBOX_PREFIX_MAX + 64], bucket[JS_API_SUBJECT_SIZE];
+    char reply[BR_INBOX_PREFIX_MAX + 64];
     int64_t now_us = br_session_now();
     BR_TRY(br_js_await_up(log, now_us + log->timeout_us, error));
-    BR_TRY(check_sizes(log, messages, count, error));
+    BR_TRY(br_js_check_sizes(messages, count, control->info.payload_max, error));
     struct js_append *append = &log->append;
     *append = (struct js_append){
         .id = log->next_token++, .drop_count = control->drop_count, .messages = messages, .count = count};
@@ -200,8 +197,7 @@ enum br_status br_js_append(struct br_log *base, const char *stream, const struc
         bool first = i == 0, last = i + 1 == count;
         write_batch_headers(log, messages, i, count, fenced, expected_sequence);
         snprintf(reply, sizeof reply, "%s.%c%llu", log->inbox, last ? 'l' : 'f', (unsigned long long)append->id);
-        struct br_slice subject = br_js_bucket_subject(&log->base, messages[i].subject, bucket, sizeof bucket);
-        br_session_publish(control, subject, first || last ? reply : NULL, br_buffer_slice(&log->headers),
+        br_session_publish(control, messages[i].subject, first || last ? reply : NULL, br_buffer_slice(&log->headers),
                            messages[i].payload);
         if (br_session_unsent(control) > FLUSH_SIZE)
             br_session_flush(control, br_session_now());
@@ -246,97 +242,4 @@ enum br_status br_js_append_wait(struct br_log *base, enum br_append_result *ret
     if (append->result == BR_APPEND_DONE)
         *ret_sequence = append->sequence;
     return BR_OK;
-}
-
-// --- plain publishes
-
-void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message) {
-    struct js_publish *publish = &log->publish;
-    if (publish->unacked_count > 0)
-        publish->unacked_count--;
-    publish->deadline_us = br_session_now() + log->timeout_us;
-    if (publish->status != BR_OK)
-        return;
-    if (br_session_status(message->headers) == JS_NO_RESPONDERS) {
-        publish->status = br_log_no_stream_error(publish->subject, &publish->error);
-    } else if (memmem(message->payload.ptr, message->payload.len, "\"error\"", 7) != NULL) {
-        // A stream may be called so: only the member says it.
-        BR_JS_AUTO json_t *reply = json_loadb((const char *)message->payload.ptr, message->payload.len, 0, NULL);
-        if (reply == NULL || json_object_get(reply, "error") != NULL)
-            publish->status = br_js_api_error(reply, "the stream refuses a message", &publish->error);
-    }
-}
-
-// The error of an earlier publish is told once; the count of what is unknown starts anew.
-static enum br_status publish_result(struct js_publish *publish, struct br_error *error) {
-    enum br_status status = publish->status;
-    if (status != BR_OK && error != NULL)
-        *error = publish->error;
-    if (status != BR_OK)
-        *publish = (struct js_publish){0};
-    return status;
-}
-
-// Waits until at most `most` publishes are unacknowledged and at most `unsent` bytes unsent.
-static enum br_status drain_publishes(struct js_log *log, uint64_t most, size_t unsent, struct br_error *error) {
-    struct js_publish *publish = &log->publish;
-    for (;;) {
-        int64_t now_us = br_session_now();
-        br_js_pump(log, now_us);
-        bool lost = publish->unacked_count > 0 && publish->drop_count != log->control.drop_count;
-        if (publish->status == BR_OK && lost)
-            publish->status = br_error_set(&publish->error, BR_FATAL,
-                                           "the connection was lost with %llu messages unacknowledged, the last on "
-                                           "'%s': each of them may or may not be stored",
-                                           (unsigned long long)publish->unacked_count, publish->subject);
-        if (publish->status != BR_OK)
-            return publish_result(publish, error);
-        if (publish->unacked_count <= most && br_session_unsent(&log->control) <= unsent)
-            return BR_OK;
-        if (br_js_cancelled(log))
-            return br_error_set(error, BR_RETRY, "cancelled while waiting for acknowledgements");
-        if (now_us >= publish->deadline_us)
-            publish->status = br_error_set(&publish->error, BR_FATAL,
-                                           "no acknowledgement within %lld ms for %llu messages, the last on '%s': "
-                                           "each of them may or may not be stored",
-                                           (long long)(log->timeout_us / 1000),
-                                           (unsigned long long)publish->unacked_count, publish->subject);
-        else
-            br_js_poll(log, publish->deadline_us);
-    }
-}
-
-enum br_status br_js_publish(struct br_log *base, const struct br_log_message *message, struct br_error *error) {
-    struct js_log *log = js_log(base);
-    struct js_publish *publish = &log->publish;
-    char reply[BR_INBOX_PREFIX_MAX + 64];
-    if (!br_session_is_up(&log->control) && publish->unacked_count == 0)
-        BR_TRY(br_js_await_up(log, br_session_now() + log->timeout_us, error));
-    BR_TRY(check_sizes(log, message, 1, error));
-    bool full = publish->unacked_count >= PUBLISH_WINDOW || br_session_unsent(&log->control) > PUBLISH_UNSENT_MAX;
-    bool lost = publish->unacked_count > 0 && publish->drop_count != log->control.drop_count;
-    if (full || lost || publish->status != BR_OK || !br_session_is_up(&log->control))
-        BR_TRY(drain_publishes(log, PUBLISH_WINDOW / 2, PUBLISH_UNSENT_MAX / 2, error));
-    begin_headers(&log->headers);
-    write_message_headers(&log->headers, message);
-    snprintf(reply, sizeof reply, "%s.p", log->inbox);
-    struct br_slice headers = message->header_count == 0 ? (struct br_slice){NULL, 0} : br_buffer_slice(&log->headers);
-    if (publish->unacked_count == 0) {
-        publish->drop_count = log->control.drop_count;
-        publish->deadline_us = br_session_now() + log->timeout_us;
-    }
-    snprintf(publish->subject, sizeof publish->subject, "%.*s", (int)message->subject.len,
-             (const char *)message->subject.ptr);
-    br_session_publish(&log->control, message->subject, reply, headers, message->payload);
-    publish->unacked_count++;
-    if (br_session_unsent(&log->control) > FLUSH_SIZE)
-        br_session_flush(&log->control, br_session_now());
-    return BR_OK;
-}
-
-enum br_status br_js_publish_flush(struct br_log *base, struct br_error *error) {
-    struct js_log *log = js_log(base);
-    if (log->publish.unacked_count == 0 && log->publish.status == BR_OK)
-        return BR_OK;
-    return drain_publishes(log, 0, 0, error);
 }

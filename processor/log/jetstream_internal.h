@@ -1,40 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the JetStream log: one control connection for requests, appends and publishes (jetstream.c,
+// The parts of the JetStream log: one control connection for requests and appends (jetstream.c,
 // jetstream_streams.c, jetstream_append.c) and a few that the readers share (jetstream_link.c, jetstream_reader.c). All
 // of it runs in the task's thread; only js_wake may be called from another one.
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 #define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 
 #include "processor/log/jetstream.h"
+#include "processor/log/jetstream_api.h"
 #include "processor/log/log_internal.h"
 #include "processor/log/session.h"
 
-#include <jansson.h>
-
 #define JS_SID_INBOX 1 // "<inbox>.>"
-#define JS_API_SUBJECT_SIZE 640
 #define JS_REQUEST_TIMEOUT 408
-#define JS_NO_RESPONDERS 503
-
-// JetStream's error codes that we tell apart (nats-server, server/errors.json).
-enum {
-    JS_ERROR_ACCOUNT_FULL = 10002,
-    JS_ERROR_SERVER_MEMORY_FULL = 10028,
-    JS_ERROR_NO_MESSAGE = 10037,
-    JS_ERROR_NOT_ENABLED_FOR_ACCOUNT = 10039,
-    JS_ERROR_SERVER_STORAGE_FULL = 10047,
-    JS_ERROR_STREAM_NAME_IN_USE = 10058,
-    JS_ERROR_NO_STREAM = 10059,
-    JS_ERROR_SUBJECTS_OVERLAP = 10065,
-    JS_ERROR_WRONG_LAST_SEQUENCE = 10071,
-    JS_ERROR_NOT_ENABLED = 10076,
-    JS_ERROR_WRONG_LAST_SEQUENCE_IN_FLIGHT = 10164,
-    JS_ERROR_BATCH_DISABLED = 10174,
-    JS_ERROR_BATCH_INCOMPLETE = 10176,
-    JS_ERROR_BATCH_TOO_LARGE = 10199,
-    JS_ERROR_BATCH_DUPLICATE_ID = 10201,
-    JS_ERROR_BATCH_TOO_MANY = 10210,
-};
 
 // The one blocking request that may be under way.
 struct js_call {
@@ -60,15 +37,6 @@ struct js_append {
     struct br_error error;
     enum br_append_result result;
     uint64_t sequence;
-};
-
-struct js_publish {
-    uint64_t unacked_count;
-    uint64_t drop_count; // of the control connection when the oldest unacked one was sent
-    int64_t deadline_us; // moves on with every ack
-    enum br_status status;
-    struct br_error error;
-    char subject[256]; // of the last one published, for the words when it is refused
 };
 
 // What the server doesn't permit. It is tried again as long as it is needed, so what wasn't refused for a while is
@@ -118,7 +86,6 @@ struct js_log {
     uint64_t next_token;
     struct js_call call;
     struct js_append append;
-    struct js_publish publish;
     struct br_buffer headers; // scratch
     struct js_reader *readers;
     struct js_link *links;
@@ -143,65 +110,15 @@ void br_js_poll(struct js_log *log, int64_t until_us);
 void br_js_poll_reader(struct js_log *log, const struct js_reader *reader, int64_t until_us);
 // Waits until the control connection is up. BR_RETRY when it isn't in time.
 enum br_status br_js_await_up(struct js_log *log, int64_t deadline_us, struct br_error *error) BR_MUST_CHECK;
-// A request with one reply, which is valid until the next one. *ret_status: JS_NO_RESPONDERS or 0.
-enum br_status br_js_call(struct js_log *log, const char *subject, struct br_slice payload, struct br_slice *ret_reply,
-                          int *ret_status, struct br_error *error) BR_MUST_CHECK;
-// The subject of a request: what is asked ("STREAM.INFO.x") below the API's prefix.
-void br_js_api_subject(const struct br_log *log, const char *asked, char *subject, size_t size);
-// What is published to reach the subject: between domains and accounts a bucket's ("$KV.…") go below the API's prefix,
-// as servers map them. `text` holds it where it is another.
-struct br_slice br_js_bucket_subject(const struct br_log *log, struct br_slice subject, char *text, size_t size);
-// A request to JetStream's API. *ret_reply is owned by the caller; when the API refuses, *ret_code has its error code
-// and the status is BR_OK; ret_code NULL: a refusal is an error ("what: …").
-enum br_status br_js_api(struct js_log *log, const char *asked, json_t *body, const char *what, json_t **ret_reply,
-                         int *ret_code, struct br_error *error) BR_MUST_CHECK;
-// Turns the "error" object of a reply into an error: BR_RETRY for passing ones. `what` begins the words.
-enum br_status br_js_api_error(const json_t *reply, const char *what, struct br_error *error) BR_MUST_CHECK;
-int br_js_error_code(const json_t *reply); // 0: no error
-
-static inline void br_js_json_cleanup(json_t **json) {
-    json_decref(*json);
-}
-#define BR_JS_AUTO BR_CLEANUP(br_js_json_cleanup)
-
-// --- jetstream_streams.c
-enum br_status br_js_find_stream(struct br_log *log, const char *named, const char *subject,
-                                 struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
-                                 struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
-                                   struct br_stream_info *ret_info, struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
-    BR_MUST_CHECK;
-enum br_status br_js_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error)
-    BR_MUST_CHECK;
-enum br_status br_js_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error)
-    BR_MUST_CHECK;
-enum br_status br_js_get(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
-                         struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
-                         struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_check_stream_name(const char *name, struct br_error *error) BR_MUST_CHECK;
-// Can a stream of this configuration come to hold messages that the filter wants? What comes from other streams may
-// have any subject.
-bool br_js_may_hold(const json_t *config, const char *filter);
-// From the reply of STREAM.INFO, CREATE or UPDATE.
-enum br_status br_js_read_stream_info(const json_t *reply, struct br_stream_info *ret_info, struct br_error *error)
-    BR_MUST_CHECK;
-
 // --- jetstream_append.c
 enum br_status br_js_append(struct br_log *log, const char *stream, const struct br_log_message *messages, size_t count,
                             uint64_t expected_sequence, struct br_error *error) BR_MUST_CHECK;
 bool br_js_append_ready(struct br_log *log);
 enum br_status br_js_append_wait(struct br_log *log, enum br_append_result *ret_result, uint64_t *ret_sequence,
                                  struct br_error *error) BR_MUST_CHECK;
-enum br_status br_js_publish(struct br_log *log, const struct br_log_message *message, struct br_error *error)
-    BR_MUST_CHECK;
-enum br_status br_js_publish_flush(struct br_log *log, struct br_error *error) BR_MUST_CHECK;
-// A reply to an append ("f…" to its first message, "l…" to its last) or to a publish.
+// A reply to an append ("f…" to its first message, "l…" to its last).
 void br_js_take_append_reply(struct js_log *log, bool last, uint64_t id, const struct br_session_message *message);
-void br_js_take_publish_reply(struct js_log *log, const struct br_session_message *message);
-// The server doesn't permit a message: one of the batch that is under way, or what is published. It may be another's
-// subject.
+// The server doesn't permit a message: one of the batch that is under way. It may be another's subject.
 void br_js_deny_append(struct js_log *log, struct br_slice subject);
 // Settles what can be told without a reply: the connection was lost, the time has run out.
 void br_js_check_append(struct js_log *log, int64_t now_us);

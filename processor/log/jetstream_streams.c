@@ -153,7 +153,7 @@ bool br_js_may_hold(const json_t *config, const char *filter) {
 }
 
 // The whole reply of STREAM.INFO; *ret_reply NULL when there is no such stream.
-static enum br_status fetch_info(struct js_log *log, const char *stream, json_t **ret_reply, struct br_error *error) {
+static enum br_status fetch_info(struct br_log *log, const char *stream, json_t **ret_reply, struct br_error *error) {
     char subject[SUBJECT_SIZE], what[SUBJECT_SIZE];
     int code;
     BR_TRY(br_js_check_stream_name(stream, error));
@@ -174,17 +174,17 @@ static enum br_status fetch_info(struct js_log *log, const char *stream, json_t 
     return BR_OK;
 }
 
-enum br_status br_js_stream_info(struct br_log *base, const char *stream, struct br_stream_info *ret_info,
+enum br_status br_js_stream_info(struct br_log *log, const char *stream, struct br_stream_info *ret_info,
                                  struct br_error *error) {
     BR_JS_AUTO json_t *reply = NULL;
-    BR_TRY(fetch_info(js_log(base), stream, &reply, error));
+    BR_TRY(fetch_info(log, stream, &reply, error));
     if (reply == NULL)
         return br_error_set_native(error, BR_FATAL, JS_ERROR_NO_STREAM, "there is no stream %s", stream);
     return br_js_read_stream_info(reply, ret_info, error);
 }
 
 // The names of the streams whose subjects have something in common with this one: an array, owned by the caller.
-static enum br_status fetch_names(struct js_log *log, const char *subject, json_t **ret_names, struct br_error *error) {
+static enum br_status fetch_names(struct br_log *log, const char *subject, json_t **ret_names, struct br_error *error) {
     BR_JS_AUTO json_t *body = json_pack("{s:s, s:i}", "subject", subject, "offset", 0);
     BR_JS_AUTO json_t *reply = NULL;
     if (body == NULL)
@@ -196,7 +196,7 @@ static enum br_status fetch_names(struct js_log *log, const char *subject, json_
 }
 
 // Adds the streams that may hold the subject and do hold a message on it, without listening to it.
-static enum br_status find_holders(struct js_log *log, const char *subject, json_t *names, struct br_error *error) {
+static enum br_status find_holders(struct br_log *log, const char *subject, json_t *names, struct br_error *error) {
     size_t offset = 0, total = 1;
     for (int page = 0; offset < total && page < LIST_PAGES_MAX; page++) {
         BR_JS_AUTO json_t *body = json_pack("{s:I}", "offset", (json_int_t)offset);
@@ -215,7 +215,7 @@ static enum br_status find_holders(struct js_log *log, const char *subject, json
             const char *name = json_string_value(json_object_get(config, "name"));
             if (name == NULL || !br_js_may_hold(config, subject))
                 continue;
-            BR_TRY(br_js_get(&log->base, name, subject, 1, &copy, &message, &found, error));
+            BR_TRY(br_js_get(log, name, subject, 1, &copy, &message, &found, error));
             if (found)
                 json_array_append_new(names, json_string(name));
         }
@@ -224,7 +224,7 @@ static enum br_status find_holders(struct js_log *log, const char *subject, json
 }
 
 // A stream that can't come to hold the subject would be read in vain, and nothing would tell.
-static enum br_status info_of_holder(struct js_log *log, const char *stream, const char *subject,
+static enum br_status info_of_holder(struct br_log *log, const char *stream, const char *subject,
                                      struct br_stream_info *ret_info, struct br_error *error) {
     BR_JS_AUTO json_t *reply = NULL;
     BR_TRY(fetch_info(log, stream, &reply, error));
@@ -247,21 +247,21 @@ static enum br_status info_of_holder(struct js_log *log, const char *stream, con
     return br_js_read_stream_info(reply, ret_info, error);
 }
 
-enum br_status br_js_find_stream(struct br_log *base, const char *named, const char *subject,
+enum br_status br_js_find_stream(struct br_log *log, const char *named, const char *subject,
                                  struct br_stream_info *ret_info, struct br_error *error) {
     if (named != NULL)
-        return info_of_holder(js_log(base), named, subject, ret_info, error);
+        return info_of_holder(log, named, subject, ret_info, error);
     BR_JS_AUTO json_t *names = NULL;
-    BR_TRY(fetch_names(js_log(base), subject, &names, error));
+    BR_TRY(fetch_names(log, subject, &names, error));
     // The server compares with what a stream listens to. What it has from other streams, or under other subjects, shows
     // by what it holds.
     if (json_array_size(names) == 0)
-        BR_TRY(find_holders(js_log(base), subject, names, error));
+        BR_TRY(find_holders(log, subject, names, error));
     size_t count = json_array_size(names);
     if (count == 0)
         return br_log_no_stream_error(subject, error);
     if (count == 1)
-        return info_of_holder(js_log(base), json_string_value(json_array_get(names, 0)), subject, ret_info, error);
+        return info_of_holder(log, json_string_value(json_array_get(names, 0)), subject, ret_info, error);
     char text[512] = "";
     size_t len = 0;
     for (size_t i = 0; i < count && i < NAMES_SHOWN_MAX && len < sizeof text; i++)
@@ -304,7 +304,7 @@ static bool set_true(json_t *config, const char *key) {
     return changed;
 }
 
-static enum br_status send_config(struct js_log *log, const char *verb, const char *stream, json_t *config,
+static enum br_status send_config(struct br_log *log, const char *verb, const char *stream, json_t *config,
                                   json_t **ret_reply, struct br_error *error) {
     char subject[SUBJECT_SIZE], what[SUBJECT_SIZE];
     snprintf(subject, sizeof subject, "STREAM.%s.%s", verb, stream);
@@ -312,7 +312,7 @@ static enum br_status send_config(struct js_log *log, const char *verb, const ch
     return br_js_api(log, subject, config, what, ret_reply, NULL, error);
 }
 
-static enum br_status create_stream(struct js_log *log, const char *stream, const char *const *subjects, size_t count,
+static enum br_status create_stream(struct br_log *log, const char *stream, const char *const *subjects, size_t count,
                                     bool output, int replicas, bool memory, json_t **ret_reply,
                                     struct br_error *error) {
     BR_JS_AUTO json_t *config =
@@ -330,7 +330,7 @@ static enum br_status create_stream(struct js_log *log, const char *stream, cons
 }
 
 // Brings the stream that is there up to what is wanted; nothing is taken away from it.
-static enum br_status widen_stream(struct js_log *log, const char *stream, const char *const *subjects, size_t count,
+static enum br_status widen_stream(struct br_log *log, const char *stream, const char *const *subjects, size_t count,
                                    bool output, json_t **reply, struct br_error *error) {
     json_t *config = json_object_get(*reply, "config");
     json_t *have = json_object_get(config, "subjects");
@@ -354,7 +354,7 @@ static enum br_status widen_stream(struct js_log *log, const char *stream, const
     return BR_OK;
 }
 
-static enum br_status ensure(struct js_log *log, const char *stream, const char *const *subjects, size_t count,
+static enum br_status ensure(struct br_log *log, const char *stream, const char *const *subjects, size_t count,
                              bool output, int replicas, bool memory, struct br_stream_info *ret_info,
                              struct br_error *error) {
     BR_JS_AUTO json_t *reply = NULL;
@@ -366,11 +366,11 @@ static enum br_status ensure(struct js_log *log, const char *stream, const char 
     return br_js_read_stream_info(reply, ret_info, error);
 }
 
-enum br_status br_js_ensure_output(struct br_log *base, const char *stream, const struct br_output_options *options,
+enum br_status br_js_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
                                    struct br_stream_info *ret_info, struct br_error *error) {
     struct br_stream_info info;
-    BR_TRY(ensure(js_log(base), stream, options->subjects, options->subject_count, true, options->replicas,
-                  options->memory, &info, error));
+    BR_TRY(ensure(log, stream, options->subjects, options->subject_count, true, options->replicas, options->memory,
+                  &info, error));
     if (!info.allow_atomic)
         return br_error_set(error, BR_FATAL,
                             "stream %s doesn't allow atomic batches and the server didn't change that; set "
@@ -380,27 +380,26 @@ enum br_status br_js_ensure_output(struct br_log *base, const char *stream, cons
     return BR_OK;
 }
 
-enum br_status br_js_ensure_input(struct br_log *base, const char *stream, const char *subject,
-                                  struct br_error *error) {
+enum br_status br_js_ensure_input(struct br_log *log, const char *stream, const char *subject, struct br_error *error) {
     BR_JS_AUTO json_t *names = NULL;
     struct br_stream_info info;
-    BR_TRY(fetch_names(js_log(base), subject, &names, error));
+    BR_TRY(fetch_names(log, subject, &names, error));
     if (json_array_size(names) > 1)
-        return br_js_find_stream(base, NULL, subject, &info, error);
+        return br_js_find_stream(log, NULL, subject, &info, error);
     const char *holder = json_string_value(json_array_get(names, 0));
     if (holder != NULL && strcmp(holder, stream) != 0)
         return BR_OK; // somebody else's stream is left as it is
-    return ensure(js_log(base), stream, &subject, 1, false, 0, false, &info, error);
+    return ensure(log, stream, &subject, 1, false, 0, false, &info, error);
 }
 
 // A key's history is its last message; the settings are those that NATS' clients make a bucket with. One that is there
 // is left as it is.
-enum br_status br_js_ensure_bucket(struct br_log *base, const char *bucket, int replicas, struct br_error *error) {
+enum br_status br_js_ensure_bucket(struct br_log *log, const char *bucket, int replicas, struct br_error *error) {
     char stream[SUBJECT_SIZE], keys[SUBJECT_SIZE];
     BR_JS_AUTO json_t *reply = NULL;
     snprintf(stream, sizeof stream, "KV_%s", bucket);
     snprintf(keys, sizeof keys, "$KV.%s.>", bucket);
-    BR_TRY(fetch_info(js_log(base), stream, &reply, error));
+    BR_TRY(fetch_info(log, stream, &reply, error));
     if (reply != NULL)
         return BR_OK;
     BR_JS_AUTO json_t *config = json_pack("{s:s, s:[s], s:s, s:s, s:s, s:i, s:i}", "name", stream, "subjects", keys,
@@ -409,17 +408,17 @@ enum br_status br_js_ensure_bucket(struct br_log *base, const char *bucket, int 
     set_true(config, "allow_rollup_hdrs");
     set_true(config, "deny_delete");
     set_true(config, "allow_direct");
-    return send_config(js_log(base), "CREATE", stream, config, &reply, error);
+    return send_config(log, "CREATE", stream, config, &reply, error);
 }
 
-enum br_status br_js_purge(struct br_log *base, const char *stream, const char *subject, struct br_error *error) {
+enum br_status br_js_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error) {
     char api[SUBJECT_SIZE], what[SUBJECT_SIZE];
     BR_JS_AUTO json_t *reply = NULL;
     BR_JS_AUTO json_t *body = json_pack("{s:s}", "filter", subject);
     BR_TRY(br_js_check_stream_name(stream, error));
     snprintf(api, sizeof api, "STREAM.PURGE.%s", stream);
     snprintf(what, sizeof what, "can't purge '%.200s' from stream %.200s", subject, stream);
-    return br_js_api(js_log(base), api, body, what, &reply, NULL, error);
+    return br_js_api(log, api, body, what, &reply, NULL, error);
 }
 
 // --- single messages
@@ -472,7 +471,7 @@ static enum br_status read_message(const json_t *json, struct br_buffer *copy, s
     return status;
 }
 
-enum br_status br_js_get(struct br_log *base, const char *stream, const char *subject, uint64_t sequence,
+enum br_status br_js_get(struct br_log *log, const char *stream, const char *subject, uint64_t sequence,
                          struct br_buffer *copy, struct br_log_message *ret_message, bool *ret_found,
                          struct br_error *error) {
     char api[SUBJECT_SIZE], what[SUBJECT_SIZE];
@@ -487,7 +486,7 @@ enum br_status br_js_get(struct br_log *base, const char *stream, const char *su
     int code;
     snprintf(api, sizeof api, "STREAM.MSG.GET.%s", stream);
     snprintf(what, sizeof what, "can't read a message of stream %s", stream);
-    BR_TRY(br_js_api(js_log(base), api, body, what, &reply, &code, error));
+    BR_TRY(br_js_api(log, api, body, what, &reply, &code, error));
     if (code == JS_ERROR_NO_MESSAGE) {
         *ret_found = false;
         return BR_OK;

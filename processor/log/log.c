@@ -46,6 +46,7 @@ enum br_status br_log_stream_info(struct br_log *log, const char *stream, struct
 
 enum br_status br_log_ensure_output(struct br_log *log, const char *stream, const struct br_output_options *options,
                                     struct br_stream_info *ret_info, struct br_error *error) {
+    BR_CHECK(log->ops->ensure_output != NULL);
     BR_CHECK(options->subject_count > 0);
     return log->ops->ensure_output(log, stream, options, ret_info, error);
 }
@@ -53,6 +54,7 @@ enum br_status br_log_ensure_output(struct br_log *log, const char *stream, cons
 enum br_status br_log_ensure_input(struct br_log *log, const char *stream, const char *subject,
                                    struct br_error *error) {
     BR_TRY(check_filter(subject, error));
+    BR_CHECK(log->ops->ensure_input != NULL);
     return log->ops->ensure_input(log, stream, subject, error);
 }
 
@@ -61,11 +63,13 @@ enum br_status br_log_ensure_bucket(struct br_log *log, const char *bucket, int 
         if (!isalnum((unsigned char)*at) && *at != '_' && *at != '-')
             return br_error_set(error, BR_FATAL, "\"%s\" is no name of a bucket: letters, digits, _ and - only",
                                 bucket);
+    BR_CHECK(log->ops->ensure_bucket != NULL);
     return log->ops->ensure_bucket(log, bucket, replicas, error);
 }
 
 enum br_status br_log_purge(struct br_log *log, const char *stream, const char *subject, struct br_error *error) {
     BR_TRY(check_filter(subject, error));
+    BR_CHECK(log->ops->purge != NULL);
     return log->ops->purge(log, stream, subject, error);
 }
 
@@ -158,10 +162,12 @@ enum br_status br_log_publish(struct br_log *log, const struct br_log_message *m
                             "can't publish on \"%.*s\": a subject's tokens are not empty and have no blanks and no "
                             "wildcards",
                             (int)message->subject.len, (const char *)message->subject.ptr);
+    BR_CHECK(log->ops->publish != NULL);
     return log->ops->publish(log, message, error);
 }
 
 enum br_status br_log_publish_flush(struct br_log *log, struct br_error *error) {
+    BR_CHECK(log->ops->publish_flush != NULL);
     return log->ops->publish_flush(log, error);
 }
 
@@ -272,6 +278,11 @@ void br_log_pause(struct br_log *log, int64_t us) {
 
 void br_log_wake(struct br_log *log) {
     log->ops->wake(log);
+}
+
+void br_log_set_cancel(struct br_log *log, const volatile bool *cancel) {
+    if (log->ops->set_cancel != NULL)
+        log->ops->set_cancel(log, cancel);
 }
 
 size_t br_log_payload_max(struct br_log *log) {

@@ -23,8 +23,20 @@
 //     before it is proven that the stream still holds what was read (trail.h): a stream that went back and was filled
 //     up again is BR_FATAL (native: BR_LOG_CHANGED).
 //
-// nats_* and js_* stand in processor/log/ only. A struct br_log belongs to one task thread; the implementation's own
-// threads meet it at bounded queues. Messages are borrowed until br_reader_release.
+// Two planes (ADR 2) reach a server, and not all of this is of both: who asks the wrong one has a mistake in the
+// program.
+//
+//                                  data (jetstream.h)   control (control.h)
+//   find_stream, stream_info       yes                  yes
+//   last, get, next                yes                  yes
+//   ensure_output                  yes                  -
+//   ensure_input, ensure_bucket    -                    yes
+//   purge, publish                 -                    yes
+//   append                         batches              one message
+//   readers                        in bulk              step by step
+//
+// A struct br_log belongs to one thread; the implementation's own threads meet it at bounded queues. Messages are
+// borrowed until br_reader_release.
 #ifndef BR_PROCESSOR_LOG_LOG_H
 #define BR_PROCESSOR_LOG_LOG_H
 
@@ -205,6 +217,9 @@ void br_log_wait(struct br_log *log, int64_t timeout_us);
 void br_log_pause(struct br_log *log, int64_t us);
 // Thread: any. Ends a br_log_wait early (shutdown, another thread's request).
 void br_log_wake(struct br_log *log);
+// From now on this flag is `cancel`, or none is (NULL): a worker that is told to stop still waits for the answer to its
+// last commit.
+void br_log_set_cancel(struct br_log *log, const volatile bool *cancel);
 
 size_t br_log_payload_max(struct br_log *log);
 void br_log_close(struct br_log **log);

@@ -17,11 +17,13 @@
 #define LATE_CALLS_MAX 40
 #define DELAY_POLLS_MAX 12
 #define DELAY_US 5000 // each, when it is waited for
+#define ANSWER_US_MAX (5 * BR_US_PER_SECOND)
 
 struct sim_log {
     struct br_log base;
     struct br_sim *sim;
     bool faulty, crashed, woken;
+    bool by_control; // its calls are questions (simulated_control.c), with their faults
     uint64_t calls;
     uint64_t crash_call; // 0: never
     struct sim_reader *readers;
@@ -130,6 +132,10 @@ uint64_t br_sim_draw(struct br_sim *sim) {
     return z ^ (z >> 31);
 }
 
+static uint32_t of_control(const struct sim_log *log, uint32_t permille) {
+    return log->by_control ? permille : 0;
+}
+
 static bool chance(struct sim_log *log, uint32_t permille) {
     return log->faulty && permille != 0 && br_sim_draw(log->sim) % 1000 < permille;
 }
@@ -166,12 +172,25 @@ static enum br_status begin_call(struct sim_log *log, struct br_error *error) {
     return BR_OK;
 }
 
+static enum br_status no_answer(struct sim_log *log, struct br_error *error) {
+    log->sim->mono_us += ANSWER_US_MAX;
+    return br_error_set(error, BR_RETRY, "no answer from the simulated server (call %llu)",
+                        (unsigned long long)log->calls);
+}
+
 static enum br_status begin_refusable_call(struct sim_log *log, struct br_error *error) {
     BR_TRY(begin_call(log, error));
     if (chance(log, log->sim->faults.refuse))
         return br_error_set(error, BR_RETRY, "the simulated server refuses (call %llu)",
                             (unsigned long long)log->calls);
+    if (chance(log, of_control(log, log->sim->faults.lose_request)))
+        return no_answer(log, error);
     return BR_OK;
+}
+
+// What was asked is done; whoever asked may not hear of it.
+static enum br_status end_question(struct sim_log *log, struct br_error *error) {
+    return chance(log, of_control(log, log->sim->faults.cut_answer)) ? no_answer(log, error) : BR_OK;
 }
 
 static struct sim_log *sim_log(struct br_log *log) {
@@ -231,6 +250,7 @@ static enum br_status sim_stream_info(struct br_log *base, const char *name, str
     struct sim_stream *stream;
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(require_stream(sim_log(base), name, &stream, error));
+    BR_TRY(end_question(sim_log(base), error));
     br_sim_stream_describe(stream, ret_info);
     return BR_OK;
 }
@@ -264,7 +284,8 @@ static enum br_status sim_ensure_input(struct br_log *base, const char *name, co
             if (br_subject_covers(br_slice_of(stream->subjects[j]), br_slice_of(subject)))
                 return BR_OK;
     }
-    return ensure_stream(sim_log(base), name, &subject, 1, &stream, error);
+    BR_TRY(ensure_stream(sim_log(base), name, &subject, 1, &stream, error));
+    return end_question(sim_log(base), error);
 }
 
 static enum br_status sim_ensure_bucket(struct br_log *base, const char *bucket, int replicas, struct br_error *error) {
@@ -280,7 +301,7 @@ static enum br_status sim_ensure_bucket(struct br_log *base, const char *bucket,
     BR_TRY(br_sim_stream_add(log->sim, name, subjects, 1, &stream, error));
     stream->replicas = replicas == 0 ? 1 : replicas;
     stream->max_per_subject = 1;
-    return BR_OK;
+    return end_question(log, error);
 }
 
 static enum br_status sim_purge(struct br_log *base, const char *name, const char *subject, struct br_error *error) {
@@ -288,7 +309,7 @@ static enum br_status sim_purge(struct br_log *base, const char *name, const cha
     BR_TRY(begin_refusable_call(sim_log(base), error));
     BR_TRY(require_stream(sim_log(base), name, &stream, error));
     br_sim_stream_purge(stream, br_slice_of(subject));
-    return BR_OK;
+    return end_question(sim_log(base), error);
 }
 
 static enum br_status sim_get(struct br_log *base, const char *name, const char *subject, uint64_t sequence,
@@ -301,6 +322,7 @@ static enum br_status sim_get(struct br_log *base, const char *name, const char 
                                            : subject == NULL
                                                ? br_sim_stream_get(stream, sequence)
                                                : br_sim_stream_next(stream, br_slice_of(subject), sequence);
+    BR_TRY(end_question(sim_log(base), error));
     *ret_found = message != NULL;
     if (message != NULL)
         br_log_message_copy(message, copy, ret_message);
@@ -350,15 +372,15 @@ static void settle_append(struct sim_log *log, struct sim_stream *stream, const 
     log->append_result = BR_APPEND_UNKNOWN;
     log->append_polls = chance(log, faults->delay) ? (uint32_t)(br_sim_draw(log->sim) % (DELAY_POLLS_MAX + 1)) : 0;
     log->append_refused = chance(log, faults->refuse);
-    if (log->append_refused || chance(log, faults->lose_batch))
+    if (log->append_refused || chance(log, faults->lose_batch + of_control(log, faults->lose_request)))
         return;
-    if (chance(log, faults->late_batch)) {
+    if (chance(log, faults->late_batch + of_control(log, faults->late_request))) {
         keep_late(log, stream, messages, count, expected_sequence);
         return;
     }
     bool landed = br_sim_stream_append(log->sim, stream, messages, count, expected_sequence);
     log->append_sequence = stream->last_sequence;
-    if (!chance(log, faults->lose_ack))
+    if (!chance(log, faults->lose_ack + of_control(log, faults->cut_answer)))
         log->append_result = landed ? BR_APPEND_DONE : BR_APPEND_FENCED;
 }
 
@@ -689,4 +711,10 @@ struct br_log *br_sim_connect(struct br_sim *sim, bool faulty) {
     log->sim = sim;
     log->faulty = faulty;
     return &log->base;
+}
+
+struct br_log *br_sim_connect_control(struct br_sim *sim, bool faulty) {
+    struct br_log *log = br_sim_connect(sim, faulty);
+    sim_log(log)->by_control = true;
+    return log;
 }

@@ -28,7 +28,8 @@ struct br_sim_faults {
     uint32_t delay;      // a reader shows fewer messages than there are, an append's reply takes some polls
     uint32_t refuse;     // BR_RETRY from any call that may say so
     uint32_t shown_max;  // not a chance: so many messages a reader shows before some must be consumed; 0: very many
-    // Of the control plane (br_sim_control): questions lost, asked twice, late; answers that end in the middle.
+    // Of the control plane (br_sim_control): questions lost, asked twice, late; answers that end in the middle. Of logs
+    // over it, beside the above: what they ask is lost, appends land late, answers don't come.
     uint32_t lose_request, double_request, late_request, cut_answer;
     uint32_t
         crash; // any call: br_sim_crashed() becomes true and this connection's calls fail with BR_FATAL from then on

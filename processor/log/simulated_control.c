@@ -195,6 +195,12 @@ static void sim_serve(struct br_control *base, const char *subject, struct br_re
     control->services = service;
 }
 
+// Nobody sends a message twice (L3): unlike questions, appends are late or lost, never doubled.
+static struct br_log *sim_log_over(struct br_control *base, const volatile bool *cancel) {
+    (void)cancel; // nothing here waits for long
+    return br_sim_connect_control(sim_control(base)->sim, sim_control(base)->faulty);
+}
+
 static void sim_status(struct br_control *base, struct br_buffer *out) {
     (void)base;
     br_buffer_append_text(out, "{\"connected\":true}");
@@ -224,7 +230,7 @@ static void sim_close(struct br_control *base) {
 
 struct br_control *br_sim_control(struct br_sim *sim, bool faulty) {
     static const struct br_control_ops ops = {
-        .serve = sim_serve, .request = sim_request, .status = sim_status, .close = sim_close};
+        .serve = sim_serve, .request = sim_request, .log = sim_log_over, .status = sim_status, .close = sim_close};
     struct sim_control *control = br_calloc(1, sizeof *control);
     control->base.ops = &ops;
     control->sim = sim;

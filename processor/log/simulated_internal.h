@@ -63,6 +63,10 @@ struct br_sim {
     void *idle_context;
 };
 
+// A log over a control plane (br_control_log): what it asks is lost or late, as are answers, by the faults of the
+// control plane too.
+struct br_log *br_sim_connect_control(struct br_sim *sim, bool faulty);
+
 static inline int64_t sim_wall_us(const struct br_sim *sim) {
     return sim->mono_us + sim->skew_us;
 }

@@ -199,22 +199,22 @@ static enum br_status check_passed(struct proof *proof, uint64_t from, struct br
                                proof->stream, next.sequence, proof->filter, is, from - 1);
 }
 
-// The nearest message below `sequence` that is there; sequence UINT64_MAX: none is. Looks back twice as far each time,
-// then halves what lies between.
-static enum br_status nearest_below(struct proof *proof, uint64_t sequence, struct br_log_message *ret_nearest,
-                                    struct br_error *error) {
+// The nearest message on `filter` below `sequence` that is there; sequence UINT64_MAX: none is. Looks back twice as far
+// each time, then halves what lies between.
+static enum br_status nearest_below(struct proof *proof, const char *filter, uint64_t sequence,
+                                    struct br_log_message *ret_nearest, struct br_error *error) {
     uint64_t low = sequence, high = sequence; // nothing is there from `high` on; at or behind `low` something is
     bool found;
     ret_nearest->sequence = UINT64_MAX;
     for (uint64_t back = 1; low > 1 && ret_nearest->sequence >= sequence; back *= 2) {
         high = low;
         low = low > back ? low - back : 1;
-        BR_TRY(next_message(proof, ">", low, ret_nearest, &found, error));
+        BR_TRY(next_message(proof, filter, low, ret_nearest, &found, error));
     }
     struct br_log_message next = *ret_nearest;
     while (ret_nearest->sequence < sequence && ret_nearest->sequence + 1 < high) {
         uint64_t middle = ret_nearest->sequence + 1 + (high - ret_nearest->sequence - 1) / 2;
-        BR_TRY(next_message(proof, ">", middle, &next, &found, error));
+        BR_TRY(next_message(proof, filter, middle, &next, &found, error));
         if (next.sequence < sequence)
             *ret_nearest = next;
         else
@@ -224,22 +224,30 @@ static enum br_status nearest_below(struct proof *proof, uint64_t sequence, stru
     return BR_OK;
 }
 
+// T6
+static enum br_status too_young(const struct proof *proof, const struct br_fingerprint *mark,
+                                const struct br_log_message *nearest, struct br_error *error) {
+    struct br_fingerprint now = {.sequence = nearest->sequence, .time_us = nearest->timestamp.us};
+    char is[BR_FINGERPRINT_TEXT_SIZE];
+    br_fingerprint_print(&now, is);
+    return changed(proof, mark, error,
+                   "gone, and one before it, at sequence %" PRIu64 " (%s), came later than all that was read",
+                   nearest->sequence, is);
+}
+
 // T6: the newest mark's message is gone, and what is still there before it must be older.
-static enum br_status check_neighbour(struct proof *proof, struct br_error *error) {
+static enum br_status check_neighbours(struct proof *proof, struct br_error *error) {
     const struct br_trail *trail = proof->trail;
     const struct br_fingerprint *mark = &trail->marks[trail->count - 1];
     struct br_log_message nearest = {0};
-    BR_TRY(nearest_below(proof, mark->sequence, &nearest, error));
+    BR_TRY(nearest_below(proof, proof->filter, mark->sequence, &nearest, error));
+    if (nearest.sequence != UINT64_MAX && nearest.timestamp.us > trail->youngest_us)
+        return too_young(proof, mark, &nearest, error);
+    BR_TRY(nearest_below(proof, ">", mark->sequence, &nearest, error));
     if (nearest.sequence == UINT64_MAX)
         return BR_OK;
-    if (nearest.timestamp.us > trail->youngest_us) {
-        struct br_fingerprint now = {.sequence = nearest.sequence, .time_us = nearest.timestamp.us};
-        char is[BR_FINGERPRINT_TEXT_SIZE];
-        br_fingerprint_print(&now, is);
-        return changed(proof, mark, error,
-                       "gone, and the one before it, at sequence %" PRIu64 " (%s), came later than all that was read",
-                       nearest.sequence, is);
-    }
+    if (nearest.timestamp.us > trail->youngest_us && proof->doubt[0] != '\0')
+        return too_young(proof, mark, &nearest, error);
     proof->speaks |= nearest.timestamp.us <= mark->time_us;
     if (nearest.timestamp.us > mark->time_us && proof->doubt[0] == '\0')
         snprintf(proof->doubt, sizeof proof->doubt,
@@ -255,7 +263,7 @@ static enum br_status look(struct proof *proof, uint64_t from, struct br_error *
     if (!newest)
         BR_TRY(check_marks(proof, &newest, error));
     if (!newest)
-        BR_TRY(check_neighbour(proof, error));
+        BR_TRY(check_neighbours(proof, error));
     if (!proof->speaks)
         snprintf(proof->doubt, sizeof proof->doubt,
                  "the messages that were read last are gone from it, and none that is there speaks for them");

@@ -18,10 +18,10 @@
 // T4. What a reader has found to hold nothing for it must still hold nothing: a message there came later.
 // T5. Where a stream keeps only the newest message of each subject, an older one of the mark's subject can't be there
 //     when the mark's is gone: the stream is as it was before that one came, and BR_LOG_CHANGED.
-// T6. When the newest mark's message is gone, the nearest message below that is there (whoever's) must not be younger
-//     than all that was read: it would have come after that, into another's place, and is BR_LOG_CHANGED. (Of others'
-//     messages that holds while the server's clock isn't set back: their times aren't noted.) Younger than the mark
-//     alone, as after a clock was set back, it proves nothing.
+// T6. When the newest mark's message is gone, the nearest message of the reader's below that is there must not be
+//     younger than all that was read: it would have come after that, into another's place, and is BR_LOG_CHANGED. So is
+//     the nearest one of others', when the mark's isn't gone by right; their times aren't noted, so that this holds
+//     while no server's clock is set back. Younger than the mark alone, as after that, it proves nothing.
 //
 // What isn't proven: that messages were lost whose places were filled, and are empty again (by a limit per subject, or
 // by hand), between the newest message that proves or speaks and the newest that was read, when they weren't the last

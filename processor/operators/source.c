@@ -5,6 +5,10 @@
 // the one that stands gives nothing; a delete of a key that isn't there neither. Keys that come several times in a
 // batch are taken in order. A -old row has no origin; a +new row has that of its event.
 //
+// Of a key that comes several times in a batch only -first +last are given, so that a row that many are joined with
+// costs them once: where no operator above reports on rows by themselves (nets), what lies between leaves no trace.
+// Those that do report (an expression that fails, a late row) get every step, as the reports are part of the digest.
+//
 // The input of a query's scan is an operator here too: what is pushed into it goes on.
 #include "processor/operators/operator_internal.h"
 #include "processor/operators/past.h"
@@ -17,8 +21,10 @@ struct source {
     const struct br_batch *current; // for the step being taken
     struct step *steps;
     uint32_t step_count;
-    struct br_entry **emptied; // entries without a row, to be deleted when the batch is through
-    uint32_t emptied_count;
+    bool nets;
+    struct touch
+        *touches; // entries that have no row, to be deleted when the batch is through; with nets all that change
+    uint32_t touch_count;
     struct br_buffer encoded;
 };
 
@@ -26,6 +32,14 @@ struct source {
 struct step {
     struct br_slice old;
     uint32_t row;
+    bool undone; // by a later one
+};
+
+#define NO_STEP UINT32_MAX
+
+struct touch {
+    struct br_entry *entry;
+    uint32_t step; // that gives its row; NO_STEP: none of this batch does
 };
 
 static enum br_status push_append(struct br_operator *op, uint32_t port, const struct br_batch *batch,
@@ -36,16 +50,28 @@ static enum br_status push_append(struct br_operator *op, uint32_t port, const s
 
 // --- upsert
 // An entry without a row has an empty value: row bytes are never empty (they begin with a presence bitmap).
-static void note_emptied(struct source *source, struct br_entry *entry) {
-    if (entry->touched == source)
-        return;
-    entry->touched = source;
-    source->emptied[source->emptied_count++] = entry;
+static struct touch *touch(struct source *source, struct br_entry *entry) {
+    if (entry->touched == NULL) {
+        source->touches[source->touch_count] = (struct touch){entry, NO_STEP};
+        entry->touched = &source->touches[source->touch_count++];
+    }
+    return entry->touched;
 }
 
 static void give_old(struct source *source, const struct br_entry *entry) {
     struct br_slice value = {entry->value, entry->value_len};
     source->steps[source->step_count++] = (struct step){.old = br_arena_copy(source->op.arena, value)};
+}
+
+// The row that stands goes. When this batch has given it, it is as if it hadn't.
+static void take_back(struct source *source, struct br_entry *entry) {
+    struct touch *touched = source->nets ? touch(source, entry) : NULL;
+    if (touched != NULL && touched->step != NO_STEP)
+        source->steps[touched->step].undone = true;
+    else if (entry->value_len != 0)
+        give_old(source, entry);
+    if (touched != NULL)
+        touched->step = NO_STEP;
 }
 
 static void note_change(struct source *source, const struct br_entry *entry, uint32_t row) {
@@ -58,10 +84,10 @@ static void note_change(struct source *source, const struct br_entry *entry, uin
 static void delete_row(struct source *source, struct br_entry *entry, uint32_t row) {
     if (entry->value_len != 0) {
         note_change(source, entry, row);
-        give_old(source, entry);
+        take_back(source, entry);
         br_entry_resize(source->rows, entry, 0);
     }
-    note_emptied(source, entry);
+    (void)touch(source, entry);
 }
 
 static void upsert_row(struct source *source, struct br_entry *entry, uint32_t row) {
@@ -71,21 +97,30 @@ static void upsert_row(struct source *source, struct br_entry *entry, uint32_t r
     if (br_slice_equal(fresh, (struct br_slice){entry->value, entry->value_len}))
         return;
     note_change(source, entry, row);
-    if (entry->value_len != 0)
-        give_old(source, entry);
+    take_back(source, entry);
     br_entry_resize(source->rows, entry, (uint32_t)fresh.len);
     memcpy(entry->value, fresh.ptr, fresh.len);
+    if (source->nets)
+        touch(source, entry)->step = source->step_count;
     source->steps[source->step_count++] = (struct step){.row = row};
 }
 
 static void drop_emptied(struct source *source) {
-    for (uint32_t i = 0; i < source->emptied_count; i++) {
-        struct br_entry *entry = source->emptied[i];
+    for (uint32_t i = 0; i < source->touch_count; i++) {
+        struct br_entry *entry = source->touches[i].entry;
         entry->touched = NULL;
         if (entry->value_len == 0)
             br_entry_delete(source->rows, entry);
     }
-    source->emptied_count = 0;
+    source->touch_count = 0;
+}
+
+static void drop_undone(struct source *source) {
+    uint32_t kept = 0;
+    for (uint32_t s = 0; s < source->step_count; s++)
+        if (!source->steps[s].undone)
+            source->steps[kept++] = source->steps[s];
+    source->step_count = kept;
 }
 
 // Steps begin..end of the list as one batch. Without old rows it is a selection of the input.
@@ -149,7 +184,7 @@ static enum br_status apply_upserts(struct source *source, const struct br_batch
     source->current = batch;
     source->step_count = 0;
     source->steps = br_arena_alloc(arena, 2 * count * sizeof *source->steps);
-    source->emptied = br_arena_alloc(arena, count * sizeof(struct br_entry *));
+    source->touches = br_arena_alloc(arena, count * sizeof *source->touches);
     for (uint32_t r = 0; r < count; r++) {
         if (br_batch_weight(batch, r) > 0)
             upsert_row(source, entries[r], r);
@@ -157,6 +192,7 @@ static enum br_status apply_upserts(struct source *source, const struct br_batch
             delete_row(source, entries[r], r);
     }
     drop_emptied(source);
+    drop_undone(source);
     return emit_steps(source, error);
 }
 
@@ -243,6 +279,55 @@ static enum br_status scan_upsert(struct br_operator *op, const struct br_value 
 }
 
 // --- making
+static bool can_not_fail(const struct br_aggregate *aggregate) {
+    switch (aggregate->kind) {
+    case BR_AGG_COUNT:
+    case BR_AGG_MIN:
+    case BR_AGG_MAX:
+    case BR_AGG_BOOL_AND:
+    case BR_AGG_BOOL_OR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Does a node say nothing of any row but what it gives? A group that fails is reported whenever it is touched.
+static bool is_silent(const struct br_node *node) {
+    bool silent = true;
+    switch (node->kind) {
+    case BR_NODE_FILTER:
+        return !br_expr_may_fail(node->filter.predicate);
+    case BR_NODE_PROJECT:
+        for (uint32_t i = 0; i < node->field_count; i++)
+            silent = silent && !br_expr_may_fail(node->project.exprs[i]);
+        return silent;
+    case BR_NODE_JOIN:
+        return node->join.residual == NULL || !br_expr_may_fail(node->join.residual);
+    case BR_NODE_AGGREGATE:
+        for (uint32_t i = 0; i < node->aggregate.aggregate_count; i++)
+            silent = silent && can_not_fail(&node->aggregate.aggregates[i]);
+        return silent;
+    case BR_NODE_WINDOW:
+    case BR_NODE_SOURCE:
+    case BR_NODE_SCAN:
+        break;
+    }
+    return false;
+}
+
+static bool nothing_reports(struct br_graph *graph, const struct br_node *source) {
+    bool *above = br_calloc(graph->node_count + 1, sizeof *above), silent = graph->pipeline != NULL;
+    for (uint32_t n = 0; n < graph->node_count && silent; n++) { // inputs come first
+        const struct br_node *node = graph->nodes[n];
+        for (uint32_t i = 0; i < node->input_count; i++)
+            above[n] = above[n] || node->inputs[i] == source || above[node->inputs[i]->id];
+        silent = !above[n] || is_silent(node);
+    }
+    free(above);
+    return silent;
+}
+
 static void destroy(struct br_operator *op) {
     br_buffer_free(&((struct source *)op)->encoded);
     br_operator_free(op);
@@ -257,6 +342,7 @@ enum br_status br_source_create(struct br_graph *graph, const struct br_node *no
     bool upsert = node->source.table->primary_key_count != 0;
     struct source *source = br_operator_alloc(graph, node, upsert ? &upsert_class : &append_class, sizeof *source);
     source->table = node->source.table;
+    source->nets = upsert && !source->table->takes_any_time && nothing_reports(graph, node);
     enum br_status status = upsert ? br_operator_table(&source->op, 0, "rows", &source->rows, error) : BR_OK;
     if (status != BR_OK) {
         destroy(&source->op);

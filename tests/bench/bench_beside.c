@@ -66,7 +66,7 @@ struct live {
     char sql_path[128], data[128], subject[64], log_path[128];
     uint64_t history; // events that were there before
     pid_t worker;
-    struct br_log *log;
+    struct br_log *log, *admin; // by the data plane, by the control plane
     struct br_jobs *jobs;
 };
 
@@ -77,14 +77,14 @@ static void fill_events(struct live *live) {
     struct br_error error;
     char stream[64];
     snprintf(stream, sizeof stream, "IN_%s", live->name);
-    bench_must(br_log_ensure_input(live->log, stream, live->subject, &error), &error);
+    bench_must(br_log_ensure_input(live->admin, stream, live->subject, &error), &error);
     for (uint64_t i = 0; i < live->history; i++) {
         uint8_t bytes[16] = {0x08};
         struct br_log_message message = {.subject = br_slice_of(live->subject),
                                          .payload = {bytes, 1 + br_varint_put(bytes + 1, (UINT64_C(1) << 40) + i)}};
-        bench_must(br_log_publish(live->log, &message, &error), &error);
+        bench_must(br_log_publish(live->admin, &message, &error), &error);
     }
-    bench_must(br_log_publish_flush(live->log, &error), &error);
+    bench_must(br_log_publish_flush(live->admin, &error), &error);
 }
 
 static pid_t start_worker(const struct live *live) {
@@ -139,7 +139,8 @@ static void open_live(struct live *live, const char *url, const char *name, uint
                       const char *view) {
     struct br_error error;
     char sql[1024];
-    *live = (struct live){.name = name, .url = url, .history = history, .log = bench_dial(url)};
+    *live = (struct live){
+        .name = name, .url = url, .history = history, .log = bench_dial(url), .admin = bench_dial_control(url)};
     snprintf(live->subject, sizeof live->subject, "in.%s", name);
     snprintf(live->sql_path, sizeof live->sql_path, "%s/%s.sql", folder, name);
     snprintf(live->data, sizeof live->data, "%s/data", folder);
@@ -154,7 +155,7 @@ static void open_live(struct live *live, const char *url, const char *name, uint
         archive_history(live);
     live->worker = start_worker(live);
     await_history(live);
-    bench_must(br_jobs_open(live->log, name, &live->jobs, &error), &error);
+    bench_must(br_jobs_open(live->admin, name, &live->jobs, &error), &error);
 }
 
 static void close_live(struct live *live) {
@@ -167,6 +168,7 @@ static void close_live(struct live *live) {
     }
     br_jobs_close(&live->jobs);
     br_log_close(&live->log);
+    br_log_close(&live->admin);
 }
 
 // --- latency

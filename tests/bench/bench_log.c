@@ -3,6 +3,7 @@
 // push consumer too, flow control answered at once), and the latency of fenced appends.
 // bench_log [read] [append] [--scale=N]
 #include "base/logging.h"
+#include "processor/log/control.h"
 #include "processor/log/jetstream.h"
 
 #include <nats/nats.h>
@@ -48,10 +49,13 @@ static void report(const char *what, uint64_t count, size_t size, int64_t took_u
 
 // --- filling
 
-static void fill(struct br_log *log, const char *stream, const char *subject, size_t size, uint64_t count) {
+static void fill(const char *stream, const char *subject, size_t size, uint64_t count) {
     uint8_t *payload = br_alloc(size);
     for (size_t i = 0; i < size; i++)
         payload[i] = (uint8_t)(i * 31);
+    struct br_log *log;
+    struct br_connect_options options = {.url = br_private_server_url(server)};
+    must(br_log_connect_control(&options, &log, &error));
     must(br_log_ensure_input(log, stream, subject, &error));
     int64_t start_us = now_us();
     double cpu = cpu_us();
@@ -59,6 +63,7 @@ static void fill(struct br_log *log, const char *stream, const char *subject, si
     for (uint64_t i = 0; i < count; i++)
         must(br_log_publish(log, &message, &error));
     must(br_log_publish_flush(log, &error));
+    br_log_close(&log);
     report("acknowledged publish", count, size, now_us() - start_us, cpu_us() - cpu);
     free(payload);
 }
@@ -171,12 +176,12 @@ static void append_many(struct br_log *log, bool memory, size_t batch_size, size
 
 static void read_both(struct br_log *log, uint64_t scale) {
     uint64_t small = 1000000 * scale, large = 10000 * scale;
-    fill(log, "SMALL", "small.in", 100, small);
+    fill("SMALL", "small.in", 100, small);
     for (int i = 0; i < 2; i++) {
         read_bare("SMALL", 100, small);
         read_all(log, "SMALL", "small.in", 100, small);
     }
-    fill(log, "LARGE", "large.in", 65536, large);
+    fill("LARGE", "large.in", 65536, large);
     for (int i = 0; i < 2; i++) {
         read_bare("LARGE", 65536, large);
         read_all(log, "LARGE", "large.in", 65536, large);

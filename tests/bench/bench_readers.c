@@ -2,6 +2,7 @@
 // 32 readers of which one has a backlog: how long events of the others are on their way, with a connection for each
 // reader and with the few that readers share as a rule, in turns. bench_readers [--backlog=N] [--rounds=N]
 #include "base/logging.h"
+#include "processor/log/control.h"
 #include "processor/log/jetstream.h"
 
 #include <pthread.h>
@@ -44,9 +45,17 @@ static struct br_log *dial(uint32_t connections) {
     return log;
 }
 
+static struct br_log *dial_feed(void) {
+    struct br_error error;
+    struct br_log *log;
+    struct br_connect_options options = {.url = br_private_server_url(server)};
+    must(br_log_connect_control(&options, &log, &error), &error);
+    return log;
+}
+
 static void fill(uint64_t count) {
     struct br_error error;
-    struct br_log *log = dial(0);
+    struct br_log *log = dial_feed();
     uint8_t payload[PAYLOAD] = {0};
     struct br_log_message message = {.subject = br_slice_of("backlog"), .payload = {payload, sizeof payload}};
     must(br_log_ensure_input(log, "BACKLOG", "backlog", &error), &error);
@@ -60,7 +69,7 @@ static void fill(uint64_t count) {
 // Events that tell when they were sent.
 static void *publish(void *context) {
     struct br_error error;
-    struct br_log *log = dial(0);
+    struct br_log *log = dial_feed();
     (void)context;
     for (unsigned i = 0; !atomic_load(&ends); i++) {
         char subject[32];

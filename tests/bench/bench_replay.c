@@ -43,7 +43,7 @@ struct history {
     char subject[64], stream[64], data[128];
     char archived[160], streamed[160]; // q1's SQL, with and without the archive
     struct br_pipeline *pipeline;
-    struct br_log *log;
+    struct br_log *log, *admin; // by the data plane, by the control plane
     struct br_jobs *jobs;
     const char *url;
 };
@@ -113,16 +113,20 @@ static void run_live(struct history *history, uint32_t epoch_messages) {
 static void open_history(struct history *history, const char *url, const char *name, bool delimited,
                          uint32_t epoch_messages) {
     struct br_error error;
-    *history = (struct history){
-        .name = name, .delimited = delimited, .url = url, .events = EVENTS / scale, .log = bench_dial(url)};
+    *history = (struct history){.name = name,
+                                .delimited = delimited,
+                                .url = url,
+                                .events = EVENTS / scale,
+                                .log = bench_dial(url),
+                                .admin = bench_dial_control(url)};
     snprintf(history->subject, sizeof history->subject, "in.%s", name);
     snprintf(history->stream, sizeof history->stream, "IN_%s", name);
     snprintf(history->data, sizeof history->data, "%s/data", folder);
     write_files(history);
-    bench_fill_bids(history->log, history->stream, history->subject, history->events, delimited, &history->messages);
+    bench_fill_bids(history->url, history->stream, history->subject, history->events, delimited, &history->messages);
     run_live(history, epoch_messages);
     bench_archive(history->log, history->pipeline, history->messages);
-    bench_must(br_jobs_open(history->log, name, &history->jobs, &error), &error);
+    bench_must(br_jobs_open(history->admin, name, &history->jobs, &error), &error);
     printf("%s: %" PRIu64 " bids in %" PRIu64 " messages and %" PRIu64 " epochs\n", name, history->events,
            history->messages, history->epochs);
     fflush(stdout);
@@ -131,6 +135,7 @@ static void open_history(struct history *history, const char *url, const char *n
 static void close_history(struct history *history) {
     br_jobs_close(&history->jobs);
     br_log_close(&history->log);
+    br_log_close(&history->admin);
     br_pipeline_destroy(&history->pipeline);
 }
 

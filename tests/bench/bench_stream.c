@@ -95,9 +95,7 @@ static double work_off(struct worker *worker, uint64_t messages) {
 static void throughput(const char *url, bool packed) {
     uint64_t events = (packed ? UINT64_C(10000000) : UINT64_C(2000000)) / scale, messages;
     const char *name = packed ? "packedin" : "single", *subject = packed ? "packedin.bid" : "single.bid";
-    struct br_log *log = bench_dial(url);
-    bench_fill_bids(log, packed ? "PACKED" : "SINGLE", subject, events, packed, &messages);
-    br_log_close(&log);
+    bench_fill_bids(url, packed ? "PACKED" : "SINGLE", subject, events, packed, &messages);
     char sql[1024];
     snprintf(sql, sizeof sql,
              "CREATE TABLE bid (" BENCH_BID_COLUMNS
@@ -232,7 +230,7 @@ static void fill_keys(struct br_log *log, const char *subject, uint64_t first, u
 static void restart(const char *url) {
     struct br_error error;
     uint64_t messages, more;
-    struct br_log *log = bench_dial(url);
+    struct br_log *log = bench_dial_control(url);
     bench_must(br_log_ensure_input(log, "RESTART", "restart.event", &error), &error);
     fill_keys(log, "restart.event", 0, 3 * RESTART_KEYS / scale, &messages);
     struct worker worker = {0};

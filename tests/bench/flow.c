@@ -26,11 +26,20 @@ struct br_log *bench_dial(const char *url) {
     return log;
 }
 
-void bench_fill_bids(struct br_log *log, const char *stream, const char *subject, uint64_t events, bool packed,
+struct br_log *bench_dial_control(const char *url) {
+    struct br_error error;
+    struct br_log *log;
+    struct br_connect_options options = {.url = url, .name = "bench feeds"};
+    bench_must(br_log_connect_control(&options, &log, &error), &error);
+    return log;
+}
+
+void bench_fill_bids(const char *url, const char *stream, const char *subject, uint64_t events, bool packed,
                      uint64_t *ret_messages) {
     struct br_error error;
     struct br_nexmark_options options = {.seed = 1, .start_us = INT64_C(1767225600000000)};
     struct br_buffer one = {0}, frame = {0};
+    struct br_log *log = bench_dial_control(url);
     bench_must(br_log_ensure_input(log, stream, subject, &error), &error);
     *ret_messages = 0;
     uint64_t made = 0;
@@ -55,6 +64,7 @@ void bench_fill_bids(struct br_log *log, const char *stream, const char *subject
         br_buffer_clear(&frame);
     }
     bench_must(br_log_publish_flush(log, &error), &error);
+    br_log_close(&log);
     br_buffer_free(&one);
     br_buffer_free(&frame);
 }

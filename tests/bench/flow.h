@@ -5,6 +5,7 @@
 #ifndef BR_TESTS_BENCH_FLOW_H
 #define BR_TESTS_BENCH_FLOW_H
 
+#include "processor/log/control.h"
 #include "processor/log/jetstream.h"
 
 #include <nats/nats.h>
@@ -17,9 +18,10 @@
 
 void bench_nats_must(natsStatus status, const char *what);
 struct br_log *bench_dial(const char *url);
+struct br_log *bench_dial_control(const char *url); // feeds, and has the jobs
 
 // Makes the stream and fills it with NEXMark bids, one a message or (packed) length-prefixed ones in frames.
-void bench_fill_bids(struct br_log *log, const char *stream, const char *subject, uint64_t events, bool packed,
+void bench_fill_bids(const char *url, const char *stream, const char *subject, uint64_t events, bool packed,
                      uint64_t *ret_messages);
 // The seconds that an ordered consumer which only counts takes for them.
 double bench_bare_consumer(const char *url, const char *subject, uint64_t messages);

@@ -148,6 +148,23 @@ def outputs(world, path):
     return views
 
 
+def test_streams_that_are_called_like_parts_of_answers(world):
+    """What a server says is parsed, not searched: the acknowledgement of a stream called "error" is none."""
+    world.server = harness.Server(world)
+    world.client = world.server.connect()
+    path = world.write("named.sql", "SET braid.pipeline = 'faults';\n" + "".join(
+        f"CREATE TABLE {name}_rows (id bigint NOT NULL) WITH (subject = 'named.{name}');\n" for name in ("error", "seq", "duplicate")) +
+        "CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM error_rows;\n")
+    for name in ("error", "seq", "duplicate"):
+        world.client.create_stream(name, [f"named.{name}"])
+        lines = world.write("lines.jsonl", '{"id": 1}\n{"id": 2}\n')
+        world.braid("publish", path, f"{name}_rows", lines, "--server", world.server.url)
+        check(world.client.stream(name)["messages"] == 2, f"{name}: {world.client.stream(name)}")
+    worker = Worker(world, pipeline=path).started()
+    until(lambda: world.query("SELECT n FROM counts") == [{"n": 2}], "the rows", worker=worker)
+    worker.stopped()
+
+
 def test_messages_of_eight_mebibytes(world):
     world.open(config="max_payload: 16777216, max_pending: 134217728")
     path = world.write("documents.sql", DOCUMENTS)

@@ -34,7 +34,7 @@ def purge(world, first_kept):
 
 
 def follow(world, worker, *words, dry=True):
-    """The refusal's last three lines are followed: the dry run, then the command."""
+    """The refusal's last three lines are followed: the dry run, then the command. The first of them says `words`."""
     *_, try_it, _, line = worker.log().splitlines()
     check(line.startswith("braid replay rebuild ") and line.endswith(WAY_OUT), worker.log()[-1500:])
     check(try_it.endswith(": " + line + " --dry-run"), try_it)
@@ -45,6 +45,7 @@ def follow(world, worker, *words, dry=True):
         Worker(world).failed("braid replay rebuild")
     code, said = paste(world, line)
     check(code == 0 and "owns the outputs" in said, said)
+    check_words(said, *(() if dry else words))
 
 
 def goes_on(world, ids):
@@ -72,6 +73,23 @@ def test_the_oldest_messages_are_gone_and_recovery_needs_them(world):
     job = world.braid("replay", "status", "faults", "r1", "--server", world.server.url)
     check_words(job, "from           oldest", f"events       {INPUT} 101..400")
     goes_on(world, range(100, 400))
+
+
+def test_it_happens_again(world):
+    """To the lineage that began later, too; where that began isn't missing any more."""
+    worker = work_through(world, count=4)
+    for first in (101, 151):
+        lose_state(worker)
+        purge(world, first)
+        worker = Worker(world)
+        worker.failed("braid replay rebuild faults" + WAY_OUT)
+        follow(world, worker, f"is read from sequence {first} of", dry=False)
+        worker = Worker(world).started()
+        world.caught_up(worker)
+        check_rebuilt(world, range(first - 1, world.fed))
+    verified = world.braid("replay", "verify", "faults", "--wait", "--server", world.server.url)
+    worker.stopped()
+    check("hole" not in verified, verified)
 
 
 def test_what_was_never_read_is_gone(world):

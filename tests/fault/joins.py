@@ -144,4 +144,50 @@ def test_rooms_that_change_after_windows_have_closed(world):
     worker.stopped()
 
 
+HOT = """
+SET braid.pipeline = 'faults';
+CREATE TABLE e (id bigint, k bigint) WITH (subject = 'faults.e');
+CREATE TABLE d (k bigint PRIMARY KEY, room text) WITH (subject = 'faults.d');
+CREATE MATERIALIZED VIEW placed AS SELECT e.id, d.room FROM e JOIN d USING (k);
+CREATE MATERIALIZED VIEW per_room AS SELECT d.room, count(*) AS n FROM e JOIN d USING (k) GROUP BY d.room;
+"""
+HOT_EVENTS = int(os.environ.get("BRAID_HOT_EVENTS", "6000"))  # that one row is joined with: more than fit a batch
+HOT_UPDATES = 20
+
+
+def test_waiting_changes_of_one_row_are_taken_together(world):
+    """A row that many are joined with changes again and again. Each change alone is more than an epoch should give; those that wait
+    for the first ones are no more than one of them when they are taken together."""
+    opened(world, HOT, {"E": ["faults.e"], "D": ["faults.d"]})
+    worker = Worker(world).started()
+    publish(world, "faults.d", [proto.number(1, 7) + proto.data(2, "r0")])
+    publish(world, "faults.e", [proto.number(1, i) + proto.number(2, 7) for i in range(1, HOT_EVENTS + 1)])
+    caught_up(world, worker)
+    publish(world, "faults.d", [proto.number(1, 7) + proto.data(2, "first")])  # and the worker knows what it costs
+    caught_up(world, worker)
+    before, began = world.status()["epoch"], time.monotonic()
+    publish(world, "faults.d", [proto.number(1, 7) + proto.data(2, f"r{n}") for n in range(1, HOT_UPDATES + 1)])
+    caught_up(world, worker)
+    took_s, epochs = time.monotonic() - began, world.status()["epoch"] - before
+    with open(f"/proc/{worker.process.pid}/status", encoding="utf-8") as file:
+        peak = next(line for line in file if line.startswith("VmHWM"))
+    print(f"{epochs} epochs in {took_s:.1f} s, {peak.split()[1]} kB")
+    rows = world.query("SELECT room, n FROM per_room")
+    check(rows == [{"room": f"r{HOT_UPDATES}", "n": HOT_EVENTS}], f"{rows}")
+    check(epochs <= HOT_UPDATES / 3, f"{HOT_UPDATES} changes of one row are {epochs} epochs")
+    last = {}
+    for change in world.changes():
+        if change["view"] == "placed":
+            last.setdefault(change["row"]["id"], {}).setdefault(change["row"]["room"], 0)
+            last[change["row"]["id"]][change["row"]["room"]] += 1 if change["op"] == "insert" else -1
+    wrong = [id_ for id_, rooms in last.items() if [r for r, n in rooms.items() if n] != [f"r{HOT_UPDATES}"]]
+    check(len(last) == HOT_EVENTS and not wrong, f"{len(last)} rows, {len(wrong)} in another room: {wrong[:5]}")
+    worker.kill()
+    harness.shutil.rmtree(worker.data)
+    worker = Worker(world).started()  # repeats its epochs as they were
+    check("recovered" in worker.log(), worker.log())
+    check(world.query("SELECT room, n FROM per_room") == rows, "another build of the state")
+    worker.stopped()
+
+
 harness.main()

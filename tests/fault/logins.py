@@ -128,7 +128,7 @@ def test_tls_first(world):
     serve(world, f'tls {{ cert_file: "{folder}/server.pem", key_file: "{folder}/server.key", handshake_first: true }}\n')
     flags = ("--tls-first", "--tlsca", f"{folder}/ca.pem")
     if libnats() < (3, 9):
-        for command in (["run", world.pipeline, "--data", "state"], ["status", "faults"], ["query", "faults", "SELECT 1"]):
+        for command in (["run", world.pipeline, "--data", "state"], ["tail", world.pipeline], ["status", "faults"], ["query", "faults", "SELECT 1"]):
             said = world.braid(*command, "--server", world.url, *flags, env=environment(world), status=EXIT_FAILED)
             check_words(said, "--tls-first", f"libnats {libnats()[0]}.{libnats()[1]}.", "3.9")
         raise harness.Skip(f"libnats {libnats()} can't begin with TLS, and that is said; what works from 3.9 on is tested with a newer one")

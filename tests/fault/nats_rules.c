@@ -7,6 +7,7 @@
 // The rules that log.h can't break (a batch with a gap, more than 1,000 messages) are tried with libnats, which knows
 // nothing of batches: headers on plain messages.
 #include "base/logging.h"
+#include "processor/log/control.h"
 #include "processor/log/jetstream.h"
 
 #include <dirent.h>
@@ -19,6 +20,8 @@
 
 static struct br_private_server *server;
 static struct br_log *log_;
+static struct br_log *maker_; // makes outputs where log_ is of the control plane
+static struct br_log *admin_; // feeds and makes streams, over the control plane
 static struct br_error error;
 static natsConnection *raw; // libnats' connection
 static const char *test_name;
@@ -60,6 +63,7 @@ static const char *sub(const char *tail) {
 
 static uint32_t ask_messages; // of the readers of this round
 static bool crowded;          // and they have one connection, with neighbours
+static bool by_control;       // over the control plane's connection
 
 // Readers of a stream with a backlog, none of which is consumed.
 #define NEIGHBOURS 5
@@ -116,7 +120,8 @@ static enum br_status connect_as(const struct br_connect_options *options, struc
     struct br_connect_options own = *options;
     own.ask_messages = ask_messages;
     own.reader_connections = crowded ? 1 : 0;
-    enum br_status status = br_log_connect_jetstream(&own, ret, &error);
+    enum br_status status =
+        by_control ? br_log_connect_control(&own, ret, &error) : br_log_connect_jetstream(&own, ret, &error);
     return status == BR_OK && crowded ? move_in(*ret) : status;
 }
 
@@ -125,7 +130,7 @@ static void make_neighbours(void) {
     struct br_log *log;
     uint8_t bytes[1000] = {0};
     struct br_log_message message = {.subject = br_slice_of("neighbours.a"), .payload = {bytes, sizeof bytes}};
-    bool made = br_log_connect_jetstream(&options, &log, &error) == BR_OK &&
+    bool made = br_log_connect_control(&options, &log, &error) == BR_OK &&
                 br_log_ensure_input(log, "NEIGHBOURS", "neighbours.>", &error) == BR_OK;
     for (int i = 0; i < NEIGHBOUR_MESSAGES && made; i++)
         made = br_log_publish(log, &message, &error) == BR_OK;
@@ -145,7 +150,7 @@ static enum br_status make_output(void) {
     enum br_status status;
     int tries = 0;
     do { // a busy server now and then can't create a stream's store at once (JetStream error 10049)
-        status = br_log_ensure_output(log_, stream, &options, &info, &error);
+        status = br_log_ensure_output(by_control ? maker_ : log_, stream, &options, &info, &error);
     } while (status != BR_OK && strstr(error.message, "10049") != NULL && tries++ < 50 && usleep(100000) == 0);
     return status;
 }
@@ -199,9 +204,9 @@ static enum br_status publish_many(uint64_t from, uint64_t count) {
     for (uint64_t i = 0; i < count && status == BR_OK; i++) {
         snprintf(payload, sizeof payload, "%llu", (unsigned long long)(from + i));
         struct br_log_message message = message_on(sub("in"), payload);
-        status = br_log_publish(log_, &message, &error);
+        status = br_log_publish(admin_, &message, &error);
     }
-    return status == BR_OK ? br_log_publish_flush(log_, &error) : status;
+    return status == BR_OK ? br_log_publish_flush(admin_, &error) : status;
 }
 
 // Reads until `last` is seen, checks that sequences and payloads ascend without gaps; 0 when all is well, else where
@@ -431,7 +436,7 @@ static void the_fence_of_a_batch_on_one_subject_stands_before_its_first_message(
 }
 
 static void a_stream_without_allow_atomic_refuses_batches_in_words(void) {
-    EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
+    EXPECT_OK(br_log_ensure_input(admin_, stream, sub(">"), &error));
     struct br_log_message batch[] = {message_on(sub("view"), "1"), message_on(sub("commit"), "1")};
     enum br_append_result result;
     uint64_t sequence;
@@ -534,8 +539,8 @@ static void a_payload_survives_the_json_api_byte_by_byte(void) {
         bytes[i] = (uint8_t)i;
     for (size_t len = 250; len <= sizeof bytes; len++) {
         struct br_log_message message = {.subject = br_slice_of(sub("in")), .payload = {bytes, len}};
-        EXPECT_OK(br_log_publish(log_, &message, &error));
-        EXPECT_OK(br_log_publish_flush(log_, &error));
+        EXPECT_OK(br_log_publish(admin_, &message, &error));
+        EXPECT_OK(br_log_publish_flush(admin_, &error));
         EXPECT_OK(br_log_last(log_, stream, sub("in"), &copy, &last, &found, &error));
         EXPECT(found && br_slice_equal(last.payload, message.payload), "%zu bytes", len);
     }
@@ -546,10 +551,10 @@ static void the_next_message_from_a_sequence_on_steps_over_what_is_deleted(void)
     EXPECT_OK(make_output());
     struct br_log_message a = message_on(sub("a"), "1"), b = message_on(sub("b"), "2");
     for (int i = 0; i < 3; i++) {
-        EXPECT_OK(br_log_publish(log_, &a, &error));
-        EXPECT_OK(br_log_publish(log_, &b, &error));
+        EXPECT_OK(br_log_publish(admin_, &a, &error));
+        EXPECT_OK(br_log_publish(admin_, &b, &error));
     }
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     char api[100];
     snprintf(api, sizeof api, "$JS.API.STREAM.MSG.DELETE.%s", stream);
     raw_api(api, "{\"seq\":3}");
@@ -573,8 +578,8 @@ static void a_stream_is_found_by_subject_and_its_lack_is_told(void) {
     EXPECT(br_log_find_stream(log_, NULL, sub(">"), &info, &error) == BR_FATAL);
     EXPECT(strstr(error.message, "nats stream add") != NULL);
     EXPECT(br_log_stream_info(log_, stream, &info, &error) == BR_FATAL);
-    EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
-    EXPECT_OK(br_log_ensure_input(log_, stream, sub(">"), &error));
+    EXPECT_OK(br_log_ensure_input(admin_, stream, sub(">"), &error));
+    EXPECT_OK(br_log_ensure_input(admin_, stream, sub(">"), &error));
     EXPECT_OK(br_log_find_stream(log_, NULL, sub("in.*"), &info, &error));
     EXPECT(strcmp(info.name, stream) == 0 && info.first_sequence == 1 && info.last_sequence == 0);
     EXPECT(br_log_find_stream(log_, NULL, "bad..subject", &info, &error) == BR_FATAL);
@@ -592,9 +597,9 @@ static void an_output_is_widened_and_never_narrowed(void) {
     options.subjects = second;
     EXPECT_OK(br_log_ensure_output(log_, stream, &options, &info, &error));
     struct br_log_message on_a = message_on(sub("a.x"), "1"), on_b = message_on(b, "1");
-    EXPECT_OK(br_log_publish(log_, &on_a, &error));
-    EXPECT_OK(br_log_publish(log_, &on_b, &error));
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish(admin_, &on_a, &error));
+    EXPECT_OK(br_log_publish(admin_, &on_b, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     EXPECT(last_sequence() == 2);
     options.subjects = clash;
     char other[80];
@@ -606,19 +611,19 @@ static void an_output_is_widened_and_never_narrowed(void) {
 static void a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_set(void) {
     char key[160], name[80];
     const char *bucket = stream;
-    EXPECT_OK(br_log_ensure_bucket(log_, bucket, 0, &error));
-    EXPECT_OK(br_log_ensure_bucket(log_, bucket, 0, &error));
+    EXPECT_OK(br_log_ensure_bucket(admin_, bucket, 0, &error));
+    EXPECT_OK(br_log_ensure_bucket(admin_, bucket, 0, &error));
     snprintf(key, sizeof key, "$KV.%s.r1", bucket);
     snprintf(name, sizeof name, "KV_%s", bucket);
     struct br_log_message message = message_on(key, "1");
     enum br_append_result result;
     uint64_t revision;
     for (uint64_t i = 0; i < 3; i++) {
-        EXPECT_OK(br_log_append(log_, name, &message, 1, i, &error));
-        EXPECT_OK(br_log_append_wait(log_, &result, &revision, &error));
+        EXPECT_OK(br_log_append(admin_, name, &message, 1, i, &error));
+        EXPECT_OK(br_log_append_wait(admin_, &result, &revision, &error));
         EXPECT(result == BR_APPEND_DONE && revision == i + 1);
-        EXPECT_OK(br_log_append(log_, name, &message, 1, i, &error));
-        EXPECT_OK(br_log_append_wait(log_, &result, &revision, &error));
+        EXPECT_OK(br_log_append(admin_, name, &message, 1, i, &error));
+        EXPECT_OK(br_log_append_wait(admin_, &result, &revision, &error));
         EXPECT(result == BR_APPEND_FENCED);
     }
     struct br_stream_info info;
@@ -638,10 +643,10 @@ static void a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_se
 
 static void publishing_where_no_stream_listens_is_told(void) {
     struct br_log_message message = message_on(sub("nowhere"), "x");
-    EXPECT_OK(br_log_publish(log_, &message, &error));
-    EXPECT(br_log_publish_flush(log_, &error) == BR_FATAL);
+    EXPECT_OK(br_log_publish(admin_, &message, &error));
+    EXPECT(br_log_publish_flush(admin_, &error) == BR_FATAL);
     EXPECT(strstr(error.message, "no stream holds the subject") != NULL);
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
 }
 
 // --- reading
@@ -682,8 +687,8 @@ static void an_idle_reader_learns_how_far_the_stream_was_looked_through(void) {
     const struct br_log_message *messages;
     size_t count = 0;
     struct br_log_message other = message_on(sub("other"), "x");
-    EXPECT_OK(br_log_publish(log_, &other, &error));
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish(admin_, &other, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     EXPECT_OK(br_reader_open(log_, stream, sub("other"), 1, 0, &reader, &error));
     EXPECT_OK(publish_many(12, 20));
     for (int i = 0; i < 40 && br_reader_covered(reader) < 31; i++) {
@@ -692,8 +697,8 @@ static void an_idle_reader_learns_how_far_the_stream_was_looked_through(void) {
     }
     EXPECT(count == 1 && messages[0].sequence == 11);
     EXPECT(br_reader_covered(reader) == 31, "%llu", (unsigned long long)br_reader_covered(reader));
-    EXPECT_OK(br_log_publish(log_, &other, &error));
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish(admin_, &other, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     for (int i = 0; i < 20 && count < 2; i++) {
         wait_in(log_, 100000);
         EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
@@ -728,9 +733,9 @@ static void headers_and_large_payloads_come_through_a_reader(void) {
         struct br_log_message message = {.subject = br_slice_of(sub("in")), .payload = {bytes + i, size - 20}};
         message.headers = headers;
         message.header_count = i % 2 == 0 ? 1 : 0;
-        EXPECT_OK(br_log_publish(log_, &message, &error));
+        EXPECT_OK(br_log_publish(admin_, &message, &error));
     }
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     struct br_reader *reader;
     EXPECT_OK(br_reader_open(log_, stream, sub(">"), 1, 0, &reader, &error));
     const struct br_log_message *messages;
@@ -759,9 +764,9 @@ static void a_full_queue_holds_the_server_back_and_goes_on_when_it_is_emptied(vo
     for (int i = 0; i < 12000; i++) { // 120 MB: more than the queue and the server's window
         struct br_log_message message = {.subject = br_slice_of(sub("in")),
                                          .payload = {(const uint8_t *)payload, sizeof payload}};
-        EXPECT_OK(br_log_publish(log_, &message, &error));
+        EXPECT_OK(br_log_publish(admin_, &message, &error));
     }
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     EXPECT_OK(connect_as(&options, &small));
     struct br_reader *reader;
     const struct br_log_message *messages;
@@ -797,8 +802,8 @@ static void a_reader_that_is_behind_holds_its_queue_and_no_more(void) {
     struct br_log_message message = {.subject = br_slice_of(sub("in")),
                                      .payload = {(const uint8_t *)payload, sizeof payload}};
     for (int i = 0; i < 3000; i++) // 30 MB: within the server's window
-        EXPECT_OK(br_log_publish(log_, &message, &error));
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+        EXPECT_OK(br_log_publish(admin_, &message, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     EXPECT_OK(connect_as(&options, &small));
     struct br_reader *reader;
     const struct br_log_message *messages;
@@ -850,15 +855,15 @@ static void a_purge_of_unread_messages_under_a_live_reader_is_noticed(void) {
     for (int i = 0; i < 1000; i++) {
         struct br_log_message message = {.subject = br_slice_of(sub("in")),
                                          .payload = {(const uint8_t *)payload, sizeof payload}};
-        EXPECT_OK(br_log_publish(log_, &message, &error));
+        EXPECT_OK(br_log_publish(admin_, &message, &error));
     }
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     usleep(300000);
     EXPECT_OK(br_reader_peek(reader, &messages, &count, &error));
     purge_below(1001); // the reader has some of them; the rest is held back by flow control
     struct br_log_message more = message_on(sub("in"), "after");
-    EXPECT_OK(br_log_publish(log_, &more, &error));
-    EXPECT_OK(br_log_publish_flush(log_, &error));
+    EXPECT_OK(br_log_publish(admin_, &more, &error));
+    EXPECT_OK(br_log_publish_flush(admin_, &error));
     enum br_status status = BR_OK;
     size_t seen = 0;
     for (int i = 0; i < 100 && status == BR_OK; i++) {
@@ -885,8 +890,8 @@ static void a_reader_from_the_beginning_may_run_beside_the_streams_limit(void) {
     uint64_t got = 0, newest = 0;
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 100; i++) // the stream's edge moves while it is read
-            EXPECT_OK(br_log_publish(log_, i % 7 == 0 ? &in : &other, &error));
-        EXPECT_OK(br_log_publish_flush(log_, &error));
+            EXPECT_OK(br_log_publish(admin_, i % 7 == 0 ? &in : &other, &error));
+        EXPECT_OK(br_log_publish_flush(admin_, &error));
         if (round == 20)
             EXPECT_OK(br_reader_open(log_, stream, sub("in"), 1, 0, &reader, &error));
         if (reader == NULL)
@@ -1061,6 +1066,27 @@ static void a_wait_for_an_ack_sleeps_though_input_is_there(void) {
     close_log(&hasty);
 }
 
+static void a_single_append_without_a_reply_is_unknown_after_the_time(void) {
+    struct br_connect_options options = {.url = br_private_server_url(server), .request_timeout_us = 3000000};
+    struct br_log *hasty = NULL;
+    EXPECT_OK(make_output());
+    EXPECT_OK(connect_as(&options, &hasty));
+    struct br_log_message message = message_on(sub("commit"), "1");
+    enum br_append_result result = BR_APPEND_DONE;
+    uint64_t sequence;
+    freeze_server();
+    enum br_status status = append_to(hasty, &message, 1, 0, &result, &sequence);
+    kill(br_private_server_pid(server), SIGCONT);
+    EXPECT_OK(status);
+    EXPECT(result == BR_APPEND_UNKNOWN);
+    for (int i = 0; i < 100 && last_sequence() != 1; i++) // it lands later than its sender waited
+        usleep(50000);
+    EXPECT(last_sequence() == 1);
+    EXPECT_OK(append_to(hasty, &message, 1, 0, &result, &sequence));
+    EXPECT(result == BR_APPEND_FENCED);
+    close_log(&hasty);
+}
+
 static volatile bool cancel;
 
 static void set_cancel(int number) {
@@ -1069,6 +1095,7 @@ static void set_cancel(int number) {
 }
 
 static void waiting_for_a_dead_server_ends_when_cancelled(void) {
+    cancel = false;
     struct br_connect_options options = {.url = "nats://127.0.0.1:1", .cancel = &cancel};
     struct br_log *none = NULL;
     struct br_error first;
@@ -1093,6 +1120,25 @@ struct test {
 };
 #define T(name)                                                                                                        \
     { #name, name }
+// What the control plane's log promises as well.
+static const struct test of_both[] = {
+    T(a_single_message_is_fenced_too),
+    T(a_message_above_max_payload_is_refused_before_it_is_sent),
+    T(the_last_message_is_read_with_its_headers),
+    T(a_payload_survives_the_json_api_byte_by_byte),
+    T(the_next_message_from_a_sequence_on_steps_over_what_is_deleted),
+    T(a_stream_is_found_by_subject_and_its_lack_is_told),
+    T(a_bucket_keeps_the_last_value_of_a_key_and_changes_by_compare_and_set),
+    T(publishing_where_no_stream_listens_is_told),
+    T(a_reader_of_an_empty_subject_is_caught_up_at_once),
+    T(an_idle_reader_learns_how_far_the_stream_was_looked_through),
+    T(a_reader_ends_at_its_stop_sequence),
+    T(a_hole_below_the_position_is_fatal_and_named),
+    T(a_stream_made_anew_has_another_creation_time_and_is_noticed),
+    T(waiting_ends_when_woken_and_when_the_time_is_over),
+    T(a_single_append_without_a_reply_is_unknown_after_the_time),
+    T(waiting_for_a_dead_server_ends_when_cancelled),
+};
 static const struct test tests[] = {
     T(a_batch_lands_whole_and_contiguous),
     T(a_full_batch_of_1000_lands),
@@ -1131,6 +1177,7 @@ static const struct test tests[] = {
     T(a_reader_notices_a_frozen_server_and_goes_on),
     T(the_outcome_of_an_append_during_an_outage_is_unknown_and_the_fence_tells),
     T(an_append_without_a_reply_is_unknown_after_the_time),
+    T(a_single_append_without_a_reply_is_unknown_after_the_time),
     T(a_wait_for_an_ack_sleeps_though_input_is_there),
     T(waiting_for_a_dead_server_ends_when_cancelled),
 };
@@ -1158,6 +1205,7 @@ static void run(const struct test *test, size_t index) {
     delete_stream();
     printf("%s %s%s (%lld ms)\n", failures == before ? "ok  " : "FAIL", test->name,
            crowded             ? ", crowded"
+           : by_control        ? ", control plane"
            : ask_messages == 0 ? ""
                                : ", pulled",
            (long long)(clock->mono(clock).us - start_us) / 1000);
@@ -1175,6 +1223,11 @@ int main(int argc, char **argv) {
         printf("libnats can't connect\n");
         return 1;
     }
+    struct br_connect_options feeds = {.url = br_private_server_url(server)};
+    if (br_log_connect_control(&feeds, &admin_, &error) != BR_OK) {
+        printf("no control plane: %s\n", error.message);
+        return 1;
+    }
     size_t count = sizeof tests / sizeof tests[0];
     for (size_t i = 0; i < count; i++)
         if (argc < 2 || strstr(tests[i].name, argv[1]) != NULL)
@@ -1189,6 +1242,17 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < count; i++)
         if (strstr(tests[i].name, "read") != NULL && (argc < 2 || strstr(tests[i].name, argv[1]) != NULL))
             run(&tests[i], 2 * count + i);
+    crowded = false;
+    if (br_log_connect_jetstream(&feeds, &maker_, &error) != BR_OK) {
+        printf("no data plane: %s\n", error.message);
+        return 1;
+    }
+    by_control = true; // and those of both planes over the other one
+    for (size_t i = 0; i < sizeof of_both / sizeof of_both[0]; i++)
+        if (argc < 2 || strstr(of_both[i].name, argv[1]) != NULL)
+            run(&of_both[i], 3 * count + i);
+    br_log_close(&maker_);
+    br_log_close(&admin_);
     natsConnection_Destroy(raw);
     nats_Close();
     br_private_server_stop(&server);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control plane by cnats: its connection and thread (connection.c), how it is dialed (dial.c), what it serves
-// (serve.c) and asks (ask.c).
+// (serve.c) and asks (ask.c), and the log over it (log.c).
 //
 // N4. One thread makes every call of cnats that concerns the connection; others leave what they want in `out` and
-//     `calls`, under `lock`, and wake it. It is never waited for but by br_control_request. It holds the lock for
-//     moments, not while it is in cnats.
+//     `calls`, under `lock`, and wake it. It is waited for by br_control_request and by logs only. It holds the lock
+//     for moments, not while it is in cnats.
 //
 // N5. cnats runs in event-loop mode, without reconnecting and without its ping timer: both work from threads of the
 //     library and free the SSL object under whoever reads. A connection that ends is made anew, with its subscriptions.
@@ -51,6 +51,8 @@ struct control_out { // waits to be published
     struct control_out *next;
     uint64_t generation; // N8
     char *subject, *reply;
+    uint32_t header_count;
+    const char *headers; // name, NUL, value, NUL, …
     bool last;
     struct br_slice payload;
     uint8_t bytes[];
@@ -63,10 +65,20 @@ struct control_part {
     uint8_t bytes[];
 };
 
-struct control_call { // of br_control_request; on its stack
+enum control_kind {
+    CONTROL_ASKS,   // a worker: any number of parts, up to one that says that it is the last
+    CONTROL_CALLS,  // the server: one answer
+    CONTROL_COUNTS, // acknowledgements, any number; a part is kept of those that refuse
+};
+
+struct control_call { // the caller's
     struct control_call *next;
+    enum control_kind kind;
     uint64_t token, generation;
+    const char *subject; // that is asked
+    int64_t asked_us;
     char from[64]; // "": nobody has answered, or a worker of a build that doesn't say
+    uint64_t answered;
     struct control_part *parts, **end;
 };
 
@@ -98,8 +110,9 @@ struct cnats {
     natsConnection *connection;
     natsSubscription *alive;
     struct control_inbox *inboxes;
-    size_t server; // index in config: dialed or connected
-    bool secure;   // the server wants TLS
+    struct control_out *taken; // of what was queued: goes out next
+    size_t server;             // index in config: dialed or connected
+    bool secure;               // the server wants TLS
     atomic_bool want_write;
     int64_t heard_us, asked_alive_us, half_since_us;
     int64_t dial_at_us, pause_us, up_since_us;
@@ -109,6 +122,7 @@ struct cnats {
     int64_t subscribe_at_us; // N9: some service waits for then
     struct control_told foreign, crowded, shut;
     char told_error[300];
+    bool parts_came;  // since callers were told
     bool looks_again; // the connection is made anew to see whether what was denied is permitted now
     // shared
     pthread_mutex_t lock;
@@ -120,6 +134,9 @@ struct cnats {
     unsigned refused_count; // logins refused in a row
     struct br_error why;    // it isn't up
     char denied[300];       // by the server's permissions
+    int64_t denied_us;      // since when that is so
+    bool permitted;         // what was denied has been answered since
+    char server_name[300];  // that is connected to
     int64_t payload_max;
     struct control_service *services;
     struct control_out *out, **out_end;
@@ -136,6 +153,8 @@ static inline struct cnats *cnats_of(struct br_control *control) {
 void cnats_wake(struct cnats *cnats);
 // Queues something to be published; the caller has the lock. reply NULL: none.
 void cnats_queue(struct cnats *cnats, const char *subject, const char *reply, struct br_slice payload, bool last);
+// The same with a message's subject, headers and payload; answers to `reply` are the call's that it names.
+void cnats_queue_message(struct cnats *cnats, const struct br_log_message *message, const char *reply);
 // Counts; true when it is to be told now, *ret_count times since it was last.
 bool cnats_tell(struct control_told *told, int64_t now_us, uint64_t *ret_count);
 
@@ -164,9 +183,25 @@ enum br_status cnats_request(struct br_control *control, const char *subject, st
                              int64_t timeout_us,
                              enum br_status (*each)(void *context, struct br_slice part, struct br_error *error),
                              void *context, struct br_error *error) BR_MUST_CHECK;
-// Before the question goes out.
+// For those who ask; the caller has the lock. Waits until something changes, or for a moment.
+void cnats_wait_until(struct cnats *cnats, int64_t deadline_us);
+bool cnats_cancelled(const volatile bool *cancel);
+enum br_status cnats_await_up(struct cnats *cnats, const volatile bool *cancel, struct br_error *error) BR_MUST_CHECK;
+// ret_reply: where the answers are to go.
+#define CONTROL_REPLY_SIZE 220
+void cnats_begin_call(struct cnats *cnats, struct control_call *call, enum control_kind kind, const char *subject,
+                      char ret_reply[CONTROL_REPLY_SIZE]);
+// The next part of an answer; the caller frees it. NULL: none is there.
+struct control_part *cnats_take_part(struct control_call *call);
+void cnats_end_call(struct cnats *cnats, struct control_call *call);
+// Does the server refuse what the call sent, or its inbox?
+bool cnats_is_denied(const struct cnats *cnats, const struct control_call *call, int64_t now_us);
+// The thread's: before the question goes out.
 natsStatus cnats_open_inbox(struct cnats *cnats, const char *reply);
 void cnats_take_parts(struct cnats *cnats);
 void cnats_drop_inboxes(struct cnats *cnats); // all
+
+// --- log.c
+struct br_log *cnats_log(struct br_control *control, const volatile bool *cancel);
 
 #endif

@@ -52,6 +52,12 @@ bool cnats_tell(struct control_told *told, int64_t now_us, uint64_t *ret_count) 
 
 // --- what is sent
 
+static void add_out(struct cnats *cnats, struct control_out *out) {
+    *cnats->out_end = out;
+    cnats->out_end = &out->next;
+    cnats->out_bytes += out->payload.len;
+}
+
 void cnats_queue(struct cnats *cnats, const char *subject, const char *reply, struct br_slice payload, bool last) {
     size_t subject_size = strlen(subject) + 1, reply_size = reply == NULL ? 0 : strlen(reply) + 1;
     struct control_out *out = br_alloc(sizeof *out + payload.len + subject_size + reply_size);
@@ -65,21 +71,46 @@ void cnats_queue(struct cnats *cnats, const char *subject, const char *reply, st
         out->reply = out->subject + subject_size;
         memcpy(out->reply, reply, reply_size);
     }
-    *cnats->out_end = out;
-    cnats->out_end = &out->next;
-    cnats->out_bytes += payload.len;
+    add_out(cnats, out);
 }
 
+static char *add_text(char *at, struct br_slice text) {
+    for (size_t i = 0; i < text.len; i++)
+        *at++ = text.ptr[i] == '\r' || text.ptr[i] == '\n' || text.ptr[i] == '\0' ? ' ' : (char)text.ptr[i];
+    *at++ = '\0';
+    return at;
+}
+
+void cnats_queue_message(struct cnats *cnats, const struct br_log_message *message, const char *reply) {
+    size_t size = message->payload.len + message->subject.len + 1 + strlen(reply) + 1;
+    for (uint32_t i = 0; i < message->header_count; i++)
+        size += message->headers[i].name.len + message->headers[i].value.len + 2;
+    struct control_out *out = br_alloc(sizeof *out + size);
+    *out = (struct control_out){.generation = cnats->generation, .header_count = message->header_count};
+    out->payload = (struct br_slice){out->bytes, message->payload.len};
+    if (message->payload.len != 0)
+        memcpy(out->bytes, message->payload.ptr, message->payload.len);
+    out->subject = (char *)out->bytes + message->payload.len;
+    out->reply = add_text(out->subject, message->subject);
+    char *at = add_text(out->reply, br_slice_of(reply));
+    out->headers = at;
+    for (uint32_t i = 0; i < message->header_count; i++)
+        at = add_text(add_text(at, message->headers[i].name), message->headers[i].value);
+    add_out(cnats, out);
+}
+
+// What was queued is taken all at once; out_bytes has it until it is sent.
 static struct control_out *next_out(struct cnats *cnats) {
-    pthread_mutex_lock(&cnats->lock);
-    struct control_out *out = cnats->out;
-    if (out != NULL) {
-        cnats->out = out->next;
-        if (cnats->out == NULL)
-            cnats->out_end = &cnats->out;
-        cnats->out_bytes -= out->payload.len;
+    if (cnats->taken == NULL) {
+        pthread_mutex_lock(&cnats->lock);
+        cnats->taken = cnats->out;
+        cnats->out = NULL;
+        cnats->out_end = &cnats->out;
+        pthread_mutex_unlock(&cnats->lock);
     }
-    pthread_mutex_unlock(&cnats->lock);
+    struct control_out *out = cnats->taken;
+    if (out != NULL)
+        cnats->taken = out->next;
     return out;
 }
 
@@ -91,6 +122,12 @@ static natsStatus publish(struct cnats *cnats, const struct control_out *out) {
         status = natsMsgHeader_Set(message, "Braid-From", cnats->inbox);
     if (status == NATS_OK && out->last)
         status = natsMsgHeader_Set(message, "Braid-Last", "1");
+    const char *header = out->headers;
+    for (uint32_t i = 0; i < out->header_count && status == NATS_OK; i++) {
+        const char *value = header + strlen(header) + 1;
+        status = natsMsgHeader_Add(message, header, value);
+        header = value + strlen(value) + 1;
+    }
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(cnats->connection, message);
     natsMsg_Destroy(message);
@@ -100,13 +137,21 @@ static natsStatus publish(struct cnats *cnats, const struct control_out *out) {
 static natsStatus publish_queued(struct cnats *cnats) {
     natsStatus status = NATS_OK;
     struct control_out *out;
+    size_t bytes = 0;
     while (status == NATS_OK && natsConnection_Buffered(cnats->connection) < UNSENT_MAX &&
            (out = next_out(cnats)) != NULL) {
-        if (out->generation == cnats->generation && out->reply != NULL)
+        bool holds = out->generation == cnats->generation;
+        if (holds && out->reply != NULL)
             status = cnats_open_inbox(cnats, out->reply);
-        if (out->generation == cnats->generation && status == NATS_OK)
+        if (holds && status == NATS_OK)
             status = publish(cnats, out);
+        bytes += out->payload.len;
         free(out);
+    }
+    if (bytes != 0) {
+        pthread_mutex_lock(&cnats->lock);
+        cnats->out_bytes -= bytes;
+        pthread_mutex_unlock(&cnats->lock);
     }
     return status;
 }
@@ -195,6 +240,9 @@ static void look_at_errors(struct cnats *cnats) {
         return;
     pthread_mutex_lock(&cnats->lock);
     snprintf(cnats->denied, sizeof cnats->denied, "%s", text);
+    cnats->denied_us = br_session_now();
+    cnats->permitted = false;
+    pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
     if (strcmp(text, cnats->told_error) != 0 && cnats->service.name != NULL)
         br_log_line(BR_LEVEL_WARN, "the server doesn't permit what the worker's service needs", BR_STR("why", text));
@@ -239,7 +287,8 @@ static short wait_for_events(struct cnats *cnats) {
 // --- up and down
 
 static void come_up(struct cnats *cnats, int64_t now_us) {
-    char server[300];
+    char server[sizeof cnats->server_name] = "";
+    (void)natsConnection_GetConnectedUrl(cnats->connection, server, sizeof server);
     cnats->heard_us = cnats->up_since_us = now_us;
     cnats->asked_alive_us = cnats->half_since_us = 0;
     cnats->lowat = 1;
@@ -250,13 +299,13 @@ static void come_up(struct cnats *cnats, int64_t now_us) {
     cnats->generation++;
     cnats->refused_count = 0;
     cnats->denied[0] = '\0';
+    memcpy(cnats->server_name, server, sizeof server);
     cnats->payload_max = natsConnection_GetMaxPayload(cnats->connection);
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
     bool looked = cnats->looks_again;
     cnats->looks_again = false;
-    if (cnats->service.name != NULL && !looked &&
-        natsConnection_GetConnectedUrl(cnats->connection, server, sizeof server) == NATS_OK)
+    if (cnats->service.name != NULL && !looked)
         br_log_line(BR_LEVEL_INFO, again ? "the control connection is back" : "requests are heard",
                     BR_STR("server", server));
 }
@@ -398,7 +447,9 @@ static void cnats_status(struct br_control *control, struct br_buffer *out) {
         asked += service->asked;
         refused += service->refused;
     }
-    const char *why = !cnats->up ? cnats->why.message : cnats->denied[0] != '\0' ? cnats->denied : NULL;
+    const char *why = !cnats->up                                      ? cnats->why.message
+                      : cnats->denied[0] != '\0' && !cnats->permitted ? cnats->denied
+                                                                      : NULL;
     json_t *status = json_pack("{s:b, s:I, s:I}", "connected", cnats->up, "requests", (json_int_t)asked, "refused",
                                (json_int_t)refused);
     if (why != NULL)
@@ -473,7 +524,7 @@ static void name_all(struct cnats *cnats, const struct br_connect_options *optio
 enum br_status br_control_open(const struct br_connect_options *options, const struct br_control_service *service,
                                struct br_control **ret_control, struct br_error *error) {
     static const struct br_control_ops ops = {
-        .serve = cnats_serve, .request = cnats_request, .status = cnats_status, .close = cnats_close};
+        .serve = cnats_serve, .request = cnats_request, .log = cnats_log, .status = cnats_status, .close = cnats_close};
     struct cnats *cnats = br_calloc(1, sizeof *cnats);
     pthread_condattr_t monotonic;
     sigset_t all, before;

@@ -261,6 +261,27 @@ Test(trail, what_was_not_replaced_is_lost) {
     cr_assert(strstr(error.message, "'kv.d'") && strstr(error.message, "at sequence 4"), "%s", error.message);
 }
 
+// A key of another table's: its server's clock may have been ahead. One of ours can't have been there.
+Test(trail, of_others_a_younger_neighbour_proves_nothing_where_ours_was_replaced) {
+    keep_newest(1);
+    read_keys("ab");
+    put("cd"); // 3 and 4, at once
+    expect_shown(2);
+    consume(2);
+    struct br_trail trail = read_trail();
+    br_sim_forget_after(sim, "KV", 2);
+    publish_on("kv.x.others", 1); // 3
+    put("ccd");                   // 4 is replaced
+    expect_proof(&trail, 5, true);
+    br_sim_forget_after(sim, "KV", 2);
+    put("eddec"); // 3 and 4 are replaced: what is there will be read
+    expect_proof(&trail, 5, false);
+    br_sim_forget_after(sim, "KV", 2);
+    put("fddc"); // 4 is replaced, 3 stays
+    open_at(5, &trail);
+    expect_changed(" 4: the message that was read there (stored ");
+}
+
 // The newest mark's key has been written again meanwhile, the one's before hasn't.
 Test(trail, each_mark_that_is_gone_must_have_been_replaced) {
     keep_newest(1);

@@ -78,6 +78,40 @@ Test(graph, columns_that_nobody_reads_make_no_changes) {
     world_destroy(&world);
 }
 
+// The rows of a key that stand within a batch only: a join doesn't see them, an expression that fails does.
+Test(graph, rows_that_stand_for_a_moment_only_leave_reports_at_most) {
+    struct world *world = world_create();
+    uint32_t s = world_table(world, "s", "ii", NULL), t = world_table(world, "t", "ii", first_column),
+             u = world_table(world, "u", "ii", first_column);
+    struct br_node *source = world_source(world, u);
+    struct br_expr *exprs[] = {world_column(world, source, 0),
+                               world_call(world, "/", world_number(world, 10), world_column(world, source, 1))};
+    struct br_node *quotients = world_project(world, source, 2, exprs);
+    quotients->has_key = true;
+    quotients->key = source->key;
+    quotients->key_count = 1;
+    uint32_t divided = world_view(world, "divided", quotients);
+    uint32_t joined =
+        world_view(world, "joined", world_join(world, world_source(world, s), world_source(world, t), "1", "0", true));
+    world_start(world);
+    world_push(world, s, 1, "100|1");
+    world_push(world, s, 1, "200|2");
+    const char *rows[] = {"1|5", "1|0", "2|7", "1|", "1|2", "2|8", "2|", "3|0", "3|"};
+    const int32_t weights[] = {1, 1, 1, -1, 1, 1, -1, 1, -1};
+    world_push_rows(world, t, 9, weights, rows);
+    world_push_rows(world, u, 9, weights, rows);
+    world_end_epoch(world);
+    EXPECT(world_changes(world, joined), "+100|1|1|2\n+200|2||\n");
+    EXPECT(world_changes(world, divided), "+1|5\n");
+    EXPECT(relation_text(&world->failed, world->arena), "divided: division by zero\ndivided: division by zero\n");
+    const char *more[] = {"1|3", "1|2", "2|6", "2|", "2|9"};
+    world_push_rows(world, t, 5, (const int32_t[]){1, 1, 1, -1, 1}, more);
+    world_end_epoch(world);
+    EXPECT(world_changes(world, joined), "+200|2|2|9\n-200|2||\n");
+    EXPECT(world_scan(world, joined), "100|1|1|2\n200|2|2|9\n");
+    world_destroy(&world);
+}
+
 Test(graph, upsert_rows_survive_a_restart_on_disk) {
     char path[] = "/tmp/braid_operators_XXXXXX";
     cr_assert_not_null(mkdtemp(path));

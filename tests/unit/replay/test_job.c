@@ -11,6 +11,7 @@
 #define WISH(name) BRAID__V1__REPLAY_WISH__REPLAY_WISH_##name
 
 static struct br_sim *sim;
+static struct br_control *control;
 static struct br_log *log_;
 static struct br_jobs *jobs;
 static struct br_error error;
@@ -24,7 +25,8 @@ static void setup_with(const struct br_sim_faults *faults) {
     const char *subjects[] = {"braid.p.>"};
     sim = br_sim_create(NULL);
     cr_assert_eq(br_sim_add_stream(sim, "BRAID_p", subjects, 1, &error), BR_OK);
-    log_ = br_sim_connect(sim, true);
+    control = br_sim_control(sim, true);
+    log_ = br_control_log(control, NULL);
     cr_assert_eq(br_jobs_open(log_, "p", &jobs, &error), BR_OK, "%s", error.message);
     if (faults != NULL)
         br_sim_set_faults(sim, faults);
@@ -35,6 +37,7 @@ static void setup(void) {
 static void teardown(void) {
     br_jobs_close(&jobs);
     br_log_close(&log_);
+    br_control_close(&control);
     br_sim_destroy(&sim);
 }
 TestSuite(job, .init = setup, .fini = teardown);
@@ -123,7 +126,7 @@ Test(job, a_new_job_is_planned_and_wants_to_run) {
 }
 
 Test(job, of_many_makers_each_gets_an_id_of_its_own) {
-    struct br_log *other_log = br_sim_connect(sim, false);
+    struct br_log *other_log = br_control_log(control, NULL);
     struct br_jobs *other;
     cr_assert_eq(br_jobs_open(other_log, "p", &other, &error), BR_OK);
     char id[BR_JOB_ID_SIZE];
@@ -413,6 +416,75 @@ Test(job, lost_answers_and_refusals_leave_every_change_made_once) {
         cr_assert(renew(id, "w1", noon, (uint64_t)i, 100, &done));
         cr_assert_eq(done, (uint64_t)i);
     }
+}
+
+// --- the bucket by the control plane, from many seeds
+
+#define RACERS 3
+static void open_racers(struct br_log *logs[RACERS], struct br_jobs *racers[RACERS]) {
+    for (int r = 0; r < RACERS; r++) {
+        enum br_status status;
+        logs[r] = br_control_log(control, NULL);
+        while ((status = br_jobs_open(logs[r], "p", &racers[r], &error)) == BR_RETRY)
+            continue;
+        cr_assert_eq(status, BR_OK, "%s", error.message);
+    }
+}
+
+static enum br_status count_up(void *context, struct br_job *job, bool *ret_write, struct br_error *change_error) {
+    (void)context, (void)ret_write, (void)change_error;
+    job->record->progress->epochs++;
+    return BR_OK;
+}
+
+// What is told as done is done once; what ends in an error may have been done, and not twice.
+static void run_race(uint64_t seed) {
+    struct br_log *logs[RACERS];
+    struct br_jobs *racers[RACERS];
+    uint64_t sure = 0, made = 0, tried = 0;
+    setup_with(&(struct br_sim_faults){.seed = seed,
+                                       .lose_ack = 60,
+                                       .lose_batch = 60,
+                                       .late_batch = 60,
+                                       .refuse = 60,
+                                       .lose_request = 60,
+                                       .late_request = 100,
+                                       .cut_answer = 60});
+    open_racers(logs, racers);
+    for (uint64_t i = 0; i < 12; i++) {
+        char id[BR_JOB_ID_SIZE];
+        Braid__V1__ReplayJob record = record_of("a");
+        made += br_jobs_create(racers[i % RACERS], &record, after((int64_t)i), id, &error) == BR_OK;
+        tried++;
+        sure += br_jobs_change(racers[(seed + i) % RACERS], "r1", count_up, NULL, NULL, &error) == BR_OK;
+    }
+    br_sim_set_faults(sim, &(struct br_sim_faults){.seed = seed});
+    for (int i = 0; i < 50; i++) // what is late lands
+        br_log_wait(log_, BR_US_PER_SECOND);
+    struct br_job_list list;
+    cr_assert_eq(br_jobs_list(jobs, &list, &error), BR_OK, "%s", error.message);
+    cr_assert(list.count >= made && list.count <= tried, "seed %llu: %zu jobs of %llu made", (unsigned long long)seed,
+              list.count, (unsigned long long)made);
+    for (size_t i = 0; i < list.count; i++)
+        for (size_t j = 0; j < i; j++)
+            cr_assert_neq(list.jobs[i].record->created_us, list.jobs[j].record->created_us, "seed %llu: made twice",
+                          (unsigned long long)seed);
+    uint64_t counted = list.jobs[0].record->progress->epochs;
+    cr_assert(counted >= sure, "seed %llu: a change that was told as made is gone: %llu of %llu",
+              (unsigned long long)seed, (unsigned long long)counted, (unsigned long long)sure);
+    br_job_list_free(&list);
+    for (int r = 0; r < RACERS; r++) {
+        br_jobs_close(&racers[r]);
+        br_log_close(&logs[r]);
+    }
+    teardown();
+}
+
+Test(job, over_a_faulty_control_plane_no_change_is_lost_and_no_job_made_twice) {
+    teardown();
+    for (uint64_t seed = 1; seed <= 300; seed++)
+        run_race(seed);
+    setup();
 }
 
 // --- words

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 static struct br_sim *sim;
+static struct br_control *control;
 static struct br_log *log_;
 static struct br_jobs *jobs;
 static struct br_error error;
@@ -14,12 +15,14 @@ static void begin(void) {
     const char *subjects[] = {"braid.p.>"};
     sim = br_sim_create(NULL);
     cr_assert_eq(br_sim_add_stream(sim, "BRAID_p", subjects, 1, &error), BR_OK);
-    log_ = br_sim_connect(sim, true);
+    control = br_sim_control(sim, true);
+    log_ = br_control_log(control, NULL);
     cr_assert_eq(br_jobs_open(log_, "p", &jobs, &error), BR_OK, "%s", error.message);
 }
 static void end(void) {
     br_jobs_close(&jobs);
     br_log_close(&log_);
+    br_control_close(&control);
     br_sim_destroy(&sim);
 }
 TestSuite(schedule, .init = begin, .fini = end);
