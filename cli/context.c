@@ -128,10 +128,13 @@ static bool is_set(const struct br_json *value) {
 
 // Kept for the life of the process, as arguments are.
 static const char *keep(struct br_slice text, bool is_path) {
+    static struct br_arena *kept;
+    if (kept == NULL)
+        kept = br_arena_create();
     const char *home = getenv("HOME");
     bool below_home = is_path && text.len > 1 && memcmp(text.ptr, "~/", 2) == 0 && home != NULL;
     size_t home_len = below_home ? strlen(home) : 0, skip = below_home ? 1 : 0;
-    char *copy = br_alloc(home_len + text.len + 1);
+    char *copy = br_arena_alloc(kept, home_len + text.len + 1);
     if (below_home)
         memcpy(copy, home, home_len);
     memcpy(copy + home_len, text.ptr + skip, text.len - skip);

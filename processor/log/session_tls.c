@@ -60,7 +60,7 @@ static const char *tls_reason(void) {
     unsigned long code = ERR_peek_last_error();
     const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
     ERR_clear_error();
-    return reason == NULL ? "unknown reason" : reason;
+    return reason == NULL ? "the connection ended" : reason;
 }
 
 static enum br_status create_context(struct br_session_config *config, struct br_error *error) {

@@ -234,7 +234,7 @@ static enum br_status scout(struct cnats *cnats, bool logs_in, struct br_session
     return failed ? error->status : BR_OK;
 }
 
-// cnats has failed where the data plane wouldn't.
+// cnats has failed where the data plane wouldn't, or the data plane can't tell why.
 static enum br_status explain(const struct cnats *cnats, natsStatus status, const char *detail,
                               struct br_error *error) {
     char text[300];
@@ -245,8 +245,9 @@ static enum br_status explain(const struct cnats *cnats, natsStatus status, cons
             "%s offers TLS without requiring it: libnats %s, which this braid is built with, can't take "
             "it (3.8 and newer can). Let the server require it (no allow_non_tls), or ask for none",
             text, NATS_VERSION_STRING);
-    return br_error_set(error, BR_RETRY, "can't connect to %s: %s", text,
-                        detail[0] == '\0' ? natsStatus_GetText(status) : detail);
+    return br_error_set(
+        error, BR_RETRY, "%s %s%s: %s", status == NATS_SSL_ERROR ? "the TLS handshake with" : "can't connect to", text,
+        status == NATS_SSL_ERROR ? " failed" : "", detail[0] == '\0' ? natsStatus_GetText(status) : detail);
 }
 
 // ret_detail: the library's words, for when the data plane has none.
@@ -283,6 +284,7 @@ enum br_status cnats_dial(struct cnats *cnats, struct br_error *error) {
         learn_servers(cnats);
         return BR_OK;
     }
-    BR_TRY(scout(cnats, true, NULL, error));
-    return explain(cnats, status, detail, error);
+    enum br_status why = scout(cnats, true, NULL, error);
+    // A handshake that was refused may have been cut off at the second try.
+    return why == BR_FATAL || (why != BR_OK && status != NATS_SSL_ERROR) ? why : explain(cnats, status, detail, error);
 }
