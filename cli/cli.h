@@ -7,7 +7,7 @@
 #define BR_CLI_CLI_H
 
 #include "processor/log/control.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 #include "processor/sql/sql.h"
 
 #include <argp.h>

@@ -3,7 +3,7 @@
 #ifndef BR_CLI_CONTEXT_H
 #define BR_CLI_CONTEXT_H
 
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 // Reads NAME.json below $XDG_CONFIG_HOME/nats/context (else ~/.config/nats/context); "-" is the one that `nats context
 // select` has chosen. What the file says goes into *ret_options, and stays for the life of the process. BR_FATAL names

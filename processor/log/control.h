@@ -17,7 +17,7 @@
 #ifndef BR_PROCESSOR_LOG_CONTROL_H
 #define BR_PROCESSOR_LOG_CONTROL_H
 
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 #include "processor/log/requests.h"
 
 struct br_control;

@@ -4,7 +4,7 @@
 // bench_log [read] [append] [--scale=N]
 #include "base/logging.h"
 #include "processor/log/control.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <nats/nats.h>
 #include <stdatomic.h>

@@ -3,7 +3,7 @@
 // reader and with the few that readers share as a rule, in turns. bench_readers [--backlog=N] [--rounds=N]
 #include "base/logging.h"
 #include "processor/log/control.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -6,7 +6,7 @@
 #define BR_TESTS_BENCH_FLOW_H
 
 #include "processor/log/control.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <nats/nats.h>
 

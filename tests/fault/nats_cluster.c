@@ -4,7 +4,7 @@
 // reader must see the same. fault_nats_cluster [rounds]
 #define _GNU_SOURCE
 #include "base/logging.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>

@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "base/logging.h"
 #include "processor/log/control.h"
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>

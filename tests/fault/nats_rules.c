@@ -8,7 +8,7 @@
 // nothing of batches: headers on plain messages.
 #include "base/logging.h"
 #include "processor/log/control.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <dirent.h>
 #include <nats/nats.h>

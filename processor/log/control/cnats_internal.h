@@ -28,7 +28,7 @@
 #define BR_PROCESSOR_LOG_CONTROL_CNATS_INTERNAL_H
 
 #include "processor/log/control_ops.h"
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <nats/nats.h>
 #include <pthread.h>

@@ -7,7 +7,7 @@
 //
 // A connection that is lost with an append under way leaves its outcome unknown (L3): nobody tells how far it came.
 #include "processor/log/control/cnats_internal.h"
-#include "processor/log/jetstream_api.h"
+#include "processor/log/nats/jetstream_api.h"
 #include "processor/log/stepper.h"
 
 #include <stdio.h>

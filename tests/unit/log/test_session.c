@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 // whatever is put into an error comes from br_session_server_text or is a path.
 #define _GNU_SOURCE // memmem, memrchr
 #include "processor/log/log_internal.h"
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>

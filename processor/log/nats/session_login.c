@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a connection logs in with: the files that hold keys, the signature of the server's nonce, and our CONNECT. Both
 // planes read them here; the files are read anew for each login, so that a renewed one counts. See session.h (S4).
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>

@@ -5,7 +5,7 @@
 // Subjects of replies on the control connection, below the log's inbox: "r<token>" a blocking request, "f<id>" and
 // "l<id>" the first and the last message of an append, "p" a publish.
 #define _GNU_SOURCE // ppoll
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include "base/logging.h"
 

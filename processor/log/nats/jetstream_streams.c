@@ -2,7 +2,7 @@
 // Streams by JetStream's JSON API, and single messages read through the stream's leader (L4). Configurations are
 // changed as JSON objects, so that settings which we don't know survive an update.
 #define _GNU_SOURCE // strptime, timegm, memmem
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <stdio.h>
 #include <time.h>

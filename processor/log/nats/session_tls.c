@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TLS below a connection, by OpenSSL on a socket that doesn't block. The server's certificate must be signed by the
 // given CA (else by one that the system trusts) and name the host that was dialed. See session.h.
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connection's state machine, and its buffers. See session.h for the states and rules S1 to S4.
 #define _GNU_SOURCE
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include "base/logging.h"
 

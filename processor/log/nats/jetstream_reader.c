@@ -48,7 +48,7 @@
 // States: WAITING for the connection -> CREATING -> STREAMING -> ENDED (stop sequence reached), FAILED (sticky).
 // STREAMING and CREATING fall back to WAITING when the connection is lost or the consumer must be made anew.
 #define _GNU_SOURCE // memmem
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include "base/logging.h"
 

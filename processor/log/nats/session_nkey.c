@@ -2,7 +2,7 @@
 // Signatures by nkeys: Ed25519 with a seed in base32 ("SU…": two bytes of prefix, 32 of seed, a CRC-16), and its public
 // key ("U…": a byte of prefix, 32 of key, a CRC-16). libnats has nats_Sign for this, which fails as long as nothing
 // else has set that library up. See session.h.
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

@@ -23,7 +23,7 @@
 //
 // K5. A connection that is lost is lost for all its readers, each of which finds another connection_id and goes on by
 //     itself at its own `next`.
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <stdio.h>
 

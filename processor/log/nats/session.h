@@ -33,7 +33,7 @@
 #include "base/bytes.h"
 #include "base/logging.h"
 #include "base/time.h"
-#include "processor/log/jetstream.h"
+#include "processor/log/nats/jetstream.h"
 
 #include <poll.h>
 

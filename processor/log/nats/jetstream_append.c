@@ -17,7 +17,7 @@
 // A refusal of the first message settles the batch too: without it no commit can succeed. A reply to a batch that has
 // been settled is dropped (its id is another one).
 #define _GNU_SOURCE
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to JetStream's JSON API, over whichever connection a log has (br_log_ops.call): the data plane's own, or the
 // control plane's. What is refused is told by the server's error code, never by its words.
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Header blocks of NATS messages: "NATS/1.0[ code[ text]]\r\n", lines "name: value\r\n", an empty line. What comes in
 // is taken as it is: a line without a colon is skipped, blanks around the value are cut. See session.h.
-#include "processor/log/session.h"
+#include "processor/log/nats/session.h"
 
 static bool next_line(struct br_slice *rest, struct br_slice *ret_line) {
     if (rest->len == 0)

@@ -4,7 +4,7 @@
 // thread that started it.
 #define _GNU_SOURCE
 #include "base/logging.h"
-#include "processor/log/jetstream_internal.h"
+#include "processor/log/nats/jetstream_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

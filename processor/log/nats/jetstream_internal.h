@@ -5,10 +5,10 @@
 #ifndef BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 #define BR_PROCESSOR_LOG_JETSTREAM_INTERNAL_H
 
-#include "processor/log/jetstream.h"
-#include "processor/log/jetstream_api.h"
 #include "processor/log/log_internal.h"
-#include "processor/log/session.h"
+#include "processor/log/nats/jetstream.h"
+#include "processor/log/nats/jetstream_api.h"
+#include "processor/log/nats/session.h"
 
 #define JS_SID_INBOX 1 // "<inbox>.>"
 #define JS_REQUEST_TIMEOUT 408
