@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log on a NATS JetStream server or cluster (libnats). See log.h for the contract.
+// The log on a NATS JetStream server or cluster, by our own client: the data plane (ADR 2). See log.h for the contract.
 //
 // Connection loss is waited out with back-off (the task goes on when the server is back): readers dial again by
 // themselves; a call that needs an answer waits request_timeout_us for the connection and the answer, then says
