@@ -7,8 +7,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define COUNT_MAX 1024
-#define BYTES_MAX ((size_t)16 << 20)
+#define KINDS 8
+#define COUNT_MAX 1024 // of a kind
+#define BYTES_MAX ((size_t)8 << 20)
 #define BUCKETS 1024 // of lanes; a power of 2
 #define LANE_COUNT_MAX 64
 #define LANE_BYTES_MAX ((size_t)2 << 20)
@@ -36,7 +37,10 @@ struct br_requests {
     pthread_mutex_t lock;
     struct lane *buckets[BUCKETS];
     struct lane *turn; // whose it is next, in a ring of all; NULL: nobody's
-    size_t count, bytes;
+    size_t count;
+    struct {
+        size_t count, bytes;
+    } kinds[KINDS];
     void (*wake)(void *context);
     void *wake_context;
 };
@@ -92,7 +96,8 @@ static struct waiting *take_at(struct br_requests *requests, struct lane *lane, 
     lane->count--;
     lane->bytes -= waiting->payload.len;
     requests->count--;
-    requests->bytes -= waiting->payload.len;
+    requests->kinds[waiting->kind].count--;
+    requests->kinds[waiting->kind].bytes -= waiting->payload.len;
     if (lane->count == 0)
         remove_lane(requests, lane);
     return waiting;
@@ -112,17 +117,18 @@ void br_requests_destroy(struct br_requests **requests_ptr) {
 // --- offering
 
 // lane NULL: nothing of its asker waits.
-static bool fits(const struct br_requests *requests, const struct lane *lane, size_t len) {
-    return requests->count < COUNT_MAX && requests->bytes + len <= BYTES_MAX &&
+static bool fits(const struct br_requests *requests, uint32_t kind, const struct lane *lane, size_t len) {
+    return requests->kinds[kind].count < COUNT_MAX && requests->kinds[kind].bytes + len <= BYTES_MAX &&
            (lane == NULL ? len <= LANE_BYTES_MAX : lane->count < LANE_COUNT_MAX && lane->bytes + len <= LANE_BYTES_MAX);
 }
 
 bool br_requests_offer(struct br_requests *requests, uint32_t kind, const char *reply, struct br_slice payload,
                        const struct br_request_way *way, struct br_mono_time now) {
     uint64_t key = key_of(reply);
+    BR_CHECK(kind < KINDS);
     pthread_mutex_lock(&requests->lock);
     struct lane **at = find_lane(requests, key), *lane = *at;
-    bool taken = fits(requests, lane, payload.len);
+    bool taken = fits(requests, kind, lane, payload.len);
     if (taken && lane == NULL)
         lane = add_lane(requests, at, key);
     if (taken) {
@@ -139,7 +145,8 @@ bool br_requests_offer(struct br_requests *requests, uint32_t kind, const char *
         lane->count++;
         lane->bytes += payload.len;
         requests->count++;
-        requests->bytes += payload.len;
+        requests->kinds[kind].count++;
+        requests->kinds[kind].bytes += payload.len;
         if (requests->count == 1 && requests->wake != NULL)
             requests->wake(requests->wake_context);
     }

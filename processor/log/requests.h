@@ -2,7 +2,8 @@
 // Requests that wait for a task, and the way of its answers. Whoever receives requests (control.h) offers them from its
 // own thread; the task takes them between epochs and never waits for an asker.
 //
-// Q1. Bounded: requests by count and bytes. What doesn't fit is refused, and its asker is told "busy".
+// Q1. Bounded: the requests of each kind by count and bytes. What doesn't fit is refused, and its asker is told "busy".
+//     A flood of one kind, under whatever names, leaves room for the others.
 //
 // Q2. Fair: requests of one asker (its reply subject without the last token) wait in a lane of their own, and lanes
 // take

@@ -10,13 +10,19 @@
 
 #include <ctype.h>
 
+struct check_stem { // of a name that was made up: the stem and, when not 0, the number
+    const char *text;
+    unsigned suffix;
+};
+
 struct table_binding {
     struct sql_binder *binder;
     const PgQuery__CreateStmt *tree;
     struct sql_symbol *symbol;
     struct br_table *table;
-    const PgQuery__Constraint **checks;   // of columns and of the table, in their order
-    const char **check_columns;           // whose; NULL: the table's
+    const PgQuery__Constraint **checks; // of columns and of the table, in their order
+    const char **check_columns;         // whose; NULL: the table's
+    struct check_stem *check_stems;
     const PgQuery__Constraint **defaults; // by column
     int *column_locations;
     uint32_t listed; // columns in the statement
@@ -406,6 +412,13 @@ static const char *check_text(struct sql_binder *binder, int location) {
     return br_arena_strndup(binder->arena, text + begin, (size_t)(at - begin));
 }
 
+static bool has_check(const struct table_binding *t, uint32_t count, const char *name) {
+    for (uint32_t i = 0; i < count; i++)
+        if (t->table->checks[i].name != NULL && strcmp(t->table->checks[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static const char *check_name(struct table_binding *t, uint32_t index, const struct br_expr *condition) {
     const PgQuery__Constraint *constraint = t->checks[index];
     struct br_arena *arena = t->binder->arena;
@@ -426,15 +439,16 @@ static const char *check_name(struct table_binding *t, uint32_t index, const str
     }
     const char *stem = column == NULL ? br_arena_printf(arena, "%s_check", t->table->name)
                                       : br_arena_printf(arena, "%s_%s_check", t->table->name, column);
-    const char *name = stem;
-    for (unsigned suffix = 1;; suffix++) {
-        bool taken = false;
-        for (uint32_t i = 0; i < index; i++)
-            taken |= t->table->checks[i].name != NULL && strcmp(t->table->checks[i].name, name) == 0;
-        if (!taken)
-            return name;
-        name = br_arena_printf(arena, "%s%u", stem, suffix);
-    }
+    unsigned suffix = 0; // names only come to be taken: what the last one of this stem tried before its own still is
+    for (uint32_t i = index; i-- > 0 && suffix == 0;)
+        if (t->check_stems[i].text != NULL && strcmp(t->check_stems[i].text, stem) == 0)
+            suffix = t->check_stems[i].suffix + 1;
+    const char *name;
+    do
+        name = suffix == 0 ? stem : br_arena_printf(arena, "%s%u", stem, suffix);
+    while (has_check(t, index, name) && ++suffix != 0);
+    t->check_stems[index] = (struct check_stem){stem, suffix};
+    return name;
 }
 
 static void bind_checks(struct table_binding *t) {
@@ -452,6 +466,7 @@ static void bind_checks(struct table_binding *t) {
     }
     struct sql_expr_context ctx = {.binder = t->binder, .scope = &scope, .clause = "check constraints"};
     t->table->checks = br_arena_array(t->binder->arena, struct br_check, t->table->check_count + 1);
+    t->check_stems = br_arena_array(t->binder->arena, struct check_stem, t->table->check_count + 1);
     for (uint32_t i = 0; i < t->table->check_count; i++) {
         struct br_check *check = &t->table->checks[i];
         ctx.clause = "CHECK";

@@ -170,6 +170,12 @@ static bool is_among_records(struct sql_binder *binder, const struct br_view *vi
     return !is_own && (strncmp(view->subject, "braid.", 6) == 0 || strcmp(view->subject, "braid") == 0);
 }
 
+// Of NATS itself ("$JS.API.…", "$KV.…"), of inboxes, of workers' services.
+static bool is_of_others(const struct br_view *view) {
+    return view->subject[0] == '$' || strncmp(view->subject, "_INBOX.", 7) == 0 ||
+           strncmp(view->subject, "braid_api.", 10) == 0;
+}
+
 // Whose changes a message on a subject is must be plain, and what pipelines write else has subjects of its own. No
 // value can make one of them: the first word is in the text (and a server refuses a stream that begins with any word).
 static bool check_own_subject(struct sql_binder *binder, const struct br_view *view, int location) {
@@ -180,6 +186,12 @@ static bool check_own_subject(struct sql_binder *binder, const struct br_view *v
     if (binder->rules >= 2 && memchr(view->subject, '{', strcspn(view->subject, ".")) != NULL) {
         sql_error(binder, location, br_arena_printf(binder->arena, "begin it with a word: 'views.%s'", view->subject),
                   "subject '%s' could begin with any word: no stream may hold such subjects", view->subject);
+        return false;
+    }
+    if (binder->rules >= 2 && is_of_others(view)) {
+        sql_error(binder, location,
+                  br_arena_printf(binder->arena, "begin it with a word of your own: 'views.%s'", view->name),
+                  "subject '%s' is among those of NATS itself or of workers' services", view->subject);
         return false;
     }
     if (is_among_records(binder, view, own)) {

@@ -156,9 +156,10 @@ def test_requests_that_may_not_be_served(world):
     opened(world, denied(subscribe=["braid_api.>"]))
     world.feed(500)
     worker = worker_of(world).started()
-    said(world, worker, "braid_api.faults", "permit", status=False)
+    said(world, worker, "braid_api.faults", "permit", "braid_api.<pipeline>.>", status=False)
     reload(world, denied())
     until(lambda: asked(world), "questions are answered", 30, worker)
+    until(lambda: "is permitted now" in worker.log(), "it is said", 30, worker)
     goes_on(world, worker)
 
 

@@ -245,17 +245,27 @@ static void look_at_errors(struct cnats *cnats) {
     pthread_cond_broadcast(&cnats->changed);
     pthread_mutex_unlock(&cnats->lock);
     if (strcmp(text, cnats->told_error) != 0 && cnats->service.name != NULL)
-        br_log_line(BR_LEVEL_WARN, "the server doesn't permit what the worker's service needs", BR_STR("why", text));
+        br_log_line(BR_LEVEL_WARN,
+                    "the server doesn't permit what the worker's service needs: status and queries may not be answered "
+                    "until its user may subscribe to braid_api.<pipeline>.> and $SRV.>, and publish to inboxes",
+                    BR_STR("why", text));
     snprintf(cnats->told_error, sizeof cnats->told_error, "%s", text);
+}
+
+static bool is_of_subscription(const char *denied) {
+    return strstr(denied, "ubscription to") != NULL;
 }
 
 // Nobody tells when a subscription comes to be permitted, nor which of two equal errors is new: another connection
 // does.
 static bool look_again(struct cnats *cnats, int64_t now_us) {
-    bool denied = strstr(cnats->denied, "ubscription to") != NULL;
-    cnats->looks_again = denied && now_us - cnats->up_since_us > LOOK_AGAIN_US;
-    if (!denied && now_us - cnats->up_since_us > LOOK_AGAIN_US)
+    bool denied = is_of_subscription(cnats->denied), late = now_us - cnats->up_since_us > LOOK_AGAIN_US;
+    cnats->looks_again = denied && late;
+    if (!denied && late) {
+        if (is_of_subscription(cnats->told_error) && cnats->service.name != NULL)
+            br_log_line(BR_LEVEL_INFO, "what the worker's service needs is permitted now: requests are heard");
         cnats->told_error[0] = '\0';
+    }
     return cnats->looks_again;
 }
 

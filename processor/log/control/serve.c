@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define BUSY_PER_SECOND 100
+#define BUSY_PER_SECOND 1000
 #define TAKEN_MAX 10000 // N9
 #define SUBSCRIBE_EVERY_US INT64_C(100000)
 #define OUT_ROOM ((size_t)16 << 20)      // Q4 of requests.h: no further answer is begun beyond it

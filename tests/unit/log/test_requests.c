@@ -92,6 +92,8 @@ Test(requests, all_askers_together_are_bounded_and_go_as_they_came) {
             cr_assert(offer(reply));
         }
         cr_assert_not(offer("late.1"));
+        cr_assert(offer_at("late.1", 1, 0), "another kind has room of its own");
+        cr_assert_str_eq(next_of(2, 0), "late.1");
         for (int i = 0; i < ALL; i++) {
             snprintf(reply, sizeof reply, "r%d.%d.x", round, i);
             cr_assert_str_eq(next_of(BR_REQUESTS_ALL, 0), reply);
