@@ -207,6 +207,8 @@ static void begin_at_the_beginning(const struct planner *planner, struct input *
     input->first = input->base_first != 0 ? input->base_first : read_before ? 1 : oldest_left(input);
     if (input->replaces && !planner->repeats && input->first < oldest_left(input)) // P4
         input->first = oldest_left(input);
+    if (planner->options->rebuild && !planner->repeats && oldest_left(input) < input->first)
+        input->first = oldest_left(input);
 }
 
 // *ret_sequence is of history; what the archive doesn't know is looked for in the stream.

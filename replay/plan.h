@@ -13,7 +13,8 @@
 //     the two are compared.
 // P3. "The beginning" is where the base lineage began, when that is recorded: what was gone from the stream before it
 //     ever ran isn't missing. Of a table that it has read nothing of, or doesn't know, it is the oldest that is left.
-//     Else (its first commits have expired) it is sequence 1.
+//     Else (its first commits have expired) it is sequence 1. A rebuild with epochs of its own reads all that is left,
+//     also before where the base lineage began: a stream that went back may hold again what was gone then.
 // P4. What is neither in the archive nor in the stream is a hole. A plan with holes can be shown, not run
 //     (br_replay_plan_check). Who says "oldest" for "the beginning" has none: each table begins behind its last hole,
 //     and a note says what isn't read. What a stream that keeps the newest messages of each subject has dropped of a

@@ -216,6 +216,28 @@ def test_the_way_out_of_a_stream_that_is_shorter(world):
     worker.stopped()
 
 
+def test_what_was_gone_before_the_first_start_is_back(world):
+    """The pipeline began behind messages that were purged; the copy of the stream has them, and the way out reads them."""
+    world.open()
+    world.feed(10)
+    copy = Copy(world)
+    world.feed(2)
+    world.client.api(f"STREAM.PURGE.{INPUT}", {"seq": 13})
+    world.feed(5)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    worker.stopped()
+    copy.comes_back(lambda: world.feed(20))
+    worker = Worker(world)
+    worker.failed(*CHANGED)
+    code, said = way_out(world, worker)
+    check(code == 0 and "owns the outputs" in said, said)
+    worker = Worker(world).started()
+    world.caught_up(worker)
+    check_rebuilt(world, [*range(10), *range(17, world.fed)])
+    worker.stopped()
+
+
 def test_an_archive_has_the_other_past(world):
     archive = os.path.join(world.folder, "archive")
     world.pipeline = world.write("faults.sql", harness.PIPELINE.replace("subject = 'faults.in'", f"subject = 'faults.in', archive = 'file://{archive}'"))
