@@ -209,14 +209,16 @@ static void tell_roll_out(const struct arguments *arguments, const struct br_upg
         append_word(&file, " --descriptors ", arguments->pipeline.descriptors[i]);
     br_upgrade_mend(upgrade, arguments->path, NULL, br_buffer_slice(&connection), &mend);
     bool moves = upgrade->move_count != 0;
-    fprintf(stderr,
-            "%.*s%s:\nbraid replay start %s%.*s%.*s\nthen, with the name that it prints:\nbraid replay promote %s "
-            "NAME%.*s\n",
-            (int)mend.len, (const char *)mend.ptr,
-            moves ? "then roll it out with (and with --allow-incompatible as it is, where nobody has the former schema)"
-                  : "roll it out with",
-            upgrade->after->name, (int)file.len, (const char *)file.ptr, (int)connection.len,
-            (const char *)connection.ptr, upgrade->after->name, (int)connection.len, (const char *)connection.ptr);
+    fprintf(
+        stderr,
+        "%.*s%s:\nbraid replay start %s%.*s%.*s --wait\nthen, with the name that it prints:\nbraid replay promote %s "
+        "NAME%.*s\n",
+        (int)mend.len, (const char *)mend.ptr,
+        moves ? "then roll it out, while a worker runs the former file, with (and with --allow-incompatible as it is, "
+                "where nobody has the former schema)"
+              : "roll it out, while a worker runs the former file, with",
+        upgrade->after->name, (int)file.len, (const char *)file.ptr, (int)connection.len, (const char *)connection.ptr,
+        upgrade->after->name, (int)connection.len, (const char *)connection.ptr);
 }
 
 // A worker that refuses a changed file says what the change means, when the former text can be found.

@@ -153,7 +153,7 @@ def test_what_a_worker_says_of_a_move_works_when_it_is_followed(world):
     mend(world, said)
     worker = Worker(world, pipeline=world.old).started()
     start, promote = re.findall(r"^braid (replay (?:start|promote) .*)$", said, re.M)
-    name = world.braid(*shlex.split(start), "--wait").split()[0]
+    name = world.braid(*shlex.split(start)).split()[0]
     world.braid(*[name if word == "NAME" else word for word in shlex.split(promote)], "--wait")
     publish(world, world.schema, id="p10", name="name10", email="p10@here", visits=10)
     caught_up(world, worker)
