@@ -22,7 +22,7 @@
 #define FILL_SIZE_MAX (1 << 20)
 #define SUBSCRIBE_AGAIN_US (5 * BR_US_PER_SECOND)
 #define DOWN_US_TOLD BR_US_PER_SECOND    // without a connection
-#define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S5)
+#define PUMP_BYTES_MAX ((size_t)2 << 20) // received by one look at the control connection (S6)
 
 static void js_set_cancel(struct br_log *log, const struct br_flag *cancel) {
     js_log(log)->cancel = cancel;

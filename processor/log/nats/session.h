@@ -16,7 +16,7 @@
 //
 // S5. Whatever is read before TLS begins is the server's INFO alone: more than that ends the connection.
 //
-// S5. Whatever the other end sends, each call ends: br_session_fill receives once, br_session_next gives what was
+// S6. Whatever the other end sends, each call ends: br_session_fill receives once, br_session_next gives what was
 //     received. The PINGs of one run of bytes are answered by one PONG, and the owner bounds how often it fills.
 //
 // States:
@@ -128,7 +128,7 @@ struct br_session {
     struct br_session_block *block;
     size_t at;   // parsed up to here
     size_t need; // bytes that the message at `at` needs in all; 0: not known yet
-    bool pinged; // a PING was received and isn't answered yet (S5)
+    bool pinged; // a PING was received and isn't answered yet (S6)
     struct br_session_block *spare;
     size_t spare_count;
 };
